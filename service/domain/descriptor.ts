@@ -1,0 +1,34 @@
+/**
+ * Content descriptors.
+ * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md
+ */
+import { createHash } from 'node:crypto'
+
+/** `sha256:` and 64 lower-case hex digits: the one algorithm that this registry stores under. */
+export type Digest = `sha256:${string}`
+
+export interface Descriptor {
+  readonly mediaType: string
+  readonly digest: Digest
+  /** Bytes. */
+  readonly size: number
+}
+
+export const mediaTypes = {
+  ociManifest: 'application/vnd.oci.image.manifest.v1+json',
+  ociConfig: 'application/vnd.oci.image.config.v1+json',
+  ociLayer: 'application/vnd.oci.image.layer.v1.tar',
+  ociIndex: 'application/vnd.oci.image.index.v1+json',
+  dockerManifest: 'application/vnd.docker.distribution.manifest.v2+json',
+  dockerConfig: 'application/vnd.docker.container.image.v1+json',
+  dockerLayer: 'application/vnd.docker.image.rootfs.diff.tar',
+} as const
+
+export function sha256Digest(bytes: Uint8Array | string): Digest {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+}
+
+/** The hex part of a digest. */
+export function hexOf(digest: Digest): string {
+  return digest.slice('sha256:'.length)
+}

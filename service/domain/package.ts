@@ -1,0 +1,36 @@
+/** Packages as an evaluation of the package set finds them. */
+import type { StorePath } from './closure.ts'
+
+export interface EvaluatedPackage {
+  /** As it was asked for: `python3packages.requests`. */
+  readonly name: string
+  /** As the set spells it: `python3Packages.requests`. */
+  readonly attribute: string
+  /** Store path of the derivation. */
+  readonly derivation: StorePath
+  /** Which of the derivation's outputs the attribute stands for. */
+  readonly outputName: string
+  readonly storePath: StorePath
+  /** The system that the derivation is built on: `x86_64-linux`. */
+  readonly system: string
+  /** `meta.priority`; the lower wins where two packages bring the same file. */
+  readonly priority: number
+  /** `meta.mainProgram`: a file name below `bin`. */
+  readonly mainProgram?: string
+  /** `imageConfig`, as the package gives it: not validated. */
+  readonly imageConfig?: unknown
+}
+
+/** What became of one name of an evaluation. */
+export type PackageOutcome =
+  | { readonly status: 'found'; readonly package: EvaluatedPackage }
+  | { readonly status: 'missing'; readonly name: string; readonly nearest: readonly string[] }
+  | {
+      readonly status: 'set'
+      readonly name: string
+      /** Some of the set's members, in byte order. */
+      readonly members: readonly string[]
+    }
+  | { readonly status: 'not-a-derivation'; readonly name: string; readonly type: string }
+  | { readonly status: 'failed'; readonly name: string; readonly message: string }
+  | { readonly status: 'timed-out'; readonly name: string; readonly seconds: number }

@@ -1,0 +1,127 @@
+/** What the use cases need of the world. Adapters implement these; only compose.ts knows which. */
+import type { Readable } from 'node:stream'
+import type { Closure, StorePath } from './closure.ts'
+import type { Digest } from './descriptor.ts'
+import type { EvaluatedPackage, PackageOutcome } from './package.ts'
+
+/** Bytes `start` to `end`, both included, as in HTTP. */
+export interface ByteRange {
+  readonly start: number
+  readonly end: number
+}
+
+/** A finished file that the receiver may move away. */
+export interface LocalFile {
+  readonly path: string
+  /** Bytes. */
+  readonly size: number
+}
+
+export interface PutOptions {
+  /** Keep what is there already: for objects that are written once. */
+  readonly ifAbsent?: boolean
+  readonly contentType?: string
+}
+
+/**
+ * Whole objects under `/`-separated keys. An object is visible under its key only when all its bytes
+ * are stored; a reader sees the old bytes or the new ones, never a mixture.
+ * Every method may throw Failure `unavailable` when the storage cannot be reached or is full.
+ */
+export interface ObjectStore {
+  /** Size in bytes, or undefined when there is no such object. */
+  stat(key: string): Promise<{ size: number } | undefined>
+  /** The object's bytes, or undefined when there is no such object. */
+  get(key: string, range?: ByteRange): Promise<Readable | undefined>
+  /** `exists` only with `ifAbsent`, when another object was there first. A LocalFile is consumed. */
+  put(
+    key: string,
+    content: Uint8Array | LocalFile,
+    options?: PutOptions,
+  ): Promise<'stored' | 'exists'>
+  /** No error when there is no such object. */
+  delete(key: string): Promise<void>
+  /** Keys that begin with the prefix, in no order. */
+  list(prefix: string): AsyncIterable<string>
+  /** Where a client may fetch the object itself. */
+  url?(key: string): Promise<URL>
+  /** A folder from which a LocalFile is stored by a rename instead of a copy. */
+  readonly stagingFolder?: string
+}
+
+export interface EvaluationRequest {
+  /** Folder with the package set's `default.nix`: a store path. */
+  readonly folder: StorePath
+  /** Nix system to evaluate for: `x86_64-linux`. */
+  readonly system: string
+  readonly packages: readonly string[]
+}
+
+/** Evaluates a package set. */
+export interface Evaluator {
+  /** One outcome for each package, in order. One that cannot be evaluated does not fail the others. */
+  evaluate(request: EvaluationRequest): Promise<PackageOutcome[]>
+}
+
+export interface RealiseOptions {
+  /** Seconds that one builder may run. */
+  readonly timeout: number
+  /** Name of the set of GC roots that keeps the outputs until `release`. */
+  readonly roots: string
+}
+
+/** The Nix store. */
+export interface NixStore {
+  /** Copies a folder into the store under its base name. */
+  addFolder(folder: string): Promise<StorePath>
+  /**
+   * Builds or fetches the packages' outputs.
+   * @throws Failure build-failed with the package and the end of the log, or build-timed-out
+   */
+  realise(packages: readonly EvaluatedPackage[], options: RealiseOptions): Promise<void>
+  /** The store paths and all that they refer to. */
+  closure(paths: readonly StorePath[]): Promise<Closure>
+  /** Lets go of a set of GC roots. */
+  release(roots: string): Promise<void>
+}
+
+export interface PackedLayer {
+  /** The compressed layer, in the staging folder; whoever asked for it stores or deletes it. */
+  readonly file: LocalFile
+  /** Of the compressed bytes. */
+  readonly digest: Digest
+  /** Of the tar before compression. */
+  readonly diffId: Digest
+  /** Bytes of the tar before compression. */
+  readonly tarSize: number
+}
+
+/** A package as the root forest sees it. */
+export interface ForestPackage {
+  readonly name: string
+  readonly storePath: StorePath
+  /** The lower wins. */
+  readonly priority: number
+  /** Whether somebody asked for it; added packages (cacert, iana-etc) give way. */
+  readonly asked: boolean
+}
+
+export interface Forest {
+  readonly packages: readonly ForestPackage[]
+  /** The store path whose `bin/env` becomes `/usr/bin/env`. */
+  readonly env?: StorePath
+}
+
+/** Writes layers. The uncompressed bytes are a function of the arguments alone. */
+export interface LayerPacker {
+  packStorePaths(paths: readonly StorePath[]): Promise<PackedLayer>
+  packForest(forest: Forest): Promise<PackedLayer>
+}
+
+/** Structured logging; the shape of pino. */
+export interface Log {
+  debug(fields: object, message: string): void
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}

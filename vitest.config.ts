@@ -1,0 +1,36 @@
+import { defineConfig } from 'vitest/config'
+
+// Three suites by what they need: `unit` needs Node and git, `nix` a working Nix, `e2e` Nix and real
+// registry clients (scripts/setup installs them). E2E files share one machine and one Nix store, so
+// they run one after the other.
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/**/*.nix.test.ts', 'test/e2e/**'],
+        },
+      },
+      {
+        test: {
+          name: 'nix',
+          include: ['test/**/*.nix.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+})
