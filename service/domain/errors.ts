@@ -7,9 +7,11 @@ export type FailureKind =
   | 'name-invalid'
   | 'tag-invalid'
   | 'digest-invalid'
+  | 'paging-invalid'
   /** No such package, tag or manifest. */
   | 'manifest-unknown'
   | 'blob-unknown'
+  | 'route-unknown'
   /** The client accepts no type that could be sent. */
   | 'not-acceptable'
   /** A push, or anything else that a read-only registry never does. */

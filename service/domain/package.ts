@@ -24,7 +24,14 @@ export interface EvaluatedPackage {
 /** What became of one name of an evaluation. */
 export type PackageOutcome =
   | { readonly status: 'found'; readonly package: EvaluatedPackage }
-  | { readonly status: 'missing'; readonly name: string; readonly nearest: readonly string[] }
+  | {
+      readonly status: 'missing'
+      readonly name: string
+      /** The set in which a part of the name was not found; empty for the package set itself. */
+      readonly level: string
+      /** All that this set has. */
+      readonly known: readonly string[]
+    }
   | {
       readonly status: 'set'
       readonly name: string

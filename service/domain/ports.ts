@@ -72,8 +72,10 @@ export interface RealiseOptions {
 
 /** The Nix store. */
 export interface NixStore {
-  /** Copies a folder into the store under its base name. */
-  addFolder(folder: string): Promise<StorePath>
+  /** Has `write` fill an empty folder, and copies that into the store as `<hash>-source`. */
+  addSource(write: (folder: string) => Promise<void>): Promise<StorePath>
+  /** Whether a store path is still there: garbage collection may have taken it. */
+  has(path: StorePath): Promise<boolean>
   /**
    * Builds or fetches the packages' outputs.
    * @throws Failure build-failed with the package and the end of the log, or build-timed-out

@@ -1,0 +1,203 @@
+# Makes a store path of files that Debian packages installed on this host: copies programs and
+# libraries, and points their interpreter and library search path at store paths, so that Nix finds
+# exact references and the programs run where there is no /usr.
+#
+# In: out pname debian debianArchitecture triplet uses programs folders without relink environment
+# extra, as debian.nix describes them. Lists are separated by spaces.
+# shellcheck disable=SC2154 # they are assigned by Nix
+set -euf
+
+fail() {
+  printf '%s: %s\n' "$pname" "$1" >&2
+  exit 1
+}
+
+# The paths that the Debian packages own, one a line.
+debian_files() {
+  for package in $debian; do
+    cat "$package.list" 2>/dev/null || cat "$package:$debianArchitecture.list"
+  done
+}
+
+# Where a path of the host goes, relative to $out; nothing if it is not taken along.
+# /bin and /usr/bin are the same folder on Debian, and packages use both names.
+place() {
+  path=${1#/usr}
+  path=${path#/}
+  target=
+  case $path in
+    lib/"$triplet"/*/*) ;;
+    lib/"$triplet"/*.so | lib/"$triplet"/*.so.*) target=lib/${path##*/} ;;
+    bin/* | sbin/*)
+      case " ${programs-${path##*/}} " in
+        *" ${path##*/} "*) target=bin/${path##*/} ;;
+      esac
+      ;;
+  esac
+  for folder in $folders; do
+    case $path in
+      "${folder%%=*}" | "${folder%%=*}"/*) target=${folder#*=}${path#"${folder%%=*}"} ;;
+    esac
+  done
+  for pattern in ${without-}; do
+    # shellcheck disable=SC2254 # it is a pattern
+    case $target in $pattern) target= ;; esac
+  done
+  printf %s "$target"
+}
+
+# Some packages install one program under several names, as copies or as hard links: one is enough.
+same_file() {
+  find "$out" -type f -size "$(stat -c %s "$1")c" | while IFS= read -r other; do
+    if cmp -s "$1" "$other"; then
+      printf %s "$other"
+      break
+    fi
+  done
+}
+
+copy() {
+  mkdir -p "$out/$(dirname "$2")"
+  if [ -L "$1" ]; then
+    linked=$(place "$(readlink -f "$1")")
+    if [ -n "$linked" ] && [ "$linked" != "$2" ]; then
+      ln -sr "$out/$linked" "$out/$2"
+      return
+    fi
+  fi
+  twin=
+  if [ -x "$1" ]; then twin=$(same_file "$1"); fi
+  if [ -n "$twin" ]; then
+    ln -sr "$twin" "$out/$2"
+  else
+    cp -L --preserve=mode "$1" "$out/$2"
+    chmod u+w "$out/$2"
+  fi
+}
+
+used_names() {
+  for package in $uses; do printf '%s ' "${package#/nix/store/*-}"; done
+}
+
+# The library folder that has a soname: the package's own, then those of the packages it uses.
+folder_of() {
+  own=$(find "$out" -name "$1" | head -n 1)
+  if [ -n "$own" ]; then
+    dirname "$own"
+    return
+  fi
+  for package in $uses; do
+    if [ -e "$package/lib/$1" ]; then
+      printf %s "$package/lib"
+      return
+    fi
+  done
+  fail "$2 needs $1, and none of the packages it uses has that: $(used_names)"
+}
+
+relink() {
+  search=
+  for soname in $(patchelf --print-needed "$1"); do
+    folder=$(folder_of "$soname" "$1")
+    case ":$search:" in
+      *":$folder:"*) ;;
+      *) search=${search:+$search:}$folder ;;
+    esac
+  done
+  # A program that is linked statically has neither.
+  if [ -z "$search" ]; then return; fi
+  if interpreter=$(patchelf --print-interpreter "$1" 2>/dev/null); then
+    interpreter=${interpreter##*/}
+    folder=$(folder_of "$interpreter" "$1")
+    patchelf --set-interpreter "$folder/$interpreter" --set-rpath "$search" "$1"
+  else
+    patchelf --set-rpath "$search" "$1"
+  fi
+}
+
+# #!/bin/sh -> #!/nix/store/…/bin/sh; "#!/usr/bin/env perl" likewise.
+rewrite_interpreter() {
+  IFS= read -r line <"$1"
+  # shellcheck disable=SC2086 # the words of the line
+  set -- "$1" ${line#'#!'}
+  script=$1
+  shift
+  if [ "${1##*/}" = env ]; then shift; fi
+  interpreter=${1##*/}
+  shift
+  for package in $out $uses; do
+    if [ -x "$package/bin/$interpreter" ]; then
+      sed -i "1s|.*|#!$package/bin/$interpreter${*:+ $*}|" "$script"
+      return
+    fi
+  done
+  fail "$script is run by $interpreter, and none of the packages it uses has that: $(used_names)"
+}
+
+# Programs that look for their files in fixed places of the host are told of the places in the store.
+wrap() {
+  program=$2
+  case $program in
+    "$out"/bin/*)
+      program=$out/libexec/wrapped/${program##*/}
+      if [ ! -e "$program" ]; then
+        mkdir -p "$out/libexec/wrapped"
+        mv "$2" "$program"
+      fi
+      ;;
+  esac
+  for package in $uses; do
+    if [ -x "$package/bin/bash" ]; then shell=$package/bin/bash; fi
+  done
+  rm -f "$1"
+  {
+    printf '#!%s\n' "${shell?"$pname sets an environment, which takes bash among the packages it uses"}"
+    for variable in $environment; do printf 'export %s\n' "$variable" | sed "s|@out@|$out|g"; done
+    # Some programs do different things under different names.
+    # shellcheck disable=SC2016 # for the script that is written
+    printf 'exec -a "$0" %s "$@"\n' "$program"
+  } >"$1"
+  chmod 755 "$1"
+}
+
+# In this order `libexec/git-core/git` is the file and `bin/git` the link to it, not the reverse.
+tab=$(printf '\t')
+debian_files | while IFS= read -r file; do
+  if [ -d "$file" ] && [ ! -L "$file" ]; then continue; fi
+  target=$(place "$file")
+  if [ -n "$target" ]; then printf '%s\t%s\n' "$target" "$file"; fi
+done | sort -ur | while IFS=$tab read -r target file; do
+  copy "$file" "$target"
+done
+[ -d "$out" ] || fail "the Debian packages have no such programs or libraries (${programs-any})"
+
+set +f
+eval "${extra-}"
+set -f
+
+for program in ${programs-}; do
+  [ -e "$out/bin/$program" ] || fail "the Debian packages have no program $program"
+done
+
+dangling=$(find "$out" -xtype l)
+[ -z "$dangling" ] || fail "links to files of packages that are not named (debian = …): $dangling"
+
+if [ "${relink-1}" = 1 ]; then
+  find "$out" -type f | while IFS= read -r file; do
+    case $(head -c 4 "$file" | tr -d '\0') in
+      "$(printf '\177ELF')") relink "$file" ;;
+      '#!'*) if [ -x "$file" ]; then rewrite_interpreter "$file"; fi ;;
+    esac
+  done
+fi
+
+if [ -n "$environment" ]; then
+  # Every link is followed before the first of them becomes a script.
+  programs=$(find "$out/bin" -type f -o -type l | while IFS= read -r file; do
+    printf '%s\t%s\n' "$file" "$(readlink -f "$file")"
+  done)
+  printf '%s\n' "$programs" | while IFS=$tab read -r file program; do wrap "$file" "$program"; done
+fi
+
+# Nix 2.8 sometimes kills a builder whose last command is another program.
+exit 0

@@ -1,0 +1,182 @@
+/** The object store in a folder of the local file system. */
+
+import { randomUUID } from 'node:crypto'
+import { constants, createReadStream } from 'node:fs'
+import { copyFile, link, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { Failure, messageOf } from '../domain/errors.ts'
+import type { ByteRange, LocalFile, ObjectStore, PutOptions } from '../domain/ports.ts'
+
+/** Temporary files live below the storage folder, so that naming them for good is a rename. */
+const stagingName = 'tmp'
+
+/** Bytes a read of a served object takes at once: fewer, larger reads serve large blobs faster. */
+const readSize = 1024 * 1024
+
+export class FilesystemStore implements ObjectStore {
+  readonly stagingFolder: string
+  readonly #root: string
+
+  private constructor(root: string) {
+    this.#root = root
+    this.stagingFolder = join(root, stagingName)
+  }
+
+  /**
+   * Makes the folder if it is missing, and forgets what a crash left half written.
+   * One process writes to a folder at a time.
+   * @throws Failure unavailable
+   */
+  static async open(root: string): Promise<FilesystemStore> {
+    const store = new FilesystemStore(root)
+    await guarded(root, async () => {
+      await rm(store.stagingFolder, { recursive: true, force: true })
+      await mkdir(store.stagingFolder, { recursive: true })
+    })
+    return store
+  }
+
+  async stat(key: string): Promise<{ size: number } | undefined> {
+    return guarded(key, async () => {
+      const found = await absentAsUndefined(stat(this.#path(key)))
+      return found?.isFile() ? { size: found.size } : undefined
+    })
+  }
+
+  async get(key: string, range?: ByteRange): Promise<Readable | undefined> {
+    return guarded(key, async () => {
+      // Opened before the stream is handed out: what is read is then this object to its end, even if
+      // another one takes its name meanwhile.
+      const file = await absentAsUndefined(open(this.#path(key), constants.O_RDONLY))
+      if (file === undefined) return undefined
+      return createReadStream('', { ...range, fd: file, highWaterMark: readSize })
+    })
+  }
+
+  async put(
+    key: string,
+    content: Uint8Array | LocalFile,
+    options: PutOptions = {},
+  ): Promise<'stored' | 'exists'> {
+    const target = this.#path(key)
+    return guarded(key, async () => {
+      await mkdir(dirname(target), { recursive: true })
+      const staged = await this.#stage(content)
+      try {
+        return await publish(staged, target, options.ifAbsent === true)
+      } finally {
+        await rm(staged, { force: true })
+      }
+    })
+  }
+
+  async delete(key: string): Promise<void> {
+    await guarded(key, () => rm(this.#path(key), { force: true }))
+  }
+
+  async *list(prefix: string): AsyncIterable<string> {
+    const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1)
+    const entries = await guarded(prefix, () =>
+      absentAsUndefined(opendir(join(this.#root, folder), { recursive: true })),
+    )
+    if (entries === undefined) return
+    for await (const entry of entries) {
+      const key = join(entry.parentPath, entry.name).slice(this.#root.length + 1)
+      if (entry.isFile() && key.startsWith(prefix) && !key.startsWith(`${stagingName}/`)) yield key
+    }
+  }
+
+  /** Writes bytes to a synced temporary file; a LocalFile, which its writer synced, is one already. */
+  async #stage(content: Uint8Array | LocalFile): Promise<string> {
+    const staged = join(this.stagingFolder, randomUUID())
+    if ('path' in content) {
+      await rename(content.path, staged).catch(async (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EXDEV') throw error
+        await copyFile(content.path, staged)
+        await sync(staged)
+        await rm(content.path)
+      })
+      return staged
+    }
+    const file = await open(staged, 'wx')
+    try {
+      await file.writeFile(content)
+      await file.sync()
+      return staged
+    } catch (error) {
+      await rm(staged, { force: true })
+      throw error
+    } finally {
+      await file.close()
+    }
+  }
+
+  #path(key: string): string {
+    // Keys are made by this service from digests and hashes; anything else is a fault in it.
+    if (!/^[a-zA-Z0-9_-][a-zA-Z0-9._-]*(\/[a-zA-Z0-9_-][a-zA-Z0-9._-]*)*$/.test(key)) {
+      throw new TypeError(`not a storage key: "${key}"`)
+    }
+    return join(this.#root, key)
+  }
+}
+
+/** Gives a synced file its final name, and syncs the folder that now holds the name. */
+async function publish(
+  staged: string,
+  target: string,
+  ifAbsent: boolean,
+): Promise<'stored' | 'exists'> {
+  if (ifAbsent) {
+    // link fails when the name is taken, where rename would replace it.
+    const outcome = await link(staged, target).then(
+      () => 'stored' as const,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'EEXIST') return 'exists' as const
+        throw error
+      },
+    )
+    if (outcome === 'exists') return outcome
+  } else {
+    await rename(staged, target)
+  }
+  await sync(dirname(target))
+  return 'stored'
+}
+
+async function sync(path: string): Promise<void> {
+  const file = await open(path, constants.O_RDONLY)
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+async function absentAsUndefined<T>(operation: Promise<T>): Promise<T | undefined> {
+  try {
+    return await operation
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    throw error
+  }
+}
+
+/** File system errors are nobody's mistake who pulls: they reach clients as "try again". */
+async function guarded<T>(subject: string, operation: () => Promise<T>): Promise<T> {
+  try {
+    return await operation()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === undefined || error instanceof TypeError)
+      throw error
+    throw new Failure(
+      'unavailable',
+      `the storage cannot be used (${subject}): ${messageOf(error)}`,
+      {
+        retryAfter: 30,
+        cause: error,
+      },
+    )
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * Runs git on one bare repository: what talks to the remote or runs long in a process group, short
+ * local reads through simple-git. Every failure is a Failure `unavailable` with git's last words and
+ * no secret in it, and without a cause: the libraries' errors quote arguments, and with them the URL.
+ */
+import { type SimpleGit, simpleGit } from 'simple-git'
+import { Failure, messageOf } from '../domain/errors.ts'
+import { localGitEnvironment, remoteGitEnvironment, withImpatientSsh } from './git-environment.ts'
+import type { ProcessGroups, RunOptions } from './process-group.ts'
+import { scrubberFor } from './scrub.ts'
+
+const LOCAL_READ_TIMEOUT = 30_000
+const MESSAGE_LINES = 5
+
+export interface GitCommandsOptions {
+  /** Of the remote; its credentials are kept out of every message. */
+  readonly url: string
+  /** Absolute path of the bare repository; need not exist yet. */
+  readonly folder: string
+  readonly groups: ProcessGroups
+  readonly environment: NodeJS.ProcessEnv
+}
+
+export type GitRunOptions = Pick<RunOptions, 'cwd' | 'timeout' | 'idleTimeout' | 'env'>
+
+export class GitCommands {
+  readonly #folder: string
+  readonly #groups: ProcessGroups
+  readonly #environment: Record<string, string>
+  readonly #scrub: (text: string) => string
+  readonly #local: SimpleGit
+
+  constructor(options: GitCommandsOptions) {
+    this.#folder = options.folder
+    this.#groups = options.groups
+    this.#environment = remoteGitEnvironment(options.environment)
+    this.#scrub = scrubberFor(options.url)
+    this.#local = simpleGit({
+      baseDir: '/',
+      // Otherwise simple-git waits 50 ms for output of a command that has none.
+      completion: { onClose: true, onExit: false },
+      timeout: { block: LOCAL_READ_TIMEOUT },
+      allowEnvironment: ['GIT_DIR', 'GIT_CONFIG_GLOBAL', 'GIT_CONFIG_NOSYSTEM'],
+      unsafe: { allowUnsafeConfigPaths: true },
+    }).env(localGitEnvironment(options.environment, options.folder))
+  }
+
+  /** A short local read: stdout without its last line end; a silent non-zero exit reads as ''. */
+  async read(args: string[]): Promise<string> {
+    try {
+      return (await this.#local.raw(args)).trimEnd()
+    } catch (error) {
+      throw this.failure(`git ${args[0]}: ${lastWords(messageOf(error))}`)
+    }
+  }
+
+  /**
+   * Runs `git COMMAND` in a process group, with the user's git configuration.
+   * @param args options before the command (`-c name=value`) and all that comes after it
+   * @returns stdout
+   */
+  async run(
+    command: string,
+    args: { before?: readonly string[]; after: readonly string[]; gitDir?: string },
+    options: Partial<GitRunOptions> = {},
+  ): Promise<string> {
+    const { before = [], after, gitDir = this.#folder } = args
+    const line = [`--git-dir=${gitDir}`, ...before, command, ...after]
+    const result = await this.#start(line, options)
+    const said = lastWords(result.stderr)
+    if (result.timedOut) {
+      const reason = result.timedOut === 'idle' ? 'gave no sign of life' : 'did not end'
+      const limit = result.timedOut === 'idle' ? options.idleTimeout : options.timeout
+      const seconds = (limit ?? 0) / 1000
+      throw this.failure(`git ${command} ${reason} for ${seconds} s and was stopped. ${said}`)
+    }
+    if (result.exitCode !== 0) {
+      const end = result.exitCode === undefined ? result.signal : `exit code ${result.exitCode}`
+      throw this.failure(`git ${command} failed (${end}): ${said}`)
+    }
+    return result.stdout
+  }
+
+  /** The environment for commands that talk to the remote. */
+  async remoteEnvironment(): Promise<Record<string, string>> {
+    const line = [`--git-dir=${this.#folder}`, 'config', '--get', 'core.sshCommand']
+    const { exitCode } = await this.#start(line, {})
+    return withImpatientSsh(this.#environment, exitCode === 0)
+  }
+
+  failure(message: string): Failure {
+    return new Failure('unavailable', this.#scrub(message).trim())
+  }
+
+  #start(line: readonly string[], options: Partial<GitRunOptions>) {
+    return this.#groups
+      .run('git', line, { env: this.#environment, ...options })
+      .catch((error) => Promise.reject(this.failure(messageOf(error))))
+  }
+}
+
+/** The end of what git said, on one line, without progress, updated refs and control characters. */
+function lastWords(stderr: string): string {
+  return stderr
+    .split(/[\r\n]+/)
+    .map((line) => line.replaceAll(/\p{Cc}+/gu, ' ').trimEnd())
+    .filter((line) => line !== '' && !/^(?:From | [ *+=t-] |.*: +\d+%|.*: \d+, done)/.test(line))
+    .slice(-MESSAGE_LINES)
+    .join('; ')
+}

@@ -1,0 +1,268 @@
+/**
+ * A bare mirror of the branches and tags of one remote repository.
+ *
+ * HEAD of the mirror says what the remote's default branch is, or that there is none, or that nothing
+ * has been fetched yet; so the folder alone tells all after a restart.
+ */
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { messageOf } from '../domain/errors.ts'
+import type { GitRepository } from '../domain/git.ts'
+import type { Log } from '../domain/ports.ts'
+import { isFullCommitId, RefTable } from '../domain/ref-table.ts'
+import { GitCommands } from './git-commands.ts'
+import type { ProcessGroups } from './process-group.ts'
+
+/** HEAD must name some ref; these never exist. */
+const NEVER_FETCHED = 'refs/slipway/never-fetched'
+const NO_DEFAULT_BRANCH = 'refs/slipway/no-default-branch'
+
+/** Nothing else: a hosting service also shows commits of forks, below refs/pull and the like. */
+const REFSPECS = ['+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*']
+
+const NAMESPACES = ['refs/heads/', 'refs/tags/']
+
+/** For a server that accepts a request over HTTP and then says nothing. */
+const PATIENCE = ['-c', 'http.lowSpeedLimit=1', '-c', 'http.lowSpeedTime=30']
+
+const FETCH_FLAGS = [
+  '--prune',
+  '--force',
+  '--no-tags',
+  '--no-recurse-submodules',
+  '--no-show-forced-updates',
+  // It would keep the URL on disk.
+  '--no-write-fetch-head',
+  // The sign of life that the idle time-out looks for.
+  '--progress',
+  // Maintenance is silent for long, which would look like a dead remote: it has a run of its own.
+  '--no-auto-maintenance',
+]
+
+/** An export is the tree as committed: no path left out, no placeholder, line end or filter applied. */
+const ATTRIBUTES = '* -export-ignore -export-subst -text -ident -filter !working-tree-encoding\n'
+
+/** A living remote is heard of every 5 s: by its progress, or by what upload-pack sends instead. */
+const IDLE_TIMEOUT = 30_000
+const EXPORT_TIMEOUT = 600_000
+const MAINTENANCE_TIMEOUT = 3_600_000
+/** A lock file that is older than this was left by a git that was killed: refs are written in less. */
+const STALE_LOCK_AGE = 60_000
+
+export interface GitMirrorOptions {
+  /** Of the remote, as git takes it; may hold credentials. */
+  readonly url: string
+  /** Where the mirror is; nobody else writes there. */
+  readonly folder: string
+  readonly groups: ProcessGroups
+  readonly log: Log
+  /** Whence git and ssh configuration are found. @default process.env */
+  readonly environment?: NodeJS.ProcessEnv
+  /** Milliseconds without a sign of life after which a fetch is ended. @default 30,000 */
+  readonly idleTimeout?: number
+}
+
+interface RemoteHead {
+  /** Full name of the default branch; undefined if HEAD is detached or the repository is empty. */
+  readonly branch: string | undefined
+  readonly id: string | undefined
+}
+
+export class GitMirror implements GitRepository {
+  readonly #url: string
+  readonly #folder: string
+  readonly #log: Log
+  readonly #idleTimeout: number
+  readonly #git: GitCommands
+  /** Whether the folder was found to be a good repository and nothing failed since. */
+  #usable = false
+  #maintenance: Promise<void> | undefined
+
+  constructor(options: GitMirrorOptions) {
+    const { url, groups, log, environment = process.env, idleTimeout = IDLE_TIMEOUT } = options
+    this.#url = url
+    this.#folder = resolve(options.folder)
+    this.#log = log
+    this.#idleTimeout = idleTimeout
+    this.#git = new GitCommands({ url, folder: this.#folder, groups, environment })
+  }
+
+  async open(): Promise<RefTable | undefined> {
+    if (!(await exists(this.#folder))) return undefined
+    try {
+      const table = await this.#readTable()
+      await writeAttributes(this.#folder)
+      this.#usable = true
+      return table
+    } catch (error) {
+      this.#log.warn(
+        { folder: this.#folder, problem: messageOf(error) },
+        'the git mirror is damaged; the next fetch replaces it',
+      )
+      return undefined
+    }
+  }
+
+  async fetch(): Promise<RefTable> {
+    const asking = this.#askForHead()
+    // Both conversations with the remote run at once; neither is left behind when the other fails.
+    const downloading = this.#prepare(asking).then(() => this.#download())
+    const [head, download] = await Promise.allSettled([asking, downloading])
+    this.#usable = false
+    if (head.status === 'rejected') throw head.reason
+    if (download.status === 'rejected') throw download.reason
+    await this.#setHead(head.value.branch ?? NO_DEFAULT_BRANCH)
+    const table = await this.#readTable()
+    if (!table) throw this.#git.failure('the HEAD of the git mirror was changed by somebody else')
+    this.#usable = true
+    this.#maintain()
+    return table
+  }
+
+  async isReachable(commit: string): Promise<boolean> {
+    if (!isFullCommitId(commit)) return false
+    const id = commit.toLowerCase()
+    // Compared, because git would also take the id of an annotated tag, or a ref of such a name.
+    if ((await this.#commitOf(id)) !== id) return false
+    return (await this.#git.read(['rev-list', '-n1', id, '--not', '--all'])) === ''
+  }
+
+  async commitsStartingWith(prefix: string): Promise<string[]> {
+    // git takes no fewer than 4 digits.
+    if (!/^[0-9a-f]{4,64}$/i.test(prefix)) return []
+    const objects = await this.#git.read(['rev-parse', `--disambiguate=${prefix.toLowerCase()}`])
+    const ids = objects.split('\n').filter((id) => id !== '')
+    const reachable = await Promise.all(ids.map((id) => this.isReachable(id)))
+    return ids.filter((_, index) => reachable[index]).sort()
+  }
+
+  async export(commit: string, folder: string): Promise<void> {
+    if (!isFullCommitId(commit)) throw new TypeError(`${commit} is no full commit id`)
+    // git itself pipes the archive into tar, and fails with the words of whichever side fails.
+    const before = ['-c', 'tar.tree.command=tar -x -f - --no-same-owner', '-c', 'tar.umask=0022']
+    const after = ['--format=tree', commit.toLowerCase()]
+    await this.#git.run('archive', { before, after }, { cwd: folder, timeout: EXPORT_TIMEOUT })
+  }
+
+  async #askForHead(): Promise<RemoteHead> {
+    const options = { env: await this.#git.remoteEnvironment(), idleTimeout: this.#idleTimeout }
+    const after = ['--symref', '--', this.#url, 'HEAD']
+    const lines = await this.#git.run('ls-remote', { before: PATIENCE, after }, options)
+    return {
+      // Other refs whose names end in /HEAD are listed too.
+      branch: /^ref: (refs\/heads\/\S+)\tHEAD$/m.exec(lines)?.[1],
+      id: /^([0-9a-f]+)\tHEAD$/m.exec(lines)?.[1],
+    }
+  }
+
+  async #download(): Promise<void> {
+    const after = [...FETCH_FLAGS, '--', this.#url, ...REFSPECS]
+    const options = { env: await this.#git.remoteEnvironment(), idleTimeout: this.#idleTimeout }
+    const fetch = () => this.#git.run('fetch', { before: PATIENCE, after }, options)
+    try {
+      await fetch()
+    } catch (error) {
+      const locked = /\.lock': File exists/.test(messageOf(error))
+      if (!locked || !(await this.#removeStaleLocks())) throw error
+      await fetch()
+    }
+  }
+
+  /** Makes sure that there is a good repository to fetch into, replacing one that is not. */
+  async #prepare(asking: Promise<RemoteHead>): Promise<void> {
+    if (this.#usable || ((await exists(this.#folder)) && (await this.#isRepository()))) return
+    const { id } = await asking
+    // Made elsewhere and moved, so that no half-made repository is ever taken for one.
+    const gitDir = `${this.#folder}.new`
+    await rm(gitDir, { recursive: true, force: true })
+    await mkdir(dirname(gitDir), { recursive: true })
+    const format = id?.length === 64 ? 'sha256' : 'sha1'
+    const flags = ['--bare', '--quiet', '--template=', `--object-format=${format}`]
+    await this.#git.run('init', { after: flags, gitDir })
+    await this.#git.run('symbolic-ref', { after: ['HEAD', NEVER_FETCHED], gitDir })
+    await writeAttributes(gitDir)
+    await rm(this.#folder, { recursive: true, force: true })
+    await rename(gitDir, this.#folder)
+  }
+
+  async #isRepository(): Promise<boolean> {
+    return this.#readTable().then(
+      () => true,
+      () => false,
+    )
+  }
+
+  async #setHead(ref: string): Promise<void> {
+    if ((await this.#git.read(['symbolic-ref', 'HEAD'])) === ref) return
+    await this.#git.read(['symbolic-ref', 'HEAD', ref])
+  }
+
+  /** Undefined when nothing has been fetched yet. */
+  async #readTable(): Promise<RefTable | undefined> {
+    const head = await this.#git.read(['symbolic-ref', 'HEAD'])
+    const format = '%(objecttype) %(objectname) %(*objecttype) %(*objectname) %(refname)'
+    const lines = await this.#git.read(['for-each-ref', `--format=${format}`, ...NAMESPACES])
+    if (head === NEVER_FETCHED) return undefined
+    const refs = lines.split('\n').map(async (line): Promise<[string, string] | undefined> => {
+      const [type, id = '', targetType, target = '', ref] = line.split(' ')
+      if (ref === undefined) return undefined
+      if (type === 'commit') return [ref, id]
+      if (targetType === 'commit') return [ref, target]
+      // Before 2.45 git follows a tag of a tag by one step only.
+      const commit = targetType === 'tag' ? await this.#commitOf(id) : ''
+      return commit === '' ? undefined : [ref, commit]
+    })
+    return new RefTable(
+      (await Promise.all(refs)).filter((entry) => entry !== undefined),
+      head,
+    )
+  }
+
+  /** The commit that an object id leads to, or '' when there is none. */
+  async #commitOf(id: string): Promise<string> {
+    return this.#git.read(['rev-parse', '--verify', '--quiet', `${id}^{commit}`])
+  }
+
+  /** Whether there was one. */
+  async #removeStaleLocks(): Promise<boolean> {
+    let removed = false
+    for (const name of await readdir(this.#folder, { recursive: true })) {
+      if (!name.endsWith('.lock')) continue
+      const path = join(this.#folder, name)
+      const written = (await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now()
+      if (Date.now() - written < STALE_LOCK_AGE) continue
+      await rm(path, { force: true })
+      this.#log.warn({ path }, 'removed a lock file that a killed git left in the mirror')
+      removed = true
+    }
+    return removed
+  }
+
+  /** Packs refs, and objects when git finds it worth while. Nobody waits for it. */
+  #maintain(): void {
+    const tidy = async (): Promise<void> => {
+      const options = { timeout: MAINTENANCE_TIMEOUT }
+      await this.#git.run('pack-refs', { after: ['--all'] }, options)
+      // Detached it would outlive the service.
+      const before = ['-c', 'gc.autoDetach=false']
+      await this.#git.run('gc', { before, after: ['--auto', '--quiet'] }, options)
+    }
+    this.#maintenance ??= tidy()
+      .catch((error) => this.#log.debug({ problem: messageOf(error) }, 'git maintenance failed'))
+      .finally(() => {
+        this.#maintenance = undefined
+      })
+  }
+}
+
+async function writeAttributes(gitDir: string): Promise<void> {
+  await mkdir(join(gitDir, 'info'), { recursive: true })
+  await writeFile(join(gitDir, 'info', 'attributes'), ATTRIBUTES)
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}

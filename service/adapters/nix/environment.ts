@@ -1,0 +1,34 @@
+/** What Nix processes see of the service's environment: its own settings, and no secrets. */
+
+const wanted = [
+  'HOME',
+  'PATH',
+  'TMPDIR',
+  'USER',
+  // Package sets may fetch private repositories while they are evaluated.
+  'SSH_AUTH_SOCK',
+  'GIT_SSH',
+  'GIT_SSH_COMMAND',
+  'GIT_CONFIG_GLOBAL',
+  'GIT_CONFIG_SYSTEM',
+  'GIT_CONFIG_NOSYSTEM',
+  'GIT_SSL_CAINFO',
+  'SSL_CERT_FILE',
+]
+
+/** Nixery's settings begin like Nix's own. */
+const notNix = new Set(['NIX_TIMEOUT', 'NIX_POPULARITY_URL'])
+
+/** The environment of every Nix process. */
+export function nixEnvironment(from: NodeJS.ProcessEnv): Record<string, string> {
+  const names = Object.keys(from).filter(
+    (name) => wanted.includes(name) || (name.startsWith('NIX_') && !notNix.has(name)),
+  )
+  return {
+    ...Object.fromEntries(names.map((name) => [name, from[name] ?? ''])),
+    // Nobody is there to type a password; messages are parsed and shown, so no colours, no translation.
+    GIT_TERMINAL_PROMPT: '0',
+    NO_COLOR: '1',
+    LC_ALL: 'C',
+  }
+}

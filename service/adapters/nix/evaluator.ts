@@ -1,0 +1,135 @@
+/** Evaluates package sets with nix-instantiate and nix/evaluate.nix. */
+import { randomUUID } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import PQueue from 'p-queue'
+import { z } from 'zod'
+import { Failure } from '../../domain/errors.ts'
+import type { EvaluatedPackage, PackageOutcome } from '../../domain/package.ts'
+import type { EvaluationRequest, Evaluator, Log } from '../../domain/ports.ts'
+import type { ProcessGroups } from '../process-group.ts'
+import { nixError } from './messages.ts'
+
+const expression = fileURLToPath(new URL('../../../nix/evaluate.nix', import.meta.url))
+
+/** What evaluate.nix gives for each name. */
+const description = z.discriminatedUnion('status', [
+  z.object({
+    status: z.literal('found'),
+    attribute: z.string(),
+    derivation: z.string(),
+    outputName: z.string(),
+    storePath: z.string(),
+    system: z.string(),
+    priority: z.number(),
+    mainProgram: z.string().nullable(),
+    imageConfig: z.unknown(),
+  }),
+  z.object({ status: z.literal('missing'), missing: z.string(), known: z.array(z.string()) }),
+  z.object({ status: z.literal('set'), members: z.array(z.string()) }),
+  z.object({ status: z.literal('not-a-derivation'), type: z.string() }),
+])
+const descriptions = z.array(description)
+
+export interface NixEvaluatorOptions {
+  readonly groups: ProcessGroups
+  readonly env: Record<string, string>
+  /** Seconds that one evaluation may run. */
+  readonly timeout: number
+  /** Evaluations at a time: each may take a core, and hundreds of megabytes for a large set. */
+  readonly concurrency: number
+  readonly log: Log
+}
+
+export class NixEvaluator implements Evaluator {
+  readonly #options: NixEvaluatorOptions
+  readonly #queue: PQueue
+
+  constructor(options: NixEvaluatorOptions) {
+    this.#options = options
+    this.#queue = new PQueue({ concurrency: options.concurrency })
+  }
+
+  /**
+   * One Nix process for all packages. Where one of them fails, it gets its outcome and the rest is
+   * evaluated again without it: Nix ends at the first error.
+   */
+  async evaluate(request: EvaluationRequest): Promise<PackageOutcome[]> {
+    const outcomes = new Map<string, PackageOutcome>()
+    let left = request.packages
+    while (left.length > 0) {
+      const pass = await this.#queue.add(() => this.#run({ ...request, packages: left }))
+      for (const outcome of pass) outcomes.set(nameOf(outcome), outcome)
+      left = left.filter((name) => !outcomes.has(name))
+    }
+    return request.packages.map((name) => outcomes.get(name) as PackageOutcome)
+  }
+
+  /** The outcomes of all packages, or of those that an error belongs to: at least one. */
+  async #run({ folder, system, packages }: EvaluationRequest): Promise<PackageOutcome[]> {
+    const { groups, env, timeout, log } = this.#options
+    const marker = `slipway-${randomUUID()}`
+    const request = JSON.stringify({ folder, system, packages, marker })
+    let reached: string | undefined
+    const result = await groups.run(
+      'nix-instantiate',
+      ['--eval', '--read-write-mode', '--json', '--strict']
+        .concat(['--option', 'eval-cache', 'false'])
+        .concat(['--argstr', 'request', request, expression]),
+      {
+        env,
+        timeout: timeout * 1000,
+        onStderrLine: (line) => {
+          if (line.startsWith(`trace: ${marker}`)) reached = line.slice('trace: '.length)
+        },
+      },
+    )
+    if (result.exitCode === 0 && result.timedOut === undefined) {
+      return descriptions
+        .parse(JSON.parse(result.stdout))
+        .map((found, index) => outcomeOf(packages[index] ?? '', found))
+    }
+    if (reached === undefined && result.timedOut === undefined) {
+      // Nix did not come as far as our own expression: it is Nix that does not work.
+      throw new Failure('unavailable', `Nix cannot evaluate: ${nixError(result.stderr)}`, {
+        retryAfter: 30,
+      })
+    }
+    const culprit = packages[Number(reached?.slice(marker.length) || Number.NaN)]
+    const culprits = culprit === undefined ? packages : [culprit]
+    log.debug({ culprits, timedOut: result.timedOut }, 'evaluation failed')
+    if (result.timedOut !== undefined) {
+      return culprits.map((name) => ({ status: 'timed-out', name, seconds: timeout }))
+    }
+    const prefix = culprit === undefined ? 'the package set cannot be evaluated: ' : ''
+    const message = prefix + nixError(withoutMarkers(result.stderr, marker))
+    return culprits.map((name) => ({ status: 'failed', name, message }))
+  }
+}
+
+function outcomeOf(name: string, found: z.infer<typeof description>): PackageOutcome {
+  if (found.status === 'found') {
+    const { status, mainProgram, imageConfig, ...facts } = found
+    const described: EvaluatedPackage = {
+      name,
+      ...facts,
+      ...(mainProgram === null ? {} : { mainProgram }),
+      ...(imageConfig === null || imageConfig === undefined ? {} : { imageConfig }),
+    }
+    return { status, package: described }
+  }
+  if (found.status === 'missing') {
+    return { status: 'missing', name, level: found.missing, known: found.known }
+  }
+  return { ...found, name }
+}
+
+function nameOf(outcome: PackageOutcome): string {
+  return outcome.status === 'found' ? outcome.package.name : outcome.name
+}
+
+function withoutMarkers(stderr: string, marker: string): string {
+  return stderr
+    .split('\n')
+    .filter((line) => !line.includes(marker))
+    .join('\n')
+}

@@ -1,0 +1,174 @@
+/** The Nix store, through nix-store and nix path-info. */
+import { access, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import type { Closure, StorePath } from '../../domain/closure.ts'
+import { storePathName } from '../../domain/closure.ts'
+import { Failure } from '../../domain/errors.ts'
+import type { EvaluatedPackage } from '../../domain/package.ts'
+import type { NixStore, RealiseOptions } from '../../domain/ports.ts'
+import type { ProcessGroups } from '../process-group.ts'
+import { BuildLog, type FailedBuild } from './build-log.ts'
+import { BuilderSlots } from './builder-slots.ts'
+import { nixError } from './messages.ts'
+
+/** Seconds for what only reads the store or copies a source tree: minutes mean that it hangs. */
+const storeTimeout = 300
+
+const pathInfo = z.object({ narSize: z.number(), references: z.array(z.string()) })
+/** Nix up to 2.18 prints a list, newer ones an object keyed by path; null stands for an invalid path. */
+const pathInfos = z.union([
+  z.array(pathInfo.extend({ path: z.string() })),
+  z.record(z.string(), pathInfo.nullable()),
+])
+
+export interface LocalNixStoreOptions {
+  readonly groups: ProcessGroups
+  readonly env: Record<string, string>
+  /** Folder for GC roots. */
+  readonly rootsFolder: string
+  /** Folder for source trees on their way into the store. */
+  readonly temporaryFolder: string
+  /** Nix builders at a time, over all images. */
+  readonly builders: number
+}
+
+export class LocalNixStore implements NixStore {
+  readonly #options: LocalNixStoreOptions
+  readonly #slots: BuilderSlots
+
+  constructor(options: LocalNixStoreOptions) {
+    this.#options = options
+    this.#slots = new BuilderSlots(options.builders)
+  }
+
+  /** What `nix-store --version` says. */
+  async version(): Promise<string> {
+    return (await this.#read('nix-store', ['--version'])).trim()
+  }
+
+  async addSource(write: (folder: string) => Promise<void>): Promise<StorePath> {
+    const parent = await mkdtemp(join(this.#options.temporaryFolder, 'source-'))
+    try {
+      // The name is part of the store path, and so of everything that refers to its own source:
+      // it must not tell one commit from another.
+      const folder = join(parent, 'source')
+      await mkdir(folder)
+      await write(folder)
+      return (await this.#read('nix-store', ['--add', folder])).trim()
+    } finally {
+      await rm(parent, { recursive: true, force: true })
+    }
+  }
+
+  async has(path: StorePath): Promise<boolean> {
+    return access(path).then(
+      () => true,
+      () => false,
+    )
+  }
+
+  async realise(packages: readonly EvaluatedPackage[], options: RealiseOptions): Promise<void> {
+    if (packages.length === 0) return
+    const folder = this.#rootsOf(options.roots)
+    await mkdir(folder, { recursive: true })
+    // Most of what is asked for is built already, or substituted: that waits for nobody's builder.
+    if ((await this.#realise(packages, folder, options, 0)) === undefined) return
+    const log = await this.#slots.with((builders) =>
+      this.#realise(packages, folder, options, builders),
+    )
+    if (log !== undefined) throw await this.#buildFailure(packages, log, options.timeout)
+  }
+
+  async closure(paths: readonly StorePath[]): Promise<Closure> {
+    if (paths.length === 0) return []
+    const flags = ['--extra-experimental-features', 'nix-command', '--json', '--recursive']
+    const infos = pathInfos.parse(
+      JSON.parse(await this.#read('nix', ['path-info', ...flags, ...paths])),
+    )
+    const list = Array.isArray(infos)
+      ? infos
+      : Object.entries(infos).map(([path, info]) => {
+          if (info === null) throw new Failure('unavailable', `${path} has left the Nix store`)
+          return { path, ...info }
+        })
+    return list
+      .map(({ path, narSize, references }) => ({ path, narSize, references }))
+      .sort((a, b) => (a.path < b.path ? -1 : 1))
+  }
+
+  async release(roots: string): Promise<void> {
+    await rm(this.#rootsOf(roots), { recursive: true, force: true })
+  }
+
+  /** The log if anything failed. */
+  async #realise(
+    packages: readonly EvaluatedPackage[],
+    roots: string,
+    options: RealiseOptions,
+    builders: number,
+  ): Promise<BuildLog | undefined> {
+    const log = new BuildLog()
+    const outputs = packages.map(({ derivation, outputName }) => `${derivation}!${outputName}`)
+    const { groups, env } = this.#options
+    const { exitCode } = await groups.run(
+      'nix-store',
+      ['--realise', ...outputs, '--add-root', join(roots, 'output')]
+        .concat(['--timeout', String(options.timeout), '--max-jobs', String(builders)])
+        .concat(['--log-format', 'internal-json', '-v']),
+      { env, onStderrLine: (line) => log.add(line) },
+    )
+    return exitCode === 0 ? undefined : log
+  }
+
+  /** The failure, told of the package that needs the derivation which failed. */
+  async #buildFailure(
+    packages: readonly EvaluatedPackage[],
+    log: BuildLog,
+    timeout: number,
+  ): Promise<Failure> {
+    const failed = log.failures[0]
+    if (failed === undefined) {
+      const names = packages.map(({ name }) => name).join(', ')
+      return new Failure('build-failed', `${names}: ${nixError(log.errors.join('\n'))}`)
+    }
+    const owner = await this.#owner(packages, failed)
+    const inside = storePathName(failed.derivation).replace(/\.drv$/, '')
+    const through = inside === owner ? '' : ` (building ${inside})`
+    const printed =
+      failed.lines.length === 0 ? '' : `; the end of its log:\n${failed.lines.join('\n')}`
+    const detail = { package: owner, derivation: failed.derivation, log: failed.lines }
+    if (failed.timedOut) {
+      const message =
+        `package ${owner}${through}: the builder ran past ${timeout} seconds, the limit that ` +
+        `NIX_TIMEOUT sets${printed}`
+      return new Failure('build-timed-out', message, { detail })
+    }
+    const message = `package ${owner}${through}: the builder ${failed.reason}${printed}`
+    return new Failure('build-failed', message, { detail })
+  }
+
+  async #owner(packages: readonly EvaluatedPackage[], failed: FailedBuild): Promise<string> {
+    for (const { name, derivation } of packages) {
+      if (derivation === failed.derivation) return name
+    }
+    for (const { name, derivation } of packages) {
+      const needed = await this.#read('nix-store', ['--query', '--requisites', derivation])
+      if (needed.split('\n').includes(failed.derivation)) return name
+    }
+    return packages.map(({ name }) => name).join(', ')
+  }
+
+  async #read(program: string, args: string[]): Promise<string> {
+    const { groups, env } = this.#options
+    const result = await groups.run(program, args, { env, timeout: storeTimeout * 1000 })
+    if (result.exitCode === 0) return result.stdout
+    throw new Failure('unavailable', `the Nix store cannot be used: ${nixError(result.stderr)}`, {
+      retryAfter: 30,
+    })
+  }
+
+  #rootsOf(name: string): string {
+    return join(this.#options.rootsFolder, name)
+  }
+}

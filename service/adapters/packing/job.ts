@@ -1,0 +1,28 @@
+/** What the service and a packing thread tell each other. Structured clones: errors go as plain data. */
+import type { StorePath } from '../../domain/closure.ts'
+import type { Forest, PackedLayer } from '../../domain/ports.ts'
+import type { Collision } from '../forest/merge.ts'
+import type { Compressor } from './compressor.ts'
+
+export type Content =
+  | { readonly kind: 'store-paths'; readonly paths: readonly StorePath[] }
+  | { readonly kind: 'forest'; readonly forest: Forest }
+
+export interface Job {
+  readonly content: Content
+  /** Where /nix/store is on this machine. */
+  readonly storeFolder: string
+  readonly compressor: Compressor
+  /** The file to be made. */
+  readonly path: string
+}
+
+export interface Packed {
+  readonly layer: PackedLayer
+  /** Of a forest. */
+  readonly collisions: readonly Collision[]
+}
+
+export type Outcome =
+  | { readonly ok: true; readonly packed: Packed }
+  | { readonly ok: false; readonly message: string; readonly code: string | undefined }

@@ -1,0 +1,92 @@
+/**
+ * The root of an image: one tree of real directories whose files are symlinks into the packages.
+ *
+ *     /nix/store/…-git/bin/git      file            bin/         directory
+ *     /nix/store/…-git/bin/gitk     symlink         bin/git   →  /nix/store/…-git/bin/git
+ *     /nix/store/…-htop/bin/htop    file            bin/gitk  →  /nix/store/…-git/bin/gitk
+ *                                                   bin/htop  →  /nix/store/…-htop/bin/htop
+ *
+ * Where packages have the same path, directories merge, else the best ranked package has it. A symlink to
+ * a directory counts as that directory, but only where it meets another one:
+ *
+ *     …-gcc/lib64             symlink to lib        lib64/             directory
+ *     …-gcc/lib/libgcc.so     file                  lib64/libgcc.so →  /nix/store/…-gcc/lib/libgcc.so
+ *     …-glibc/lib64/ld.so     file                  lib64/ld.so     →  /nix/store/…-glibc/lib64/ld.so
+ *
+ * buildEnv of nixpkgs does the same, except that it fails where a file meets a directory.
+ */
+import type { Forest, ForestPackage } from '../domain/ports.ts'
+import { type Directory, type Merged, mergeTrees, type Node, type Source } from './forest/merge.ts'
+import { storeDirectory } from './forest/store-directory.ts'
+import { byteString, compareBytes, type TarEntry } from './tar/entry.ts'
+import { storeFolder, storeName, storeParents } from './tar/store-tree.ts'
+
+/**
+ * The entries of the layer that holds an image's root: a function of the forest and of what its store
+ * paths hold. A package that is a single file has no part in it.
+ * @param folder where /nix/store is on this machine
+ * @throws Error for a package that cannot be read
+ */
+export function forestEntries(forest: Forest, folder: string = storeFolder): Merged {
+  const sources = new Map<string, Source>()
+  for (const { name, storePath } of forest.packages.toSorted(compareRank)) {
+    if (sources.has(storePath)) continue
+    const tree = storeDirectory(storeName(storePath), folder)
+    if (tree) sources.set(storePath, { owner: name, tree: withoutNix(tree) })
+  }
+  const trees = [temporaryFolder, ...sources.values(), { tree: essentials(forest.env) }]
+  const { entries, collisions } = mergeTrees(trees)
+  return { entries: withParents(entries.map(worldWritable)), collisions }
+}
+
+/** The best ranked first: by priority, then what was asked for, then by name. */
+export function compareRank(a: ForestPackage, b: ForestPackage): number {
+  return (
+    a.priority - b.priority ||
+    Number(b.asked) - Number(a.asked) ||
+    compareBytes(byteString(a.name), byteString(b.name)) ||
+    compareBytes(byteString(a.storePath), byteString(b.storePath))
+  )
+}
+
+/** A package's own top-level `nix` would hide the store. */
+function withoutNix(tree: Directory): Directory {
+  const children = () => new Map([...tree.children()].filter(([name]) => name !== 'nix'))
+  return { ...tree, children }
+}
+
+function withParents(entries: readonly TarEntry[]): TarEntry[] {
+  return [...storeParents, ...entries].sort((a, b) => Buffer.compare(a.path, b.path))
+}
+
+function worldWritable(entry: TarEntry): TarEntry {
+  const isTmp = entry.kind === 'directory' && entry.path.equals(tmp)
+  return isTmp ? { ...entry, mode: 0o1777 } : entry
+}
+
+const tmp = Buffer.from('tmp')
+
+/** Ranks before the packages: programs rely on `/tmp` being a directory. */
+const temporaryFolder: Source = { tree: imageDirectory('/', { tmp: imageDirectory('/tmp', {}) }) }
+
+const passwd = ['root:x:0:0:root:/root:/bin/sh', 'nobody:x:65534:65534:nobody:/nonexistent:/bin/sh']
+const group = ['root:x:0:', 'nobody:x:65534:']
+
+/** Ranks after the packages: each of these files gives way to one that a package brings. */
+function essentials(env: string | undefined): Directory {
+  const etc = imageDirectory('/etc', { passwd: imageFile(passwd), group: imageFile(group) })
+  if (env === undefined) return imageDirectory('/', { etc })
+  const target = `${storeFolder}/${storeName(env)}/bin/env`
+  const bin = imageDirectory('/usr/bin', { env: { kind: 'leaf', as: { target } } })
+  return imageDirectory('/', { etc, usr: imageDirectory('/usr', { bin }) })
+}
+
+/** A directory that is in no package. */
+function imageDirectory(path: string, children: Record<string, Node>): Directory {
+  const map = new Map(Object.entries(children))
+  return { kind: 'directory', id: `image:${path}`, children: () => map }
+}
+
+function imageFile(lines: readonly string[]): Node {
+  return { kind: 'leaf', as: { bytes: Buffer.from(lines.map((line) => `${line}\n`).join('')) } }
+}

@@ -1,0 +1,122 @@
+/** The files of store paths as entries of a layer. All reading is synchronous: it runs in a worker. */
+import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs'
+import type { StorePath } from '../../domain/closure.ts'
+import {
+  type ByteString,
+  byteString,
+  bytesOf,
+  compareBytes,
+  type DirectoryEntry,
+  type TarEntry,
+} from './entry.ts'
+
+/** Where store paths are in an image, and on most machines. */
+export const storeFolder = '/nix/store'
+
+/** Every layer carries these, so that it can be unpacked by itself and never makes them 0555. */
+export const storeParents: readonly DirectoryEntry[] = ['nix', 'nix/store'].map((path) => ({
+  kind: 'directory',
+  path: Buffer.from(path),
+  mode: 0o755,
+}))
+
+export type FileKind = 'directory' | 'file' | 'symlink'
+
+export interface FolderItem {
+  readonly name: ByteString
+  readonly kind: FileKind
+}
+
+/**
+ * `nix`, `nix/store`, and all that is below the store paths, in byte order of the whole path: a function
+ * of what the paths hold, whatever the order in which the file system lists it.
+ * @param paths below /nix/store, in any order
+ * @param folder where /nix/store is on this machine
+ * @throws Error for a path that is not a store path, for one that cannot be read, and for a file that
+ *   an image cannot hold
+ */
+export function* storeEntries(
+  paths: readonly StorePath[],
+  folder: string = storeFolder,
+): Generator<TarEntry> {
+  yield* storeParents
+  const names = new Set(paths.map(storeName))
+  const onDisk = byteString(folder)
+  const items = [...names].map((name) => ({ name, kind: kindOf(`${onDisk}/${name}`) }))
+  yield* walk(onDisk, 'nix/store', items)
+}
+
+/** `/nix/store/<name>` → `<name>`. */
+export function storeName(path: StorePath): ByteString {
+  const name = path.slice(storeFolder.length + 1)
+  if (!path.startsWith(`${storeFolder}/`) || /^\.{0,2}$|\//.test(name)) {
+    throw new Error(`${JSON.stringify(path)} is not a store path: ${storeFolder}/<name> is one`)
+  }
+  return byteString(name)
+}
+
+/** What a folder holds, in no order. */
+export function listFolder(path: ByteString): FolderItem[] {
+  const items = readdirSync(bytesOf(path), { encoding: 'buffer', withFileTypes: true })
+  return items.map((item) => {
+    const name = byteString(item.name)
+    return { name, kind: imageKind(item, `${path}/${name}`) }
+  })
+}
+
+export function kindOf(path: ByteString): FileKind {
+  return imageKind(lstatSync(bytesOf(path)), path)
+}
+
+function imageKind(
+  item: Pick<Stats, 'isDirectory' | 'isFile' | 'isSymbolicLink'>,
+  path: ByteString,
+): FileKind {
+  if (item.isDirectory()) return 'directory'
+  if (item.isFile()) return 'file'
+  if (item.isSymbolicLink()) return 'symlink'
+  throw new Error(`${bytesOf(path)} is neither a directory, a file nor a symlink`)
+}
+
+/**
+ * The order of whole paths, without holding them all. What is in `lib` does not follow `lib` at once:
+ * `.` sorts before `/`, so it is
+ *
+ *     lib    lib.so    lib/a    lib/b    libexec
+ *
+ * and a directory is two steps in the order of its siblings: itself under `lib`, its content under `lib/`.
+ */
+function* walk(
+  onDisk: ByteString,
+  inImage: ByteString,
+  items: readonly FolderItem[],
+): Generator<TarEntry> {
+  const steps: { key: ByteString; item: FolderItem; content: boolean }[] = []
+  for (const item of items) {
+    steps.push({ key: item.name, item, content: false })
+    if (item.kind === 'directory') steps.push({ key: `${item.name}/`, item, content: true })
+  }
+  steps.sort((a, b) => compareBytes(a.key, b.key))
+  for (const { item, content } of steps) {
+    const source = `${onDisk}/${item.name}`
+    const path = `${inImage}/${item.name}`
+    if (content) yield* walk(source, path, listFolder(source))
+    else yield entryOf(item.kind, bytesOf(source), bytesOf(path))
+  }
+}
+
+/** Modes as Nix gives them, also where the store's file system shows others. */
+function entryOf(kind: FileKind, source: Buffer, path: Buffer): TarEntry {
+  switch (kind) {
+    case 'directory':
+      return { kind, path, mode: 0o555 }
+    case 'symlink':
+      return { kind, path, target: readlinkSync(source, { encoding: 'buffer' }) }
+    case 'file': {
+      // Hard links are plain files here: which files share bytes is the store's affair (auto-optimise).
+      const { mode, size } = lstatSync(source)
+      const executable = (mode & 0o100) !== 0
+      return { kind, path, mode: executable ? 0o555 : 0o444, size, content: { file: source } }
+    }
+  }
+}

@@ -1,0 +1,163 @@
+/** Settings: the environment in, a frozen Config out. Every mistake is reported, not only the first. */
+import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
+import { z } from 'zod'
+
+export interface Config {
+  readonly host: string
+  readonly port: number
+  readonly source: SourceConfig
+  readonly storage: StorageConfig
+  /** Folder for the git mirror, GC roots and temporary files. */
+  readonly statePath: string
+  /** Seconds between looks at the source; 0 turns the timer off. */
+  readonly pollInterval: number
+  /** Seconds that one Nix builder may run for a pull. */
+  readonly builderTimeout: number
+  /** Seconds that one evaluation may run. */
+  readonly evaluationTimeout: number
+  /** Nix builders at a time. */
+  readonly buildConcurrency: number
+  /** Seconds that a pull waits for a build. */
+  readonly pullWait: number
+  readonly layerBudget: number
+  readonly compression: 'gzip' | 'zstd' | 'none'
+  readonly logLevel: (typeof logLevels)[number]
+}
+
+export interface SourceConfig {
+  readonly kind: 'git'
+  /** Anything that `git fetch` takes. May hold credentials: never show it unscrubbed. */
+  readonly url: string
+}
+
+export interface StorageConfig {
+  readonly backend: 'filesystem'
+  readonly path: string
+}
+
+/** One wrong setting. */
+export interface Mistake {
+  readonly variable: string
+  /** As it was set; absent when it was not, or may hold a secret. */
+  readonly value?: string
+  /** What would be right. */
+  readonly expected: string
+}
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly mistakes: readonly Mistake[]
+
+  constructor(mistakes: readonly Mistake[]) {
+    super(mistakes.map(describeMistake).join('\n'))
+    this.mistakes = mistakes
+  }
+}
+
+const logLevels = ['debug', 'info', 'warn', 'error'] as const
+
+/** Layers that every known client and runtime mounts: overlayfs takes 128, some leave room for less. */
+const mostLayers = 127
+
+const whole = (expected: string, least: number, most: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, expected)
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, expected)
+
+const seconds = (least = 1) =>
+  whole(`a whole number of seconds, ${least} or more (at most a week: 604800)`, least, 604_800)
+
+const oneOf = <T extends string>(...values: readonly T[]) =>
+  z.enum(values, { error: `one of: ${values.join(', ')}` })
+
+const folder = z.string().transform((path) => resolve(path))
+
+const settings = z.object({
+  PORT: whole('a port number from 0 to 65535 (0 takes a free one)', 0, 65_535).default(8080),
+  NIX_TIMEOUT: seconds().default(60),
+  NIXERY_STORAGE_BACKEND: oneOf('filesystem').default('filesystem'),
+  STORAGE_PATH: folder.default(() => resolve('var/storage')),
+  SLIPWAY_HOST: z.string().default('127.0.0.1'),
+  SLIPWAY_STATE_PATH: folder.default(() => resolve('var/state')),
+  SLIPWAY_POLL_INTERVAL: seconds(0).default(60),
+  SLIPWAY_EVAL_TIMEOUT: seconds().default(120),
+  SLIPWAY_BUILD_CONCURRENCY: whole('a whole number from 1 to 1024', 1, 1024).default(() =>
+    availableParallelism(),
+  ),
+  SLIPWAY_PULL_WAIT: seconds().default(300),
+  SLIPWAY_LAYER_BUDGET: whole(
+    `a whole number from 2 to ${mostLayers}: one layer for the root and at least one for packages`,
+    2,
+    mostLayers,
+  ).default(94),
+  SLIPWAY_COMPRESSION: oneOf('gzip', 'zstd', 'none').default('gzip'),
+  SLIPWAY_LOG_LEVEL: oneOf(...logLevels).default('info'),
+})
+
+const sources = {
+  NIXERY_PKGS_REPO: 'the URL of a git repository with the package set',
+  NIXERY_PKGS_PATH: 'a local folder with the package set',
+  NIXERY_CHANNEL: 'a channel of nixpkgs',
+}
+
+/** @throws ConfigError with every mistake */
+export function readConfig(environment: NodeJS.ProcessEnv): Config {
+  // An empty value is how deployment tools say "not set".
+  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''))
+  const parsed = settings.safeParse(set)
+  const mistakes: Mistake[] = (parsed.error?.issues ?? []).map(({ path, message }) => {
+    const variable = String(path[0])
+    return { variable, value: set[variable] ?? '', expected: message }
+  })
+  mistakes.push(...sourceMistakes(set))
+  if (!parsed.success || mistakes.length > 0) throw new ConfigError(mistakes)
+  const values = parsed.data
+  const config: Config = {
+    host: values.SLIPWAY_HOST,
+    port: values.PORT,
+    source: { kind: 'git', url: set.NIXERY_PKGS_REPO ?? '' },
+    storage: { backend: values.NIXERY_STORAGE_BACKEND, path: values.STORAGE_PATH },
+    statePath: values.SLIPWAY_STATE_PATH,
+    pollInterval: values.SLIPWAY_POLL_INTERVAL,
+    builderTimeout: values.NIX_TIMEOUT,
+    evaluationTimeout: values.SLIPWAY_EVAL_TIMEOUT,
+    buildConcurrency: values.SLIPWAY_BUILD_CONCURRENCY,
+    pullWait: values.SLIPWAY_PULL_WAIT,
+    layerBudget: values.SLIPWAY_LAYER_BUDGET,
+    compression: values.SLIPWAY_COMPRESSION,
+    logLevel: values.SLIPWAY_LOG_LEVEL,
+  }
+  return Object.freeze(config)
+}
+
+/** Names that begin like Slipway's settings but are none: most likely misspelt. */
+export function unknownSettings(environment: NodeJS.ProcessEnv): string[] {
+  return Object.keys(environment).filter(
+    (name) => name.startsWith('SLIPWAY_') && !(name in settings.shape),
+  )
+}
+
+function sourceMistakes(set: NodeJS.ProcessEnv): Mistake[] {
+  const named = Object.keys(sources).filter((variable) => set[variable] !== undefined)
+  const choices = Object.entries(sources)
+    .map(([variable, meaning]) => `${variable} (${meaning})`)
+    .join(', ')
+  if (named.length === 0) {
+    return [{ variable: 'no source', expected: `set one of: ${choices}` }]
+  }
+  if (named.length > 1) {
+    return [{ variable: named.join(' and '), expected: `are set; set exactly one of: ${choices}` }]
+  }
+  if (named[0] === 'NIXERY_PKGS_REPO') return []
+  const expected = 'this kind of source is not served yet: set NIXERY_PKGS_REPO'
+  return [{ variable: named[0] ?? '', expected }]
+}
+
+function describeMistake({ variable, value, expected }: Mistake): string {
+  return value === undefined
+    ? `${variable}: ${expected}`
+    : `${variable}="${value}": must be ${expected}`
+}

@@ -1,0 +1,97 @@
+/**
+ * Image configs and manifests as bytes. Nothing here knows a clock, a host or a commit: equal layers
+ * and settings give equal bytes, and so equal digests, everywhere.
+ * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md
+ * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md
+ * @see https://distribution.github.io/distribution/spec/manifest-v2-2/
+ */
+import { type Descriptor, type Digest, mediaTypes, sha256Digest } from './descriptor.ts'
+import type { Compression } from './keys.ts'
+import type { Platform } from './platform.ts'
+
+/** A stored layer. */
+export interface Layer {
+  readonly digest: Digest
+  /** Bytes, compressed. */
+  readonly size: number
+  /** Digest of the uncompressed tar. */
+  readonly diffId: Digest
+  /** What `docker history` shows. */
+  readonly description: string
+}
+
+/** The `config` member of an image config: how a container starts. */
+export interface ContainerConfig {
+  readonly User?: string
+  readonly ExposedPorts?: Readonly<Record<string, object>>
+  readonly Env?: readonly string[]
+  readonly Entrypoint?: readonly string[]
+  readonly Cmd?: readonly string[]
+  readonly Volumes?: Readonly<Record<string, object>>
+  readonly WorkingDir?: string
+  readonly Labels?: Readonly<Record<string, string>>
+  readonly StopSignal?: string
+  readonly Healthcheck?: object
+}
+
+/** A document of an image, with the descriptor that it is stored and served under. */
+export interface Document {
+  readonly descriptor: Descriptor
+  readonly bytes: Uint8Array
+}
+
+export interface AssembledImage {
+  readonly config: Document
+  readonly oci: Document
+  readonly docker: Document
+}
+
+/** The time of every image: as in the layers, one second after the epoch, since zero means unset. */
+const created = '1970-01-01T00:00:01Z'
+
+/** One config and, over the same blobs, the manifest in the two dialects that clients speak. */
+export function assembleImage(
+  layers: readonly Layer[],
+  config: ContainerConfig,
+  platform: Platform,
+  compression: Compression,
+): AssembledImage {
+  const configBytes = encode({
+    created,
+    architecture: platform.architecture,
+    os: platform.os,
+    config,
+    rootfs: { type: 'layers', diff_ids: layers.map((layer) => layer.diffId) },
+    history: layers.map((layer) => ({ created, created_by: layer.description })),
+  })
+  const manifest = (manifestType: string, configType: string, layerType: string) => {
+    const configDescriptor = describe(configType, configBytes)
+    const bytes = encode({
+      schemaVersion: 2,
+      mediaType: manifestType,
+      config: configDescriptor,
+      layers: layers.map(({ digest, size }) => ({ mediaType: layerType, digest, size })),
+    })
+    return { descriptor: describe(manifestType, bytes), bytes }
+  }
+  const { oci, docker } = layerTypes[compression]
+  return {
+    config: { descriptor: describe(mediaTypes.ociConfig, configBytes), bytes: configBytes },
+    oci: manifest(mediaTypes.ociManifest, mediaTypes.ociConfig, oci),
+    docker: manifest(mediaTypes.dockerManifest, mediaTypes.dockerConfig, docker),
+  }
+}
+
+const layerTypes: Record<Compression, { oci: string; docker: string }> = {
+  gzip: { oci: `${mediaTypes.ociLayer}+gzip`, docker: `${mediaTypes.dockerLayer}.gzip` },
+  zstd: { oci: `${mediaTypes.ociLayer}+zstd`, docker: `${mediaTypes.dockerLayer}.zstd` },
+  none: { oci: mediaTypes.ociLayer, docker: mediaTypes.dockerLayer },
+}
+
+function describe(mediaType: string, bytes: Uint8Array): Descriptor {
+  return { mediaType, digest: sha256Digest(bytes), size: bytes.length }
+}
+
+function encode(document: object): Uint8Array {
+  return Buffer.from(JSON.stringify(document))
+}

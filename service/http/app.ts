@@ -1,0 +1,28 @@
+/** The HTTP application: who answers what, in order. */
+import Koa from 'koa'
+import type { Log } from '../domain/ports.ts'
+import { health } from './health.ts'
+import { type RegistryServices, registry } from './registry.ts'
+
+export function createApp(services: RegistryServices): Koa {
+  const app = new Koa()
+  app.use(requestLog(services.log))
+  app.use(registry(services))
+  app.use(health(services.source))
+  app.on('error', (error: NodeJS.ErrnoException) => {
+    // A client that goes away in the middle of a blob is its own affair.
+    const gone = error.code === 'ERR_STREAM_PREMATURE_CLOSE' || error.code === 'ECONNRESET'
+    if (gone) services.log.debug({ error: error.message }, 'client went away')
+    else services.log.error({ err: error }, 'answer failed')
+  })
+  return app
+}
+
+function requestLog(log: Log): Koa.Middleware {
+  return async (ctx, next) => {
+    const start = performance.now()
+    await next()
+    const milliseconds = Math.round((performance.now() - start) * 100) / 100
+    log.debug({ method: ctx.method, path: ctx.path, status: ctx.status, milliseconds }, 'request')
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * The registry API, pull side.
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
+ */
+import Router from '@koa/router'
+import type { Context, Middleware } from 'koa'
+import { mediaTypes } from '../domain/descriptor.ts'
+import { Failure } from '../domain/errors.ts'
+import { parseImageName } from '../domain/image-name.ts'
+import type { Document } from '../domain/manifest.ts'
+import type { Log } from '../domain/ports.ts'
+import { parseDigest, parseReference } from '../domain/reference.ts'
+import type { Source } from '../domain/source.ts'
+import type { Blobs } from '../usecases/blobs.ts'
+import type { Catalog } from '../usecases/catalog.ts'
+import type { PullManifest } from '../usecases/pull-manifest.ts'
+import type { StoredImages } from '../usecases/stored-images.ts'
+import { immutable, serveBlob } from './blob.ts'
+import { chooseManifest } from './negotiate.ts'
+import { page } from './paging.ts'
+import { registryErrors } from './registry-errors.ts'
+
+export interface RegistryServices {
+  readonly pull: PullManifest
+  readonly images: StoredImages
+  readonly blobs: Blobs
+  readonly catalog: Catalog
+  readonly source: Source
+  readonly log: Log
+}
+
+const readMethods = new Set(['GET', 'HEAD'])
+
+// Repository names hold slashes, so the name is all that stands before the last known word.
+const manifestRoute = /^\/v2\/(.+)\/manifests\/([^/]+)$/
+const blobRoute = /^\/v2\/(.+)\/blobs\/([^/]+)$/
+const tagsRoute = /^\/v2\/(.+)\/tags\/list$/
+const referrersRoute = /^\/v2\/(.+)\/referrers\/([^/]+)$/
+
+/** Middleware for everything under `/v2`. */
+export function registry(services: RegistryServices): Middleware {
+  const { pull, images, blobs, catalog, source } = services
+  const router = new Router()
+
+  router.get('/v2/', (ctx) => sendJson(ctx, {}))
+
+  router.get('/v2/_catalog', async (ctx) => {
+    sendJson(ctx, { repositories: page(ctx, await catalog.names()) })
+  })
+
+  router.get(tagsRoute, (ctx) => {
+    const { text: name } = parseImageName(captured(ctx, 0))
+    sendJson(ctx, { name, tags: page(ctx, source.tags()) })
+  })
+
+  router.get(manifestRoute, async (ctx) => {
+    const name = parseImageName(captured(ctx, 0))
+    const reference = parseReference(captured(ctx, 1))
+    if (reference.kind === 'tag') {
+      const image = await pull.byTag(name, reference.tag)
+      ctx.set('Vary', 'Accept')
+      return sendManifest(ctx, chooseManifest(image, acceptedTypes(ctx)), 'no-cache')
+    }
+    const { digest } = reference
+    const document = await pull.byDigest(digest)
+    if (document === undefined) {
+      throw new Failure('manifest-unknown', `no manifest ${digest} is stored`, {
+        detail: { digest },
+      })
+    }
+    sendManifest(ctx, document, immutable)
+  })
+
+  router.get(blobRoute, async (ctx) => {
+    parseImageName(captured(ctx, 0))
+    await serveBlob(ctx, parseDigest(captured(ctx, 1)), blobs, images)
+  })
+
+  router.get(referrersRoute, (ctx) => {
+    parseImageName(captured(ctx, 0))
+    parseDigest(captured(ctx, 1))
+    if (ctx.query.artifactType !== undefined) ctx.set('OCI-Filters-Applied', 'artifactType')
+    const index = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [] }
+    sendJson(ctx, index, mediaTypes.ociIndex)
+  })
+
+  const errors = registryErrors(services.log)
+  const routes = router.routes() as unknown as Middleware
+  return async (ctx, next) => {
+    if (ctx.path !== '/v2' && !ctx.path.startsWith('/v2/')) return next()
+    ctx.set('Docker-Distribution-API-Version', 'registry/2.0')
+    await errors(ctx, async () => {
+      refuseWrites(ctx)
+      if (ctx.path === '/v2') ctx.path = '/v2/'
+      await routes(ctx, () => {
+        throw new Failure('route-unknown', `a registry has no ${ctx.path}`)
+      })
+    })
+  }
+}
+
+function refuseWrites(ctx: Context): void {
+  if (readMethods.has(ctx.method)) return
+  ctx.set('Allow', 'GET, HEAD')
+  throw new Failure(
+    'unsupported',
+    `${ctx.method} is not supported: this registry builds its images itself and takes none; ` +
+      'push packages to its package-set repository instead',
+  )
+}
+
+function sendManifest(ctx: Context, { descriptor, bytes }: Document, caching: string): void {
+  ctx.status = 200
+  ctx.set({
+    'Content-Type': descriptor.mediaType,
+    'Docker-Content-Digest': descriptor.digest,
+    ETag: `"${descriptor.digest}"`,
+    'Cache-Control': caching,
+  })
+  if (ctx.fresh) {
+    ctx.status = 304
+    return
+  }
+  ctx.body = bytes
+}
+
+function sendJson(ctx: Context, value: object, type = 'application/json'): void {
+  ctx.set('Content-Type', type)
+  ctx.body = Buffer.from(JSON.stringify(value))
+}
+
+/** Empty when the client did not say. */
+function acceptedTypes(ctx: Context): string[] {
+  if (ctx.get('Accept') === '') return []
+  const types = ctx.accepts()
+  return Array.isArray(types) ? types : []
+}
+
+/** A part of the path, percent-decoded; what cannot be decoded stays and breaks the grammar. */
+function captured(ctx: { captures?: string[] }, index: number): string {
+  const raw = ctx.captures?.[index] ?? ''
+  try {
+    return decodeURIComponent(raw)
+  } catch {
+    return raw
+  }
+}

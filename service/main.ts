@@ -1,0 +1,58 @@
+/** The process: configuration, compose, listen, signals. */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { promisify } from 'node:util'
+import { compose, composeLog } from './compose.ts'
+import { ConfigError, readConfig, unknownSettings } from './config.ts'
+import { messageOf } from './domain/errors.ts'
+
+/** Milliseconds that requests under way may take after a signal to stop. */
+const gracePeriod = 10_000
+
+/** Milliseconds that an idle connection is kept: longer than proxies keep theirs, so that they close. */
+const keepAlive = 75_000
+
+async function serve(): Promise<void> {
+  const config = readConfig(process.env)
+  const log = composeLog(config)
+  for (const variable of unknownSettings(process.env)) {
+    log.warn(
+      { variable },
+      'ignoring a setting that does not exist: see the README for those that do',
+    )
+  }
+  const service = await compose(config, log)
+  const server = createServer({ keepAliveTimeout: keepAlive }, service.app.callback())
+  const stop = async (signal: string) => {
+    log.info({ signal }, 'stopping')
+    const closed = promisify(server.close.bind(server))()
+    server.closeIdleConnections()
+    const deadline = setTimeout(() => server.closeAllConnections(), gracePeriod)
+    await closed
+    clearTimeout(deadline)
+    await service.stop()
+    log.info({}, 'stopped')
+    process.exit(0)
+  }
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, stop)
+  server.on('error', (error) => fail(`cannot listen: ${error.message}`))
+  server.listen(config.port, config.host, () => {
+    const { address, port } = server.address() as AddressInfo
+    log.info({ address, port }, 'listening')
+  })
+}
+
+function fail(reason: string): never {
+  process.stderr.write(`slipway: ${reason}\n`)
+  process.exit(1)
+}
+
+process.on('unhandledRejection', (error) => {
+  // A bug, but of one request: the others go on.
+  process.stderr.write(`slipway: unhandled rejection: ${messageOf(error)}\n`)
+})
+
+serve().catch((error: unknown) => {
+  if (error instanceof ConfigError) fail(`these settings are wrong:\n${error.message}`)
+  fail(messageOf(error))
+})

@@ -1,0 +1,182 @@
+/** Builds an image: evaluate → realise → closure → plan → layers → manifests → record. */
+import { type Closure, type StorePath, storePathName } from '../domain/closure.ts'
+import type { ImageName } from '../domain/image-name.ts'
+import { addedPackages } from '../domain/image-name.ts'
+import { forestKey, layerKey, planKey, type Recipe } from '../domain/keys.ts'
+import { planLayers } from '../domain/layers.ts'
+import { assembleImage, type Layer } from '../domain/manifest.ts'
+import type { EvaluatedPackage } from '../domain/package.ts'
+import type { Evaluator, Forest, LayerPacker, Log, NixStore } from '../domain/ports.ts'
+import type { Revision } from '../domain/source.ts'
+import type { Blobs } from './blobs.ts'
+import { foundPackages } from './found-packages.ts'
+import { containerConfig } from './image-config.ts'
+import type { LayerShelf } from './layer-shelf.ts'
+import type { PackageSets } from './package-sets.ts'
+import type { ImageRecord, PlanRecord, Records } from './records.ts'
+import { Stopwatch } from './stopwatch.ts'
+
+export interface BuildRequest {
+  readonly name: ImageName
+  readonly revision: Revision
+  readonly imageKey: string
+  /** Seconds that one builder may run. */
+  readonly builderTimeout: number
+}
+
+export interface BuildImageOptions {
+  readonly packageSets: PackageSets
+  readonly evaluator: Evaluator
+  readonly nix: NixStore
+  readonly packer: LayerPacker
+  readonly layers: LayerShelf
+  readonly plans: Records<PlanRecord>
+  readonly images: Records<ImageRecord>
+  readonly blobs: Blobs
+  readonly recipe: Recipe
+  readonly log: Log
+}
+
+/** What the planner knows beyond the closure: nothing yet. */
+const knowledge = 'none'
+
+export class BuildImage {
+  readonly #options: BuildImageOptions
+
+  constructor(options: BuildImageOptions) {
+    this.#options = options
+  }
+
+  /**
+   * The record of the image, stored after everything that it names.
+   * @throws Failure manifest-unknown, evaluation-failed, build-failed, build-timed-out, unavailable
+   */
+  async build(request: BuildRequest): Promise<ImageRecord> {
+    const { nix, log } = this.#options
+    const { name, revision, imageKey } = request
+    const watch = new Stopwatch()
+    try {
+      const packages = await watch.time('evaluate', () => this.#evaluate(request))
+      await watch.time('realise', () =>
+        nix.realise(packages, { timeout: request.builderTimeout, roots: imageKey }),
+      )
+      const closure = await watch.time('closure', () =>
+        nix.closure(packages.map(({ storePath }) => storePath)),
+      )
+      const plan = await watch.time('plan', () => this.#plan(closure))
+      const layers = await watch.time('pack', () => this.#pack(plan, packages, closure))
+      const record = await watch.time('publish', () => this.#publish(request, packages, layers))
+      log.info(
+        { image: name.text, revision: revision.id, digest: record.oci.digest, ...watch.report() },
+        'image built',
+      )
+      return record
+    } finally {
+      await nix.release(imageKey)
+    }
+  }
+
+  /** The packages that were asked for, and of the added ones those that the set has. */
+  async #evaluate({ name, revision }: BuildRequest): Promise<EvaluatedPackage[]> {
+    const { packageSets, evaluator } = this.#options
+    const added = addedPackages.filter((extra) => !name.packages.includes(extra))
+    const outcomes = await evaluator.evaluate({
+      folder: await packageSets.folder(revision),
+      system: name.platform.system,
+      packages: [...name.packages, ...added],
+    })
+    const isAdded = (index: number) => index >= name.packages.length
+    return foundPackages(
+      outcomes.filter((outcome, index) => !(outcome.status === 'missing' && isAdded(index))),
+    )
+  }
+
+  async #plan(closure: Closure): Promise<StorePath[][]> {
+    const { plans, recipe } = this.#options
+    const paths = closure.map(({ path }) => path)
+    const key = planKey(paths, recipe)
+    const known = await plans.get(key)
+    if (known !== undefined) return known.layers
+    // One layer is the root forest's.
+    const layers = planLayers(closure, { budget: recipe.layerBudget - 1 }).map((layer) => [
+      ...layer,
+    ])
+    return (await plans.settle(key, { knowledge, layers })).layers
+  }
+
+  /** All layers, the root forest last, so that it changes nothing below it. */
+  #pack(
+    plan: readonly StorePath[][],
+    packages: readonly EvaluatedPackage[],
+    closure: Closure,
+  ): Promise<Layer[]> {
+    const { layers, packer, recipe } = this.#options
+    const forest = forestOf(packages, closure)
+    return Promise.all([
+      ...plan.map((paths) =>
+        layers.get({
+          key: layerKey(paths, recipe),
+          description: describePaths('', paths),
+          pack: () => packer.packStorePaths(paths),
+        }),
+      ),
+      layers.get({
+        key: forestKey(forest, recipe),
+        description: describePaths(
+          'links to ',
+          forest.packages.map(({ storePath }) => storePath),
+        ),
+        pack: () => packer.packForest(forest),
+      }),
+    ])
+  }
+
+  async #publish(
+    { name, revision, imageKey }: BuildRequest,
+    packages: readonly EvaluatedPackage[],
+    layers: readonly Layer[],
+  ): Promise<ImageRecord> {
+    const { blobs, images, recipe } = this.#options
+    const asked = packages.filter((found) => name.packages.includes(found.name))
+    const hasCertificates = packages.some((found) => found.name === 'cacert')
+    const config = containerConfig(name, asked, hasCertificates)
+    const image = assembleImage(layers, config, name.platform, recipe.compression)
+    await blobs.putDocument(image.config)
+    await Promise.all([blobs.putDocument(image.oci), blobs.putDocument(image.docker)])
+    const record: ImageRecord = {
+      name: name.text,
+      packages: [...name.packages],
+      architecture: name.platform.architecture,
+      revision: revision.id,
+      oci: image.oci.descriptor,
+      docker: image.docker.descriptor,
+      size: layers.reduce((sum, { size }) => sum + size, 0),
+    }
+    // Replaced, not settled: a record that is there names a manifest that was found incomplete.
+    await images.replace(imageKey, record)
+    return record
+  }
+}
+
+function forestOf(packages: readonly EvaluatedPackage[], closure: Closure): Forest {
+  const coreutils = closure.find(({ path }) =>
+    /^coreutils(-full)?(-[\d.]+)?$/.test(storePathName(path)),
+  )
+  return {
+    packages: packages.map(({ name, storePath, priority }) => ({
+      name,
+      storePath,
+      priority,
+      asked: !(addedPackages as readonly string[]).includes(name),
+    })),
+    ...(coreutils === undefined ? {} : { env: coreutils.path }),
+  }
+}
+
+/** Characters of a description: for people who read `docker history`, not for machines. */
+const longestDescription = 200
+
+function describePaths(verb: string, paths: readonly StorePath[]): string {
+  const names = `${verb}${paths.map(storePathName).join(', ')}`
+  return names.length <= longestDescription ? names : `${names.slice(0, longestDescription)}…`
+}

@@ -1,0 +1,35 @@
+/** The names under which images have been built. */
+import PQueue from 'p-queue'
+import type { ImageRecord, Records } from './records.ts'
+
+/** Records read at a time: enough to hide the latency of a bucket. */
+const readers = 16
+
+export class Catalog {
+  readonly #records: Records<ImageRecord>
+  /** Image key → name. Records are written once, so what was read stays true. */
+  #names = new Map<string, string>()
+
+  constructor(records: Records<ImageRecord>) {
+    this.#records = records
+  }
+
+  /** Names with an image record, each once, in byte order. Only records not seen before are read. */
+  async names(): Promise<string[]> {
+    const present = new Map<string, string>()
+    const reading = new PQueue({ concurrency: readers })
+    for await (const key of this.#records.keys()) {
+      const known = this.#names.get(key)
+      if (known !== undefined) present.set(key, known)
+      else {
+        reading.add(async () => {
+          const record = await this.#records.get(key)
+          if (record !== undefined) present.set(key, record.name)
+        })
+      }
+    }
+    await reading.onIdle()
+    this.#names = present
+    return [...new Set(present.values())].sort()
+  }
+}

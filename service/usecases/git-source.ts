@@ -1,0 +1,254 @@
+/**
+ * The package set in a git repository. Tags are answered from a ref table in memory, which a timer,
+ * webhooks (`refresh`) and requests for unknown tags renew.
+ */
+import { LRUCache } from 'lru-cache'
+import { Failure, messageOf } from '../domain/errors.ts'
+import type { GitRepository } from '../domain/git.ts'
+import type { Log } from '../domain/ports.ts'
+import { isAbbreviatedCommitId, isFullCommitId, type RefTable } from '../domain/ref-table.ts'
+import type { Revision, Source, SourceStatus } from '../domain/source.ts'
+import { nearest } from './nearest.ts'
+
+/** Milliseconds: asking for tags that do not exist must not become a load on the remote. */
+const UNKNOWN_TAG_INTERVAL = 2000
+/** Seconds; a failed fetch is not worth repeating sooner. */
+const RETRY_AFTER = 5
+/** A commit id takes a few hundred bytes: what a month of pulls by commit needs. */
+const COMMITS_CACHED = 10_000
+const NAMES_SUGGESTED = 3
+
+export interface GitSourceOptions {
+  readonly repository: GitRepository
+  readonly log: Log
+  /** Seconds between fetches; 0 turns the timer off. */
+  readonly pollInterval: number
+  /** Told of each table that differs from the one before it, the first one included. */
+  readonly onRefs?: (table: RefTable, previous: RefTable | undefined) => void
+  /** Milliseconds between the starts of fetches for unknown tags. @default 2000 */
+  readonly unknownTagInterval?: number
+}
+
+/** A table and what was found out about commits while it was in force. */
+interface Snapshot {
+  readonly table: RefTable
+  readonly reachable: LRUCache<string, Promise<boolean>>
+  readonly abbreviations: LRUCache<string, Promise<string[]>>
+}
+
+export class GitSource implements Source {
+  readonly #options: GitSourceOptions
+  #snapshot: Snapshot | undefined
+  #refreshedAt: string | undefined
+  #problem: string | undefined
+  #pollTimer: NodeJS.Timeout | undefined
+  #stopped = false
+
+  /** The fetch that runs, and the one that starts after it. */
+  #running: Promise<void> | undefined
+  #queued: Promise<void> | undefined
+  /** The next fetch to start, for those who wait for an unknown tag; absent while nobody does. */
+  #awaited: PromiseWithResolvers<void> | undefined
+  #permitTimer: NodeJS.Timeout | undefined
+  #permittedAt = 0
+
+  constructor(options: GitSourceOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Serves the mirror that is there and fetches in the background, or waits for the first fetch.
+   * @throws Failure unavailable if there is no mirror and the first fetch fails
+   */
+  async start(): Promise<void> {
+    const table = await this.#options.repository.open()
+    if (table) this.#adopt(table)
+    const first = this.refresh()
+    if (table) first.catch(() => {})
+    else await first
+    if (this.#options.pollInterval <= 0 || this.#stopped) return
+    this.#pollTimer = setInterval(() => {
+      if (!this.#running) this.refresh().catch(() => {})
+    }, this.#options.pollInterval * 1000).unref()
+  }
+
+  /** No fetch starts any more, and nobody waits for one. The one that runs is not ended by this. */
+  stop(): void {
+    this.#stopped = true
+    clearInterval(this.#pollTimer)
+    clearTimeout(this.#permitTimer)
+    this.#awaited?.reject(stopped())
+    this.#awaited = undefined
+  }
+
+  /**
+   * Reads the remote's refs anew, by a fetch that starts after this call. However many ask, one
+   * fetch runs and one waits.
+   * @throws Failure unavailable; the last table then stays in force
+   */
+  refresh(): Promise<void> {
+    if (!this.#running) return this.#fetch()
+    this.#queued ??= this.#running
+      .catch(() => {})
+      .then(() => {
+        this.#queued = undefined
+        return this.#fetch()
+      })
+    return this.#queued
+  }
+
+  /** The table in force; undefined before the first one. */
+  get refs(): RefTable | undefined {
+    return this.#snapshot?.table
+  }
+
+  async resolve(tag: string): Promise<Revision> {
+    const known = await this.#find(tag)
+    if (known) return known
+    await this.#nextPermittedFetch().catch((error) => {
+      throw new Failure(
+        'unavailable',
+        `"${tag}" is not known here, and git could not be asked for it: ${messageOf(error)}`,
+        { retryAfter: RETRY_AFTER, cause: error },
+      )
+    })
+    const found = await this.#find(tag)
+    if (found) return found
+    throw this.#unknown(tag)
+  }
+
+  tags(): readonly string[] {
+    return this.refs?.tags() ?? []
+  }
+
+  export(revision: Revision, folder: string): Promise<void> {
+    return this.#options.repository.export(revision.id, folder)
+  }
+
+  status(): SourceStatus {
+    return {
+      ready: this.#snapshot !== undefined,
+      ...(this.#refreshedAt === undefined ? {} : { refreshedAt: this.#refreshedAt }),
+      ...(this.#problem === undefined ? {} : { problem: this.#problem }),
+    }
+  }
+
+  /** What the tag means by the table in force: full commit id, then names, then an abbreviated id. */
+  async #find(tag: string): Promise<Revision | undefined> {
+    const snapshot = this.#snapshot
+    if (!snapshot) return undefined
+    const { repository } = this.#options
+    if (isFullCommitId(tag)) {
+      const id = tag.toLowerCase()
+      if (await cached(snapshot.reachable, id, () => repository.isReachable(id))) return { id }
+    }
+    const named = snapshot.table.resolve(tag)
+    if (named || !isAbbreviatedCommitId(tag)) return named
+    const prefix = tag.toLowerCase()
+    const ids = await cached(snapshot.abbreviations, prefix, () =>
+      repository.commitsStartingWith(prefix),
+    )
+    if (ids.length > 1) throw ambiguous(tag, ids)
+    return ids[0] === undefined ? undefined : { id: ids[0] }
+  }
+
+  #unknown(tag: string): Failure {
+    const near = nearest(tag, this.tags(), NAMES_SUGGESTED)
+    const hint = near.length > 0 ? `; the nearest: ${near.join(', ')}` : ''
+    const reason =
+      tag === 'latest'
+        ? 'the git repository of the package set has no default branch, so there is no "latest"'
+        : `"${tag}" is no tag, branch or reachable commit of the package set's git repository`
+    return new Failure('manifest-unknown', reason + hint, { detail: { tag, nearest: near } })
+  }
+
+  /** The next fetch that starts, whoever starts it; if nobody does, one as soon as it may start. */
+  #nextPermittedFetch(): Promise<void> {
+    if (this.#awaited) return this.#awaited.promise
+    if (this.#stopped) return Promise.reject(stopped())
+    const awaited = Promise.withResolvers<void>()
+    this.#awaited = awaited
+    const start = (): void => {
+      this.refresh().catch(() => {})
+    }
+    const wait = this.#permittedAt - performance.now()
+    if (wait <= 0) start()
+    else this.#permitTimer = setTimeout(start, wait)
+    return awaited.promise
+  }
+
+  #fetch(): Promise<void> {
+    if (this.#stopped) return Promise.reject(stopped())
+    const awaited = this.#awaited
+    this.#awaited = undefined
+    clearTimeout(this.#permitTimer)
+    if (awaited) {
+      this.#permittedAt =
+        performance.now() + (this.#options.unknownTagInterval ?? UNKNOWN_TAG_INTERVAL)
+    }
+    const fetch = this.#fetchTable().finally(() => {
+      this.#running = undefined
+    })
+    this.#running = fetch
+    fetch.then(awaited?.resolve, awaited?.reject)
+    return fetch
+  }
+
+  async #fetchTable(): Promise<void> {
+    const { repository, log } = this.#options
+    try {
+      this.#adopt(await repository.fetch())
+      this.#refreshedAt = new Date().toISOString()
+      if (this.#problem !== undefined) log.info({}, 'git can be fetched again')
+      this.#problem = undefined
+    } catch (error) {
+      const problem = messageOf(error)
+      // Without a table the caller of start() reports it; of a state that lasts, once is enough.
+      if (this.#problem === undefined && this.#snapshot) {
+        log.warn(
+          { problem },
+          'git cannot be fetched; the refs that were fetched last stay in force',
+        )
+      }
+      this.#problem = problem
+      throw error
+    }
+  }
+
+  #adopt(table: RefTable): void {
+    const previous = this.#snapshot?.table
+    if (previous?.equals(table)) return
+    this.#snapshot = {
+      table,
+      reachable: new LRUCache({ max: COMMITS_CACHED }),
+      abbreviations: new LRUCache({ max: COMMITS_CACHED }),
+    }
+    this.#options.onRefs?.(table, previous)
+  }
+}
+
+/** Asks once however many want to know; what could not be answered is asked again. */
+function cached<V>(
+  cache: LRUCache<string, Promise<V>>,
+  key: string,
+  ask: () => Promise<V>,
+): Promise<V> {
+  const known = cache.get(key)
+  if (known) return known
+  const answer = ask()
+  cache.set(key, answer)
+  answer.catch(() => cache.delete(key))
+  return answer
+}
+
+function ambiguous(tag: string, ids: readonly string[]): Failure {
+  return new Failure(
+    'manifest-unknown',
+    `"${tag}" is the beginning of ${ids.length} commit ids; write more of one: ${ids.join(', ')}`,
+    { detail: { tag, candidates: ids } },
+  )
+}
+
+function stopped(): Failure {
+  return new Failure('unavailable', 'the service is shutting down', { retryAfter: RETRY_AFTER })
+}

@@ -1,0 +1,50 @@
+/** Packed layers: each is packed once, stored under its digest, and remembered under its layer key. */
+import type { Layer } from '../domain/manifest.ts'
+import type { Log, PackedLayer } from '../domain/ports.ts'
+import type { Blobs } from './blobs.ts'
+import type { LayerRecord, Records } from './records.ts'
+import { SingleFlight } from './single-flight.ts'
+
+export interface LayerRequest {
+  readonly key: string
+  readonly description: string
+  /** Called only if the layer is not stored yet. */
+  readonly pack: () => Promise<PackedLayer>
+}
+
+export class LayerShelf {
+  readonly #records: Records<LayerRecord>
+  readonly #blobs: Blobs
+  readonly #log: Log
+  readonly #flights = new SingleFlight<LayerRecord>()
+
+  constructor(records: Records<LayerRecord>, blobs: Blobs, log: Log) {
+    this.#records = records
+    this.#blobs = blobs
+    this.#log = log
+  }
+
+  /** The layer, stored whole. */
+  async get({ key, description, pack }: LayerRequest): Promise<Layer> {
+    const { digest, size, diffId } = await this.#flights.run(key, () => this.#find(key, pack))
+    return { digest, size, diffId, description }
+  }
+
+  async #find(key: string, pack: () => Promise<PackedLayer>): Promise<LayerRecord> {
+    const known = await this.#records.get(key)
+    if (known !== undefined && (await this.#isStored(known))) return known
+    const packed = await pack()
+    await this.#blobs.putLayer(packed)
+    const { digest, diffId, tarSize } = packed
+    const record = { digest, size: packed.file.size, diffId, tarSize }
+    const settled = await this.#records.settle(key, record)
+    if (await this.#isStored(settled)) return settled
+    this.#log.warn({ layer: key, lost: settled.digest }, 'a stored layer was lost: packed again')
+    await this.#records.replace(key, record)
+    return record
+  }
+
+  async #isStored({ digest, size }: LayerRecord): Promise<boolean> {
+    return (await this.#blobs.stat(digest))?.size === size
+  }
+}

@@ -1,0 +1,32 @@
+/** The package set's trees in the Nix store, one per revision. */
+import { LRUCache } from 'lru-cache'
+import type { StorePath } from '../domain/closure.ts'
+import type { NixStore } from '../domain/ports.ts'
+import type { Revision, Source } from '../domain/source.ts'
+import { SingleFlight } from './single-flight.ts'
+
+/** Revisions whose tree is remembered: a forgotten one costs an export, some tens of milliseconds. */
+const remembered = 1000
+
+export class PackageSets {
+  readonly #source: Source
+  readonly #nix: NixStore
+  readonly #folders = new LRUCache<string, StorePath>({ max: remembered })
+  readonly #flights = new SingleFlight<StorePath>()
+
+  constructor(source: Source, nix: NixStore) {
+    this.#source = source
+    this.#nix = nix
+  }
+
+  /** The store path that holds the revision's tree. */
+  async folder(revision: Revision): Promise<StorePath> {
+    const known = this.#folders.get(revision.id)
+    if (known !== undefined && (await this.#nix.has(known))) return known
+    return this.#flights.run(revision.id, async () => {
+      const folder = await this.#nix.addSource((target) => this.#source.export(revision, target))
+      this.#folders.set(revision.id, folder)
+      return folder
+    })
+  }
+}

@@ -1,0 +1,88 @@
+/** Answers pulls: from memory, from storage, or by building. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Digest } from '../domain/descriptor.ts'
+import { Failure } from '../domain/errors.ts'
+import type { ImageName } from '../domain/image-name.ts'
+import { imageKey, type Recipe } from '../domain/keys.ts'
+import type { Document } from '../domain/manifest.ts'
+import type { Revision, Source } from '../domain/source.ts'
+import type { BuildImage } from './build-image.ts'
+import type { BuildQueue } from './build-queue.ts'
+import type { StoredImage, StoredImages } from './stored-images.ts'
+
+/** Seconds after which a client that was told to wait should ask again. */
+const retryAfter = 10
+
+export interface PullManifestOptions {
+  readonly source: Source
+  readonly images: StoredImages
+  readonly builds: BuildImage
+  readonly queue: BuildQueue<StoredImage>
+  readonly recipe: Recipe
+  /** Seconds that a pull waits for a build. */
+  readonly pullWait: number
+  /** Seconds that one Nix builder may run. */
+  readonly builderTimeout: number
+}
+
+export class PullManifest {
+  readonly #options: PullManifestOptions
+
+  constructor(options: PullManifestOptions) {
+    this.#options = options
+  }
+
+  /**
+   * The image that a tag names, built if need be.
+   * @throws Failure manifest-unknown, evaluation-failed, build-failed, build-timed-out, still-building,
+   *   overloaded, unavailable
+   */
+  async byTag(name: ImageName, tag: string): Promise<StoredImage> {
+    const { source, images, queue, recipe } = this.#options
+    const revision = await source.resolve(tag)
+    const key = imageKey(revision, name, recipe)
+    const remembered = images.remembered(key)
+    if (remembered !== undefined) return remembered
+    return this.#wait(
+      queue.join(key, () => this.#loadOrBuild(key, name, revision)),
+      `${name.text}:${tag}`,
+    )
+  }
+
+  /** A manifest as it is stored; undefined if there is none with this digest. */
+  async byDigest(digest: Digest): Promise<Document | undefined> {
+    return this.#options.images.document(digest)
+  }
+
+  async #loadOrBuild(key: string, name: ImageName, revision: Revision): Promise<StoredImage> {
+    const { images, builds, builderTimeout } = this.#options
+    const stored = await images.load(key)
+    if (stored !== undefined) return stored
+    const record = await builds.build({ name, revision, imageKey: key, builderTimeout })
+    const built = await images.keep(key, record)
+    if (built !== undefined) return built
+    throw new Failure('unavailable', `${name.text} was built, but the storage lost part of it`, {
+      retryAfter,
+    })
+  }
+
+  /** Waits for a build within the limit. The build itself goes on in any case. */
+  async #wait(build: Promise<StoredImage>, image: string): Promise<StoredImage> {
+    const { pullWait } = this.#options
+    const patience = new AbortController()
+    const limit = sleep(pullWait * 1000, undefined, { signal: patience.signal, ref: false })
+    try {
+      const outcome = await Promise.race([build, limit])
+      if (outcome !== undefined) return outcome
+    } finally {
+      patience.abort()
+      limit.catch(() => {})
+      build.catch(() => {})
+    }
+    throw new Failure(
+      'still-building',
+      `${image} is still being built after ${pullWait} seconds; the build goes on: pull again`,
+      { retryAfter },
+    )
+  }
+}

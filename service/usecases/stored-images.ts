@@ -1,0 +1,104 @@
+/** Finished images: from memory, else from their records if everything that they name is stored. */
+import { LRUCache } from 'lru-cache'
+import { z } from 'zod'
+import { type Descriptor, type Digest, mediaTypes } from '../domain/descriptor.ts'
+import type { Document } from '../domain/manifest.ts'
+import type { Blobs } from './blobs.ts'
+import type { ImageRecord, Records } from './records.ts'
+
+/** An image that can be answered without any storage. */
+export interface StoredImage {
+  readonly record: ImageRecord
+  readonly oci: Document
+  readonly docker: Document
+  /** Digests of its layers and config. */
+  readonly blobs: ReadonlySet<Digest>
+}
+
+/** Bytes of manifests held in memory: a manifest has some kilobytes, so these are thousands. */
+const memory = 32 * 1024 * 1024
+
+const manifest = z.object({
+  schemaVersion: z.literal(2),
+  mediaType: z.enum([mediaTypes.ociManifest, mediaTypes.dockerManifest]),
+  config: z.object({ digest: z.string() }),
+  layers: z.array(z.object({ digest: z.string() })),
+})
+
+export class StoredImages {
+  readonly #records: Records<ImageRecord>
+  readonly #blobs: Blobs
+  readonly #images = new LRUCache<string, StoredImage>({
+    maxSize: memory,
+    sizeCalculation: ({ oci, docker }) => oci.bytes.length + docker.bytes.length + 1024,
+  })
+  readonly #documents = new LRUCache<Digest, Document>({
+    maxSize: memory,
+    sizeCalculation: ({ bytes }) => bytes.length + 1024,
+  })
+
+  constructor(records: Records<ImageRecord>, blobs: Blobs) {
+    this.#records = records
+    this.#blobs = blobs
+  }
+
+  /** An image that is in memory already. */
+  remembered(imageKey: string): StoredImage | undefined {
+    return this.#images.get(imageKey)
+  }
+
+  /** The image of a record, or undefined if there is none or a blob of it is lost. */
+  async load(imageKey: string): Promise<StoredImage | undefined> {
+    const record = await this.#records.get(imageKey)
+    return record === undefined ? undefined : this.keep(imageKey, record)
+  }
+
+  /** Takes an image whose record is stored into memory, if it is complete. */
+  async keep(imageKey: string, record: ImageRecord): Promise<StoredImage | undefined> {
+    const [oci, docker] = await Promise.all([
+      this.document(record.oci.digest),
+      this.document(record.docker.digest),
+    ])
+    if (oci === undefined || docker === undefined) return undefined
+    const digests = blobsOf(oci)
+    const found = await Promise.all(digests.map((digest) => this.#blobs.stat(digest)))
+    if (found.includes(undefined)) return undefined
+    const image = { record, oci, docker, blobs: new Set(digests) }
+    this.#images.set(imageKey, image)
+    return image
+  }
+
+  /** A stored manifest. Blobs that are no manifests are not found here. */
+  async document(digest: Digest): Promise<Document | undefined> {
+    const remembered = this.#documents.get(digest)
+    if (remembered !== undefined) return remembered
+    const bytes = await this.#blobs.document(digest)
+    if (bytes === undefined) return undefined
+    const mediaType = readManifest(bytes)?.mediaType
+    if (mediaType === undefined) return undefined
+    const descriptor: Descriptor = { mediaType, digest, size: bytes.length }
+    const document = { descriptor, bytes }
+    this.#documents.set(digest, document)
+    return document
+  }
+
+  /** A blob is not where it should be: images that need it are looked up in storage again. */
+  forgetBlob(digest: Digest): void {
+    for (const [key, image] of this.#images.entries()) {
+      if (image.blobs.has(digest)) this.#images.delete(key)
+    }
+  }
+}
+
+function blobsOf({ bytes }: Document): Digest[] {
+  const read = readManifest(bytes)
+  return read ? [read.config, ...read.layers].map(({ digest }) => digest as Digest) : []
+}
+
+function readManifest(bytes: Uint8Array): z.infer<typeof manifest> | undefined {
+  try {
+    return manifest.parse(JSON.parse(Buffer.from(bytes).toString()))
+  } catch {
+    return undefined
+  }
+}
