@@ -23,7 +23,11 @@ async function serve(): Promise<void> {
   }
   const service = await compose(config, log)
   const server = createServer({ keepAliveTimeout: keepAlive }, service.app.callback())
+  let stopping = false
   const stop = async (signal: string) => {
+    // Whoever asks twice does not want to wait.
+    if (stopping) process.exit(1)
+    stopping = true
     log.info({ signal }, 'stopping')
     const closed = promisify(server.close.bind(server))()
     server.closeIdleConnections()
@@ -34,7 +38,8 @@ async function serve(): Promise<void> {
     log.info({}, 'stopped')
     process.exit(0)
   }
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, stop)
+  // Not `once`: a signal without a listener would end the process in the middle of stopping.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop)
   server.on('error', (error) => fail(`cannot listen: ${error.message}`))
   server.listen(config.port, config.host, () => {
     const { address, port } = server.address() as AddressInfo

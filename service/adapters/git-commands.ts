@@ -10,7 +10,8 @@ import type { ProcessGroups, RunOptions } from './process-group.ts'
 import { scrubberFor } from './scrub.ts'
 
 const LOCAL_READ_TIMEOUT = 30_000
-const MESSAGE_LINES = 5
+/** What git says of a lock file takes seven. */
+const MESSAGE_LINES = 8
 
 export interface GitCommandsOptions {
   /** Of the remote; its credentials are kept out of every message. */
@@ -21,7 +22,7 @@ export interface GitCommandsOptions {
   readonly environment: NodeJS.ProcessEnv
 }
 
-export type GitRunOptions = Pick<RunOptions, 'cwd' | 'timeout' | 'idleTimeout' | 'env'>
+export type GitRunOptions = Pick<RunOptions, 'cwd' | 'timeout' | 'idleTimeout' | 'env' | 'input'>
 
 export class GitCommands {
   readonly #folder: string

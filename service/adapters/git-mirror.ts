@@ -30,7 +30,6 @@ const FETCH_FLAGS = [
   '--force',
   '--no-tags',
   '--no-recurse-submodules',
-  '--no-show-forced-updates',
   // It would keep the URL on disk.
   '--no-write-fetch-head',
   // The sign of life that the idle time-out looks for.
@@ -44,6 +43,7 @@ const ATTRIBUTES = '* -export-ignore -export-subst -text -ident -filter !working
 
 /** A living remote is heard of every 5 s: by its progress, or by what upload-pack sends instead. */
 const IDLE_TIMEOUT = 30_000
+const READ_TIMEOUT = 30_000
 const EXPORT_TIMEOUT = 600_000
 const MAINTENANCE_TIMEOUT = 3_600_000
 /** A lock file that is older than this was left by a git that was killed: refs are written in less. */
@@ -122,8 +122,9 @@ export class GitMirror implements GitRepository {
   async isReachable(commit: string): Promise<boolean> {
     if (!isFullCommitId(commit)) return false
     const id = commit.toLowerCase()
-    // Compared, because git would also take the id of an annotated tag, or a ref of such a name.
-    if ((await this.#commitOf(id)) !== id) return false
+    // Compared, because git would also take a ref of such a name.
+    const [type, found] = (await this.#typesAndIds([id]))[0] ?? []
+    if (type !== 'commit' || found !== id) return false
     return (await this.#git.read(['rev-list', '-n1', id, '--not', '--all'])) === ''
   }
 
@@ -162,7 +163,7 @@ export class GitMirror implements GitRepository {
     try {
       await fetch()
     } catch (error) {
-      const locked = /\.lock': File exists/.test(messageOf(error))
+      const locked = /File exists|remove the file manually/.test(messageOf(error))
       if (!locked || !(await this.#removeStaleLocks())) throw error
       await fetch()
     }
@@ -203,24 +204,37 @@ export class GitMirror implements GitRepository {
     const format = '%(objecttype) %(objectname) %(*objecttype) %(*objectname) %(refname)'
     const lines = await this.#git.read(['for-each-ref', `--format=${format}`, ...NAMESPACES])
     if (head === NEVER_FETCHED) return undefined
-    const refs = lines.split('\n').map(async (line): Promise<[string, string] | undefined> => {
+    const commits: [ref: string, commit: string][] = []
+    const nested: [ref: string, id: string][] = []
+    for (const line of lines.split('\n')) {
       const [type, id = '', targetType, target = '', ref] = line.split(' ')
-      if (ref === undefined) return undefined
-      if (type === 'commit') return [ref, id]
-      if (targetType === 'commit') return [ref, target]
+      if (ref === undefined) continue
+      if (type === 'commit') commits.push([ref, id])
+      else if (targetType === 'commit') commits.push([ref, target])
       // Before 2.45 git follows a tag of a tag by one step only.
-      const commit = targetType === 'tag' ? await this.#commitOf(id) : ''
-      return commit === '' ? undefined : [ref, commit]
-    })
-    return new RefTable(
-      (await Promise.all(refs)).filter((entry) => entry !== undefined),
-      head,
-    )
+      else if (targetType === 'tag') nested.push([ref, id])
+    }
+    const peeled = await this.#typesAndIds(nested.map(([, id]) => `${id}^{commit}`))
+    for (const [index, [type, commit]] of peeled.entries()) {
+      const ref = nested[index]?.[0]
+      if (ref !== undefined && type === 'commit') commits.push([ref, commit])
+    }
+    return new RefTable(commits, head)
   }
 
-  /** The commit that an object id leads to, or '' when there is none. */
-  async #commitOf(id: string): Promise<string> {
-    return this.#git.read(['rev-parse', '--verify', '--quiet', `${id}^{commit}`])
+  /** Type and full id of each object; another type for one that there is not. */
+  async #typesAndIds(objects: readonly string[]): Promise<[type: string, id: string][]> {
+    if (objects.length === 0) return []
+    const input = objects.map((object) => `${object}\n`).join('')
+    const after = ['--batch-check=%(objecttype) %(objectname)']
+    const lines = await this.#git.run('cat-file', { after }, { input, timeout: READ_TIMEOUT })
+    return lines
+      .trimEnd()
+      .split('\n')
+      .map((line) => {
+        const [type = '', id = ''] = line.split(' ')
+        return [type, id]
+      })
   }
 
   /** Whether there was one. */

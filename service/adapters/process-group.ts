@@ -2,6 +2,7 @@
  * Runs programs that have children of their own (git, Nix) as process groups, so that ending one
  * ends all of it: `git fetch` leaves its `git remote-https` behind when only git is killed.
  */
+import { readdirSync, readFileSync } from 'node:fs'
 import { finished } from 'node:stream/promises'
 import { StringDecoder } from 'node:string_decoder'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -187,8 +188,37 @@ async function endGroup(group: number): Promise<void> {
   signalGroup(group, 'SIGKILL')
 }
 
+/** Whether anything of the group still runs; what is dead and waits to be reaped does not count. */
 function hasMembers(group: number): boolean {
-  return signalGroup(group, 0)
+  return signalGroup(group, 0) && !hasOnlyZombies(group)
+}
+
+/**
+ * Orphans are reaped by process 1, which takes its time, and as which this service itself may run in
+ * a container, where nobody reaps them. Where there is no /proc they count as alive.
+ */
+function hasOnlyZombies(group: number): boolean {
+  try {
+    const processes = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+    return !processes.some((id) => {
+      // `PID (NAME) STATE PARENT GROUP …`; the name may hold anything, brackets too.
+      const fields = processStatus(id)
+        .replace(/^.*\) /s, '')
+        .split(' ')
+      return fields[0] !== 'Z' && fields[2] === String(group)
+    })
+  } catch {
+    return false
+  }
+}
+
+/** Empty for a process that has ended meanwhile. */
+function processStatus(id: string): string {
+  try {
+    return readFileSync(`/proc/${id}/stat`, 'latin1')
+  } catch {
+    return ''
+  }
 }
 
 function signalGroup(group: number, signal: NodeJS.Signals | 0): boolean {

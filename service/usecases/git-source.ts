@@ -12,6 +12,8 @@ import { nearest } from './nearest.ts'
 
 /** Milliseconds: asking for tags that do not exist must not become a load on the remote. */
 const UNKNOWN_TAG_INTERVAL = 2000
+/** Milliseconds that a fetch waits for others who ask for the same new tag at the same moment. */
+const GATHERING_TIME = 20
 /** Seconds; a failed fetch is not worth repeating sooner. */
 const RETRY_AFTER = 5
 /** A commit id takes a few hundred bytes: what a month of pulls by commit needs. */
@@ -105,16 +107,14 @@ export class GitSource implements Source {
   async resolve(tag: string): Promise<Revision> {
     const known = await this.#find(tag)
     if (known) return known
-    await this.#nextPermittedFetch().catch((error) => {
+    await this.#newsOf(tag).catch((error) => {
       throw new Failure(
         'unavailable',
         `"${tag}" is not known here, and git could not be asked for it: ${messageOf(error)}`,
         { retryAfter: RETRY_AFTER, cause: error },
       )
     })
-    const found = await this.#find(tag)
-    if (found) return found
-    throw this.#unknown(tag)
+    return (await this.#find(tag)) ?? this.#refuse(tag)
   }
 
   tags(): readonly string[] {
@@ -152,14 +152,27 @@ export class GitSource implements Source {
     return ids[0] === undefined ? undefined : { id: ids[0] }
   }
 
-  #unknown(tag: string): Failure {
+  /**
+   * Waits for the next permitted fetch, or only for the one that runs already if that brings the tag.
+   * @throws what the fetch throws
+   */
+  async #newsOf(tag: string): Promise<void> {
+    const next = this.#nextPermittedFetch()
+    if (this.#running) {
+      await Promise.race([next, this.#running.catch(() => {})])
+      if (this.refs?.resolve(tag)) return
+    }
+    await next
+  }
+
+  #refuse(tag: string): never {
     const near = nearest(tag, this.tags(), NAMES_SUGGESTED)
     const hint = near.length > 0 ? `; the nearest: ${near.join(', ')}` : ''
     const reason =
       tag === 'latest'
         ? 'the git repository of the package set has no default branch, so there is no "latest"'
         : `"${tag}" is no tag, branch or reachable commit of the package set's git repository`
-    return new Failure('manifest-unknown', reason + hint, { detail: { tag, nearest: near } })
+    throw new Failure('manifest-unknown', reason + hint, { detail: { tag, nearest: near } })
   }
 
   /** The next fetch that starts, whoever starts it; if nobody does, one as soon as it may start. */
@@ -171,9 +184,8 @@ export class GitSource implements Source {
     const start = (): void => {
       this.refresh().catch(() => {})
     }
-    const wait = this.#permittedAt - performance.now()
-    if (wait <= 0) start()
-    else this.#permitTimer = setTimeout(start, wait)
+    const wait = Math.max(this.#permittedAt - performance.now(), GATHERING_TIME)
+    this.#permitTimer = setTimeout(start, wait)
     return awaited.promise
   }
 
@@ -190,7 +202,7 @@ export class GitSource implements Source {
       this.#running = undefined
     })
     this.#running = fetch
-    fetch.then(awaited?.resolve, awaited?.reject)
+    if (awaited) fetch.then(awaited.resolve, awaited.reject)
     return fetch
   }
 

@@ -26,7 +26,7 @@ export function nearest(name: string, candidates: Iterable<string>, limit: numbe
     if (wanted.length > 1 && difference > allowed && own.startsWith(wanted)) {
       longer.push({ candidate, edits: difference })
     } else if (Math.abs(difference) <= allowed) {
-      const edits = leven(wanted, own, { maxDistance: allowed + 1 })
+      const edits = sameLetters(wanted, own) ? 1 : leven(wanted, own, { maxDistance: allowed + 1 })
       // With as many edits as characters nothing of the name is left.
       if (edits <= allowed && edits < Math.max(wanted.length, own.length)) {
         typos.push({ candidate, edits })
@@ -34,6 +34,11 @@ export function nearest(name: string, candidates: Iterable<string>, limit: numbe
     }
   }
   return [...typos.sort(byEdits), ...longer.sort(byEdits)].slice(0, limit).map((m) => m.candidate)
+}
+
+/** Letters in another order (`gti`) are one slip of the fingers, though two edits. */
+function sameLetters(one: string, other: string): boolean {
+  return one.length === other.length && [...one].sort().join() === [...other].sort().join()
 }
 
 function byEdits(a: Match, b: Match): number {

@@ -132,31 +132,38 @@ export class LocalNixStore implements NixStore {
       const names = packages.map(({ name }) => name).join(', ')
       return new Failure('build-failed', `${names}: ${nixError(log.errors.join('\n'))}`)
     }
-    const owner = await this.#owner(packages, failed)
+    const { name, derivation } = await this.#owner(packages, failed)
     const inside = storePathName(failed.derivation).replace(/\.drv$/, '')
-    const through = inside === owner ? '' : ` (building ${inside})`
+    const subject = `package ${name}${derivation === failed.derivation ? '' : ` (building ${inside})`}`
     const printed =
       failed.lines.length === 0 ? '' : `; the end of its log:\n${failed.lines.join('\n')}`
-    const detail = { package: owner, derivation: failed.derivation, log: failed.lines }
+    const detail = { package: name, derivation: failed.derivation, log: failed.lines }
     if (failed.timedOut) {
       const message =
-        `package ${owner}${through}: the builder ran past ${timeout} seconds, the limit that ` +
+        `${subject}: the builder ran past ${timeout} seconds, the limit that ` +
         `NIX_TIMEOUT sets${printed}`
       return new Failure('build-timed-out', message, { detail })
     }
-    const message = `package ${owner}${through}: the builder ${failed.reason}${printed}`
+    const message = `${subject}: the builder ${failed.reason}${printed}`
     return new Failure('build-failed', message, { detail })
   }
 
-  async #owner(packages: readonly EvaluatedPackage[], failed: FailedBuild): Promise<string> {
-    for (const { name, derivation } of packages) {
-      if (derivation === failed.derivation) return name
+  /** The package that a derivation was built for. */
+  async #owner(
+    packages: readonly EvaluatedPackage[],
+    failed: FailedBuild,
+  ): Promise<{ name: string; derivation?: StorePath }> {
+    const own = packages.find(({ derivation }) => derivation === failed.derivation)
+    if (own !== undefined) return own
+    for (const candidate of packages) {
+      const needed = await this.#read('nix-store', [
+        '--query',
+        '--requisites',
+        candidate.derivation,
+      ])
+      if (needed.split('\n').includes(failed.derivation)) return candidate
     }
-    for (const { name, derivation } of packages) {
-      const needed = await this.#read('nix-store', ['--query', '--requisites', derivation])
-      if (needed.split('\n').includes(failed.derivation)) return name
-    }
-    return packages.map(({ name }) => name).join(', ')
+    return { name: packages.map(({ name }) => name).join(', ') }
   }
 
   async #read(program: string, args: string[]): Promise<string> {

@@ -7,6 +7,12 @@ import type { Job, Outcome } from './job.ts'
 /** Milliseconds. The layers of an image follow one another closely; an idle thread takes some 10 MB. */
 const defaultIdleTime = 30_000
 
+/**
+ * V8 looks for garbage each time it has made this much. Little of it is V8's own here, but each compressed
+ * piece that passes by hangs on it: with the default, two threads take 80 MB more.
+ */
+const maxYoungGenerationSizeMb = 1
+
 export class ThreadPool {
   readonly #queue: PQueue
   readonly #idleTime: number
@@ -71,7 +77,10 @@ class Thread {
   #settle: ((outcome: Outcome) => void) | undefined
 
   constructor(ended: () => void) {
-    this.#worker = new Worker(new URL('thread.ts', import.meta.url), { name: 'packing', resourceLimits: { maxYoungGenerationSizeMb: 4 } })
+    this.#worker = new Worker(new URL('thread.ts', import.meta.url), {
+      name: 'packing',
+      resourceLimits: { maxYoungGenerationSizeMb },
+    })
     // A thread without a job does not keep the process alive.
     this.#worker.unref()
     this.#worker.on('message', (outcome: Outcome) => this.#settle?.(outcome))

@@ -4,10 +4,10 @@ import type { FileEntry, TarEntry } from './entry.ts'
 import { encodeHeader, endOfArchive, paddingAfter } from './header.ts'
 
 /**
- * Few, large chunks cost less per byte; small enough ones are still in the processor's cache when they are
- * hashed and compressed.
+ * Bytes. Large enough that a chunk costs little, small enough that it is still in the processor's cache
+ * when it is hashed and compressed.
  */
-export const chunkSize = 1024 * 1024
+export const chunkSize = 256 * 1024
 
 /**
  * The bytes of the archive. A chunk is valid until the second next one is asked for: its buffer is

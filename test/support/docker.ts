@@ -1,0 +1,71 @@
+/** A Docker daemon of the test's own, and its client. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+
+/** Milliseconds until a daemon that does not answer counts as failed. */
+const startLimit = 60_000
+
+export class Docker implements AsyncDisposable {
+  readonly #folder: string
+  readonly #daemon: ChildProcess
+
+  private constructor(folder: string, daemon: ChildProcess) {
+    this.#folder = folder
+    this.#daemon = daemon
+  }
+
+  static async start(): Promise<Docker> {
+    const folder = await mkdtemp(join(tmpdir(), 'slipway-docker-'))
+    const daemon = spawn(
+      'dockerd',
+      ['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')]
+        .concat(['--host', `unix://${folder}/socket`, '--pidfile', join(folder, 'pid')])
+        // Containers of the tests have no network, so the host's firewall stays as it is.
+        .concat(['--iptables=false', '--ip6tables=false', '--bridge=none']),
+      { stdio: 'ignore' },
+    )
+    const docker = new Docker(folder, daemon)
+    for (const start = Date.now(); Date.now() - start < startLimit; await sleep(200)) {
+      if (daemon.exitCode !== null) throw new Error(`dockerd ended with ${daemon.exitCode}`)
+      const answers = await docker.run('version').then(
+        () => true,
+        () => false,
+      )
+      if (answers) return docker
+    }
+    await docker[Symbol.asyncDispose]()
+    throw new Error('dockerd does not answer')
+  }
+
+  /** stdout of the client. @throws Error whose `stderr` is what a person would see */
+  async run(...args: string[]): Promise<string> {
+    const host = ['--host', `unix://${this.#folder}/socket`]
+    return (await run('docker', [...host, ...args])).stdout.trim()
+  }
+
+  /** What a person sees of a pull that fails. */
+  async failToPull(image: string): Promise<string> {
+    try {
+      await this.run('pull', image)
+    } catch (error) {
+      return (error as { stderr: string }).stderr
+    }
+    throw new Error(`${image} was pulled, and should not have been`)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#daemon.exitCode === null) {
+      const ended = once(this.#daemon, 'exit')
+      this.#daemon.kill('SIGTERM')
+      await ended
+    }
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+}

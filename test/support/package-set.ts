@@ -1,0 +1,48 @@
+/** The example package set as a git repository that a test may change. */
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+const maker = resolve(import.meta.dirname, '../../scripts/make-package-set')
+
+export class PackageSet implements AsyncDisposable {
+  readonly folder: string
+
+  private constructor(folder: string) {
+    this.folder = folder
+  }
+
+  /** With the annotated tags release-v1 and release-v2, as the quickstart makes it. */
+  static async create(): Promise<PackageSet> {
+    const folder = await mkdtemp(join(tmpdir(), 'slipway-packages-'))
+    await run(maker, [folder])
+    return new PackageSet(folder)
+  }
+
+  /** stdout of git in the work tree. */
+  async git(...args: string[]): Promise<string> {
+    const identity = ['-c', 'user.name=example', '-c', 'user.email=example@example.com']
+    return (await run('git', ['-C', this.folder, ...identity, ...args])).stdout.trim()
+  }
+
+  /** @returns the new commit */
+  async commit(path: string, content: string): Promise<string> {
+    await writeFile(join(this.folder, path), content)
+    await this.git('add', '--all')
+    await this.git('commit', '--quiet', '--message', `change ${path}`)
+    return this.git('rev-parse', 'HEAD')
+  }
+
+  /** Store path of an attribute, built by Nix without Slipway. */
+  async build(attribute: string): Promise<string> {
+    const { stdout } = await run('nix-build', [this.folder, '--no-out-link', '-A', attribute])
+    return stdout.trim()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true })
+  }
+}
