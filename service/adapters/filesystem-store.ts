@@ -3,13 +3,17 @@
 import { randomUUID } from 'node:crypto'
 import { constants, createReadStream } from 'node:fs'
 import { copyFile, link, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { Failure, messageOf } from '../domain/errors.ts'
 import type { ByteRange, LocalFile, ObjectStore, PutOptions } from '../domain/ports.ts'
 
 /** Temporary files live below the storage folder, so that naming them for good is a rename. */
 const stagingName = 'tmp'
+
+// Keys are made by this service from digests and hashes; anything else is a fault in it.
+const keyComponent = '[a-zA-Z0-9_-][a-zA-Z0-9._-]*'
+const keyGrammar = new RegExp(`^${keyComponent}(?:/${keyComponent})*$`)
 
 /** Bytes a read of a served object takes at once: fewer, larger reads serve large blobs faster. */
 const readSize = 1024 * 1024
@@ -19,8 +23,8 @@ export class FilesystemStore implements ObjectStore {
   readonly #root: string
 
   private constructor(root: string) {
-    this.#root = root
-    this.stagingFolder = join(root, stagingName)
+    this.#root = resolve(root)
+    this.stagingFolder = join(this.#root, stagingName)
   }
 
   /**
@@ -50,6 +54,10 @@ export class FilesystemStore implements ObjectStore {
       // another one takes its name meanwhile.
       const file = await absentAsUndefined(open(this.#path(key), constants.O_RDONLY))
       if (file === undefined) return undefined
+      if (!(await file.stat()).isFile()) {
+        await file.close()
+        return undefined
+      }
       return createReadStream('', { ...range, fd: file, highWaterMark: readSize })
     })
   }
@@ -60,64 +68,68 @@ export class FilesystemStore implements ObjectStore {
     options: PutOptions = {},
   ): Promise<'stored' | 'exists'> {
     const target = this.#path(key)
+    const staged = join(this.stagingFolder, randomUUID())
     return guarded(key, async () => {
-      await mkdir(dirname(target), { recursive: true })
-      const staged = await this.#stage(content)
       try {
+        await mkdir(dirname(target), { recursive: true })
+        await stage(content, staged)
         return await publish(staged, target, options.ifAbsent === true)
       } finally {
         await rm(staged, { force: true })
+        // Consumed however it ends: a layer that could not be stored must not fill the disk.
+        if ('path' in content) await rm(content.path, { force: true })
       }
     })
   }
 
   async delete(key: string): Promise<void> {
-    await guarded(key, () => rm(this.#path(key), { force: true }))
+    const path = this.#path(key)
+    // Below a plain file there is nothing to delete.
+    await guarded(key, () => absentAsUndefined(rm(path, { force: true })))
   }
 
   async *list(prefix: string): AsyncIterable<string> {
+    if (prefix !== '') this.#path(prefix.replace(/\/$/, ''))
     const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1)
-    const entries = await guarded(prefix, () =>
+    const found = await guarded(prefix, () =>
       absentAsUndefined(opendir(join(this.#root, folder), { recursive: true })),
     )
-    if (entries === undefined) return
-    for await (const entry of entries) {
+    if (found === undefined) return
+    const entries = found[Symbol.asyncIterator]()
+    for (;;) {
+      const { value: entry, done } = await guarded(prefix, () => entries.next())
+      if (done) return
       const key = join(entry.parentPath, entry.name).slice(this.#root.length + 1)
-      if (entry.isFile() && key.startsWith(prefix) && !key.startsWith(`${stagingName}/`)) yield key
-    }
-  }
-
-  /** Writes bytes to a synced temporary file; a LocalFile, which its writer synced, is one already. */
-  async #stage(content: Uint8Array | LocalFile): Promise<string> {
-    const staged = join(this.stagingFolder, randomUUID())
-    if ('path' in content) {
-      await rename(content.path, staged).catch(async (error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EXDEV') throw error
-        await copyFile(content.path, staged)
-        await sync(staged)
-        await rm(content.path)
-      })
-      return staged
-    }
-    const file = await open(staged, 'wx')
-    try {
-      await file.writeFile(content)
-      await file.sync()
-      return staged
-    } catch (error) {
-      await rm(staged, { force: true })
-      throw error
-    } finally {
-      await file.close()
+      if (entry.isFile() && key.startsWith(prefix) && !isStaging(key)) yield key
     }
   }
 
   #path(key: string): string {
-    // Keys are made by this service from digests and hashes; anything else is a fault in it.
-    if (!/^[a-zA-Z0-9_-][a-zA-Z0-9._-]*(\/[a-zA-Z0-9_-][a-zA-Z0-9._-]*)*$/.test(key)) {
-      throw new TypeError(`not a storage key: "${key}"`)
-    }
+    if (!keyGrammar.test(key) || isStaging(key)) throw new TypeError(`not a storage key: "${key}"`)
     return join(this.#root, key)
+  }
+}
+
+function isStaging(key: string): boolean {
+  return key === stagingName || key.startsWith(`${stagingName}/`)
+}
+
+/** Writes bytes to a synced temporary file; a LocalFile, which its writer synced, is one already. */
+async function stage(content: Uint8Array | LocalFile, staged: string): Promise<void> {
+  if ('path' in content) {
+    await rename(content.path, staged).catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EXDEV') throw error
+      await copyFile(content.path, staged)
+      await sync(staged)
+    })
+    return
+  }
+  const file = await open(staged, 'wx')
+  try {
+    await file.writeFile(content)
+    await file.sync()
+  } finally {
+    await file.close()
   }
 }
 

@@ -4,6 +4,9 @@ import type { Log } from '../domain/ports.ts'
 import { health } from './health.ts'
 import { type RegistryServices, registry } from './registry.ts'
 
+/** What Node calls it when the other end closes the connection. */
+const goneCodes = new Set<string | undefined>(['ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET', 'EPIPE'])
+
 export function createApp(services: RegistryServices): Koa {
   const app = new Koa()
   app.use(requestLog(services.log))
@@ -11,8 +14,7 @@ export function createApp(services: RegistryServices): Koa {
   app.use(health(services.source))
   app.on('error', (error: NodeJS.ErrnoException) => {
     // A client that goes away in the middle of a blob is its own affair.
-    const gone = error.code === 'ERR_STREAM_PREMATURE_CLOSE' || error.code === 'ECONNRESET'
-    if (gone) services.log.debug({ error: error.message }, 'client went away')
+    if (goneCodes.has(error.code)) services.log.debug({ error: error.message }, 'client went away')
     else services.log.error({ err: error }, 'answer failed')
   })
   return app

@@ -3,13 +3,14 @@
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-blobs
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-range-requests
  */
+import { pipeline, type Readable, Transform } from 'node:stream'
 import type { Context } from 'koa'
-import parseRange from 'range-parser'
 import type { Digest } from '../domain/descriptor.ts'
 import { Failure } from '../domain/errors.ts'
 import type { ByteRange } from '../domain/ports.ts'
 import type { Blobs } from '../usecases/blobs.ts'
 import type { StoredImages } from '../usecases/stored-images.ts'
+import { RangeUnsatisfiable } from './registry-errors.ts'
 
 /** The bytes behind a digest never change. */
 export const immutable = 'public, max-age=31536000, immutable'
@@ -22,10 +23,7 @@ export async function serveBlob(
   images: StoredImages,
 ): Promise<void> {
   const found = await blobs.stat(digest)
-  if (found === undefined) {
-    images.forgetBlob(digest)
-    throw new Failure('blob-unknown', `no blob ${digest} is stored`, { detail: { digest } })
-  }
+  if (found === undefined) throw lost(digest, images)
   ctx.status = 200
   ctx.set({
     'Docker-Content-Digest': digest,
@@ -44,39 +42,68 @@ export async function serveBlob(
   }
   const url = await blobs.url(digest)
   if (url !== undefined) {
+    // The URL may be signed, and good for minutes only.
+    ctx.set('Cache-Control', 'no-store')
     ctx.redirect(url.href)
     ctx.status = 307
     return
   }
   const range = requestedRange(ctx, digest, found.size)
   if (range === 'unsatisfiable') {
-    ctx.status = 416
     ctx.set('Content-Range', `bytes */${found.size}`)
-    ctx.body = Buffer.alloc(0)
-    return
+    throw new RangeUnsatisfiable(ctx.get('Range'), found.size)
   }
   const stream = await blobs.get(digest, range)
-  if (stream === undefined) throw new Failure('blob-unknown', `no blob ${digest} is stored`)
-  ctx.body = stream
-  ctx.length = found.size
+  if (stream === undefined) throw lost(digest, images)
+  const length = range === undefined ? found.size : range.end - range.start + 1
+  ctx.body = exactly(length, stream)
+  ctx.length = length
   if (range !== undefined) {
     ctx.status = 206
-    ctx.length = range.end - range.start + 1
     ctx.set('Content-Range', `bytes ${range.start}-${range.end}/${found.size}`)
   }
 }
 
-/** One range is honoured; several at once, or one in another unit, are answered with the whole. */
+function lost(digest: Digest, images: StoredImages): Failure {
+  images.forgetBlob(digest)
+  return new Failure('blob-unknown', `no blob ${digest} is stored`, { detail: { digest } })
+}
+
+/**
+ * Fails when the bytes are not as many as Content-Length promised: too few would have the client wait
+ * for the rest, too many would be read as the next answer on the connection.
+ */
+function exactly(length: number, stream: Readable): Readable {
+  let left = length
+  const counted = new Transform({
+    transform(chunk: Uint8Array, _encoding, done) {
+      left -= chunk.length
+      if (left < 0) done(new Error(`a blob has more bytes than the ${length} it should have`))
+      else done(null, chunk)
+    },
+    flush(done) {
+      done(left > 0 ? new Error(`a blob ended ${left} bytes before its end`) : null)
+    },
+  })
+  // An error of either reaches the other one; Koa hears of it through the one that it is given.
+  pipeline(stream, counted, () => {})
+  return counted
+}
+
+/**
+ * One range is honoured; several at once, or one in another unit, are answered with the whole. A suffix
+ * longer than the blob means the whole.
+ */
 function requestedRange(
   ctx: Context,
   digest: Digest,
   size: number,
 ): ByteRange | 'unsatisfiable' | undefined {
-  const header = ctx.get('Range')
   const condition = ctx.get('If-Range')
-  if (header === '' || (condition !== '' && condition !== `"${digest}"`)) return undefined
-  const ranges = parseRange(size, header)
-  if (ranges === -1) return 'unsatisfiable'
-  if (ranges === -2 || ranges.type !== 'bytes' || ranges.length !== 1) return undefined
-  return ranges[0]
+  if (condition !== '' && condition !== `"${digest}"`) return undefined
+  const [, first = '', last = ''] = /^bytes=(\d*)-(\d*)$/i.exec(ctx.get('Range')) ?? []
+  if (first === '' && last === '') return undefined
+  const start = first === '' ? Math.max(0, size - Number(last)) : Number(first)
+  const end = first === '' || last === '' ? size - 1 : Math.min(Number(last), size - 1)
+  return start <= end ? { start, end } : 'unsatisfiable'
 }

@@ -1,4 +1,5 @@
 /** Which dialect of manifest a client wants. */
+import type { Context } from 'koa'
 import { mediaTypes } from '../domain/descriptor.ts'
 import { Failure } from '../domain/errors.ts'
 import type { Document } from '../domain/manifest.ts'
@@ -8,22 +9,24 @@ import type { StoredImage } from '../usecases/stored-images.ts'
 const schema1 = /^application\/vnd\.docker\.distribution\.manifest\.v1\+/
 
 /**
- * OCI wherever it is acceptable, so that all clients which know it see one digest for a tag; Docker
- * for those that name that alone.
- * @param accepted types of the Accept header, those with q=0 left out; all of them when there is none
+ * OCI if the client names it or says nothing, so that all clients which know it see one digest for a
+ * tag; Docker for those that name that alone; then what a wildcard allows. A type with q=0 is refused.
+ * @see https://www.rfc-editor.org/rfc/rfc9110#name-accept
  * @throws Failure not-acceptable
  */
-export function chooseManifest(image: StoredImage, accepted: readonly string[]): Document {
-  const types = accepted.map((type) => type.toLowerCase())
-  if (types.length === 0 || types.includes(mediaTypes.ociManifest)) return image.oci
-  if (types.includes(mediaTypes.dockerManifest)) return image.docker
-  if (types.includes('*/*') || types.includes('application/*')) return image.oci
-  const reason = types.some((type) => schema1.test(type))
+export function chooseManifest(image: StoredImage, ctx: Context): Document {
+  if (ctx.get('Accept') === '') return image.oci
+  const named = [ctx.accepts()].flat().map((type) => String(type).toLowerCase())
+  if (named.includes(mediaTypes.ociManifest)) return image.oci
+  if (named.includes(mediaTypes.dockerManifest)) return image.docker
+  if (ctx.accepts(mediaTypes.ociManifest)) return image.oci
+  if (ctx.accepts(mediaTypes.dockerManifest)) return image.docker
+  const reason = named.some((type) => schema1.test(type))
     ? 'the client accepts image manifests of schema 1 only, which are no longer sent'
-    : `the client accepts ${types.join(', ')}`
+    : `the client accepts "${ctx.get('Accept')}"`
   throw new Failure(
     'not-acceptable',
     `${reason}; there is ${mediaTypes.ociManifest} and ${mediaTypes.dockerManifest}`,
-    { detail: { accepted: types } },
+    { detail: { accepted: named } },
   )
 }

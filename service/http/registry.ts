@@ -59,7 +59,7 @@ export function registry(services: RegistryServices): Middleware {
     if (reference.kind === 'tag') {
       const image = await pull.byTag(name, reference.tag)
       ctx.set('Vary', 'Accept')
-      return sendManifest(ctx, chooseManifest(image, acceptedTypes(ctx)), 'no-cache')
+      return sendManifest(ctx, chooseManifest(image, ctx), 'no-cache')
     }
     const { digest } = reference
     const document = await pull.byDigest(digest)
@@ -121,19 +121,13 @@ function sendManifest(ctx: Context, { descriptor, bytes }: Document, caching: st
     ctx.status = 304
     return
   }
-  ctx.body = bytes
+  // Koa would write any other Uint8Array as JSON.
+  ctx.body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 function sendJson(ctx: Context, value: object, type = 'application/json'): void {
   ctx.set('Content-Type', type)
   ctx.body = Buffer.from(JSON.stringify(value))
-}
-
-/** Empty when the client did not say. */
-function acceptedTypes(ctx: Context): string[] {
-  if (ctx.get('Accept') === '') return []
-  const types = ctx.accepts()
-  return Array.isArray(types) ? types : []
 }
 
 /** A part of the path, percent-decoded; what cannot be decoded stays and breaks the grammar. */

@@ -1,9 +1,9 @@
 /** Blobs: whatever clients fetch, under its digest. */
 import type { Readable } from 'node:stream'
-import { buffer } from 'node:stream/consumers'
 import { type Digest, hexOf, sha256Digest } from '../domain/descriptor.ts'
 import type { Document } from '../domain/manifest.ts'
 import type { ByteRange, Log, ObjectStore, PackedLayer } from '../domain/ports.ts'
+import { readWhole } from './read-whole.ts'
 
 /** Documents above this are no manifests: clients refuse manifests of more than 4 MiB. */
 const largestDocument = 4 * 1024 * 1024
@@ -37,7 +37,7 @@ export class Blobs {
     if (found === undefined || found.size > largestDocument) return undefined
     const stream = await this.get(digest)
     if (stream === undefined) return undefined
-    const bytes = await buffer(stream)
+    const bytes = await readWhole(stream)
     if (sha256Digest(bytes) === digest) return bytes
     this.#log.error({ digest }, 'a stored document does not match its digest')
     return undefined
@@ -50,7 +50,8 @@ export class Blobs {
 
   /** Keeps an equal blob that is there already, replaces one that was cut short. */
   async putLayer({ digest, file }: PackedLayer): Promise<void> {
-    const present = await this.stat(digest)
+    // Nobody knows what is there when the storage does not say: put then consumes the file all the same.
+    const present = await this.stat(digest).catch(() => ({ size: Number.NaN }))
     const damaged = present !== undefined && present.size !== file.size
     await this.#store.put(keyOf(digest), file, {
       ifAbsent: !damaged,

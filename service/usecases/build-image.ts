@@ -1,5 +1,6 @@
 /** Builds an image: evaluate → realise → closure → plan → layers → manifests → record. */
 import { type Closure, type StorePath, storePathName } from '../domain/closure.ts'
+import { messageOf } from '../domain/errors.ts'
 import type { ImageName } from '../domain/image-name.ts'
 import { addedPackages } from '../domain/image-name.ts'
 import { forestKey, layerKey, planKey, type Recipe } from '../domain/keys.ts'
@@ -72,7 +73,10 @@ export class BuildImage {
       )
       return record
     } finally {
-      await nix.release(imageKey)
+      // Roots that stay cost disk space; they do not make the image wrong, nor change why it failed.
+      await nix.release(imageKey).catch((error: unknown) => {
+        log.warn({ image: name.text, error: messageOf(error) }, 'GC roots could not be removed')
+      })
     }
   }
 
@@ -105,14 +109,14 @@ export class BuildImage {
   }
 
   /** All layers, the root forest last, so that it changes nothing below it. */
-  #pack(
+  async #pack(
     plan: readonly StorePath[][],
     packages: readonly EvaluatedPackage[],
     closure: Closure,
   ): Promise<Layer[]> {
     const { layers, packer, recipe } = this.#options
     const forest = forestOf(packages, closure)
-    return Promise.all([
+    const outcomes = await Promise.allSettled([
       ...plan.map((paths) =>
         layers.get({
           key: layerKey(paths, recipe),
@@ -129,6 +133,11 @@ export class BuildImage {
         pack: () => packer.packForest(forest),
       }),
     ])
+    // Only when none is being packed any more may the roots go that keep the store paths.
+    return outcomes.map((outcome) => {
+      if (outcome.status === 'rejected') throw outcome.reason
+      return outcome.value
+    })
   }
 
   async #publish(

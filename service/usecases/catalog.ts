@@ -14,21 +14,23 @@ export class Catalog {
     this.#records = records
   }
 
-  /** Names with an image record, each once, in byte order. Only records not seen before are read. */
+  /**
+   * Names with an image record, each once, in byte order. Only records not seen before are read.
+   * @throws Failure unavailable
+   */
   async names(): Promise<string[]> {
     const present = new Map<string, string>()
-    const reading = new PQueue({ concurrency: readers })
+    const unread: string[] = []
     for await (const key of this.#records.keys()) {
       const known = this.#names.get(key)
       if (known !== undefined) present.set(key, known)
-      else {
-        reading.add(async () => {
-          const record = await this.#records.get(key)
-          if (record !== undefined) present.set(key, record.name)
-        })
-      }
+      else unread.push(key)
     }
-    await reading.onIdle()
+    const reads = unread.map((key) => async () => {
+      const record = await this.#records.get(key)
+      if (record !== undefined) present.set(key, record.name)
+    })
+    await new PQueue({ concurrency: readers }).addAll(reads)
     this.#names = present
     return [...new Set(present.values())].sort()
   }

@@ -27,6 +27,7 @@ function describe(fault: Fault): string {
     case 'missing':
       return describeMissing(fault)
     case 'set': {
+      if (fault.members.length === 0) return `"${name}" is an empty set of packages`
       const examples = fault.members.map((member) => `${name}.${imageSpelling(member)}`).join(', ')
       return `"${name}" is a set of packages, not a package: name one of its members, as in ${examples}`
     }
@@ -44,13 +45,15 @@ function describe(fault: Fault): string {
 
 function describeMissing({ name, level, known }: Extract<Fault, { status: 'missing' }>): string {
   const prefix = level === '' ? '' : `${imageSpelling(level)}.`
-  const wanted = name.slice(prefix.length)
-  const near = nearest(wanted, known.map(imageSpelling), suggestions).map((one) => prefix + one)
+  // What stands behind the part that is missing was not looked up.
+  const wanted = name.slice(prefix.length).split('.', 1).join()
+  const spellings = new Set(known.map(imageSpelling))
+  const near = nearest(wanted, spellings, suggestions).map((one) => prefix + one)
   const hint = near.length === 0 ? '' : `; the nearest names are ${near.join(', ')}`
   return `the package set has no package "${name}"${hint}`
 }
 
 /** An attribute as an image name spells it: lower-case, a digit in front without its underscore. */
 function imageSpelling(attribute: string): string {
-  return attribute.toLowerCase().replace(/^_(?=\d)/, '')
+  return attribute.toLowerCase().replace(/(?<=^|\.)_(?=\d)/g, '')
 }

@@ -1,8 +1,8 @@
 /** Records: small JSON documents that remember work, each under a key that hashes what led to it. */
-import { text } from 'node:stream/consumers'
 import { z } from 'zod'
 import type { Descriptor, Digest } from '../domain/descriptor.ts'
 import type { Log, ObjectStore } from '../domain/ports.ts'
+import { readWhole } from './read-whole.ts'
 
 const digest = z.custom<Digest>(
   (value) => typeof value === 'string' && /^sha256:[a-f0-9]{64}$/.test(value),
@@ -56,12 +56,16 @@ export class Records<T> {
     this.#log = log
   }
 
-  /** A record that cannot be read is no record: what it remembered is worked out again. */
+  /**
+   * A damaged record is no record: what it remembered is worked out again.
+   * @throws Failure unavailable
+   */
   async get(key: string): Promise<T | undefined> {
     const stream = await this.#store.get(this.#path(key))
     if (stream === undefined) return undefined
+    const bytes = await readWhole(stream)
     try {
-      return this.#schema.parse(JSON.parse(await text(stream)))
+      return this.#schema.parse(JSON.parse(bytes.toString()))
     } catch (error) {
       this.#log.warn({ key: this.#path(key), error }, 'ignoring a damaged record')
       return undefined

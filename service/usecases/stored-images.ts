@@ -18,11 +18,12 @@ export interface StoredImage {
 /** Bytes of manifests held in memory: a manifest has some kilobytes, so these are thousands. */
 const memory = 32 * 1024 * 1024
 
+const blobReference = z.object({ digest: z.string(), size: z.number() })
 const manifest = z.object({
   schemaVersion: z.literal(2),
   mediaType: z.enum([mediaTypes.ociManifest, mediaTypes.dockerManifest]),
-  config: z.object({ digest: z.string() }),
-  layers: z.array(z.object({ digest: z.string() })),
+  config: blobReference,
+  layers: z.array(blobReference),
 })
 
 export class StoredImages {
@@ -60,10 +61,10 @@ export class StoredImages {
       this.document(record.docker.digest),
     ])
     if (oci === undefined || docker === undefined) return undefined
-    const digests = blobsOf(oci)
-    const found = await Promise.all(digests.map((digest) => this.#blobs.stat(digest)))
-    if (found.includes(undefined)) return undefined
-    const image = { record, oci, docker, blobs: new Set(digests) }
+    const needed = blobsOf(oci)
+    const found = await Promise.all(needed.map(({ digest }) => this.#blobs.stat(digest)))
+    if (needed.some(({ size }, index) => found[index]?.size !== size)) return undefined
+    const image = { record, oci, docker, blobs: new Set(needed.map(({ digest }) => digest)) }
     this.#images.set(imageKey, image)
     return image
   }
@@ -90,9 +91,13 @@ export class StoredImages {
   }
 }
 
-function blobsOf({ bytes }: Document): Digest[] {
+function blobsOf({ bytes }: Document): { digest: Digest; size: number }[] {
   const read = readManifest(bytes)
-  return read ? [read.config, ...read.layers].map(({ digest }) => digest as Digest) : []
+  if (read === undefined) return []
+  return [read.config, ...read.layers].map(({ digest, size }) => ({
+    digest: digest as Digest,
+    size,
+  }))
 }
 
 function readManifest(bytes: Uint8Array): z.infer<typeof manifest> | undefined {

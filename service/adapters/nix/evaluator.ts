@@ -101,7 +101,7 @@ export class NixEvaluator implements Evaluator {
       return culprits.map((name) => ({ status: 'timed-out', name, seconds: timeout }))
     }
     const prefix = culprit === undefined ? 'the package set cannot be evaluated: ' : ''
-    const message = prefix + nixError(withoutMarkers(result.stderr, marker))
+    const message = prefix + withoutOwnPlace(nixError(withoutMarkers(result.stderr, marker)))
     return culprits.map((name) => ({ status: 'failed', name, message }))
   }
 }
@@ -132,4 +132,9 @@ function withoutMarkers(stderr: string, marker: string): string {
     .split('\n')
     .filter((line) => !line.includes(marker))
     .join('\n')
+}
+
+/** Where our own expression stumbled over a package tells its author nothing. */
+function withoutOwnPlace(message: string): string {
+  return message.split(`at ${expression}:`)[0]?.trim() ?? message
 }

@@ -1,10 +1,10 @@
-/** Packing threads: started when they are needed, and kept for a while, since starting one takes 50 ms. */
+/** Packing threads: started when they are needed, and kept for a while, since starting one takes 100 ms or more. */
 import { Worker } from 'node:worker_threads'
 import PQueue from 'p-queue'
 import { messageOf } from '../../domain/errors.ts'
 import type { Job, Outcome } from './job.ts'
 
-/** Milliseconds. The layers of an image follow one another closely; an idle thread takes some 10 MB. */
+/** Milliseconds. The layers of an image follow one another closely; an idle thread takes some 20 MB. */
 const defaultIdleTime = 30_000
 
 /**

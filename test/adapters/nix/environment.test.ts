@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest'
+import { nixEnvironment } from '../../../service/adapters/nix/environment.ts'
+
+test('Nix sees its own settings, git and ssh, and nothing else of the service', () => {
+  const environment = nixEnvironment({
+    HOME: '/home/slipway',
+    PATH: '/bin',
+    NIX_CONFIG: 'cores = 2',
+    NIX_REMOTE: 'daemon',
+    SSH_AUTH_SOCK: '/run/agent',
+    GIT_SSH_COMMAND: 'ssh -i key',
+    NIX_TIMEOUT: '60',
+    NIX_POPULARITY_URL: 'https://user:secret@example.com',
+    NIXERY_PKGS_REPO: 'https://user:secret@example.com/p.git',
+    SLIPWAY_WEBHOOK_SECRET: 'secret',
+    SLIPWAY_GITHUB_TOKEN: 'secret',
+    GIT_CONFIG_COUNT: '1',
+    GIT_CONFIG_VALUE_0: 'Authorization: secret',
+    AWS_SECRET_ACCESS_KEY: 'secret',
+  })
+  expect(environment).toEqual({
+    HOME: '/home/slipway',
+    PATH: '/bin',
+    NIX_CONFIG: 'cores = 2',
+    NIX_REMOTE: 'daemon',
+    SSH_AUTH_SOCK: '/run/agent',
+    GIT_SSH_COMMAND: 'ssh -i key',
+    GIT_TERMINAL_PROMPT: '0',
+    NO_COLOR: '1',
+    LC_ALL: 'C',
+  })
+})

@@ -1,0 +1,4 @@
+import type { Log } from '../../service/domain/ports.ts'
+
+/** For tests that do not look at the log. */
+export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} }
