@@ -9,14 +9,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { execa } from 'execa'
 
 /** How long a group may tidy up after SIGTERM before SIGKILL: git removes its lock files then. */
-const TERMINATION_GRACE = 3000
-const POLL_INTERVAL = 25
+const terminationGrace = 3000
+const pollInterval = 25
 /** A process that left the group may hold a pipe open for ever; nobody waits longer for its end. */
-const DRAIN_LIMIT = 1000
-const STDERR_KEPT = 64 * 1024
+const drainLimit = 1000
+const stderrKept = 64 * 1024
 /** A line that never ends must not fill the memory. */
-const LONGEST_LINE = 1024 * 1024
-const DEFAULT_MAX_STDOUT = 256 * 1024 * 1024
+const longestLine = 1024 * 1024
+const defaultMaxStdout = 256 * 1024 * 1024
 
 export interface RunOptions {
   /** The whole environment; nothing is inherited. */
@@ -84,7 +84,7 @@ export async function runInGroup(
     ending ??= endGroup(group)
   }
 
-  const maxStdout = options.maxStdout ?? DEFAULT_MAX_STDOUT
+  const maxStdout = options.maxStdout ?? defaultMaxStdout
   const chunks: Buffer[] = []
   let stdoutSize = 0
   let stderr = ''
@@ -112,7 +112,7 @@ export async function runInGroup(
   subprocess.stderr.on('data', (chunk: Buffer) => {
     idleTimer?.refresh()
     const text = decoder.write(chunk)
-    stderr = (stderr + text).slice(-STDERR_KEPT)
+    stderr = (stderr + text).slice(-stderrKept)
     stderrLines.push(text)
   })
   const drained = Promise.allSettled([finished(subprocess.stdout), finished(subprocess.stderr)])
@@ -124,7 +124,7 @@ export async function runInGroup(
   options.signal?.removeEventListener('abort', end)
   if (hasMembers(group)) end()
   await ending
-  await Promise.race([drained, delay(DRAIN_LIMIT, undefined, { ref: false })])
+  await Promise.race([drained, delay(drainLimit, undefined, { ref: false })])
   subprocess.stdout.destroy()
   subprocess.stderr.destroy()
   stderrLines.end()
@@ -180,9 +180,9 @@ function startTimer(milliseconds: number | undefined, action: () => void) {
 /** Asks the group to end, then makes it. Only for a group of which a member is known to live. */
 async function endGroup(group: number): Promise<void> {
   signalGroup(group, 'SIGTERM')
-  const deadline = performance.now() + TERMINATION_GRACE
+  const deadline = performance.now() + terminationGrace
   while (performance.now() < deadline) {
-    await delay(POLL_INTERVAL)
+    await delay(pollInterval)
     if (!hasMembers(group)) return
   }
   signalGroup(group, 'SIGKILL')
@@ -237,7 +237,7 @@ function lineSplitter(onLine: ((line: string) => void) | undefined) {
       if (!onLine) return
       const lines = (rest + text).split('\n')
       rest = lines.pop() ?? ''
-      if (rest.length > LONGEST_LINE) {
+      if (rest.length > longestLine) {
         lines.push(rest)
         rest = ''
       }

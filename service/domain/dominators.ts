@@ -25,13 +25,13 @@ export interface Graph {
 }
 
 export interface DominatorTree {
-  /** Immediate dominator of each node; `NONE` for the root and for what it does not reach. */
+  /** Immediate dominator of each node; `none` for the root and for what it does not reach. */
   readonly parent: Int32Array
   /** The nodes that the root reaches, the root first, every node after its dominators. */
   readonly order: Int32Array
 }
 
-export const NONE = -1
+export const none = -1
 
 /** The nodes that a node has edges to. */
 export function successors({ offsets, targets }: Graph, node: number): Uint32Array {
@@ -54,7 +54,7 @@ export function withNode(graph: Graph, nodes: readonly number[]): Graph {
 export function dominatorTree(graph: Graph, root: number): DominatorTree {
   const search = depthFirst(graph, root)
   const dominators = immediateDominators(search, predecessors(graph, search))
-  const parent = new Int32Array(graph.size).fill(NONE)
+  const parent = new Int32Array(graph.size).fill(none)
   for (let number = 1; number < search.order.length; number++) {
     parent[at(search.order, number)] = at(search.order, at(dominators, number))
   }
@@ -65,7 +65,7 @@ export function dominatorTree(graph: Graph, root: number): DominatorTree {
 interface Search {
   /** number → node */
   readonly order: Int32Array
-  /** node → number, or NONE */
+  /** node → number, or none */
   readonly numbers: Int32Array
   /** number → number of the parent in the search tree */
   readonly parents: Int32Array
@@ -73,15 +73,15 @@ interface Search {
 
 function depthFirst(graph: Graph, root: number): Search {
   const order = new Int32Array(graph.size)
-  const numbers = new Int32Array(graph.size).fill(NONE)
-  const parents = new Int32Array(graph.size).fill(NONE)
+  const numbers = new Int32Array(graph.size).fill(none)
+  const parents = new Int32Array(graph.size).fill(none)
   const nextEdge = graph.offsets.slice(0, graph.size)
   let met = 0
   order[met] = root
   numbers[root] = met++
   // The way back up is `parents`, so that the search needs no stack.
   let current = 0
-  while (current !== NONE) {
+  while (current !== none) {
     const node = at(order, current)
     const edge = at(nextEdge, node)
     if (edge === at(graph.offsets, node + 1)) {
@@ -90,7 +90,7 @@ function depthFirst(graph: Graph, root: number): Search {
     }
     nextEdge[node] = edge + 1
     const target = at(graph.targets, edge)
-    if (at(numbers, target) === NONE) {
+    if (at(numbers, target) === none) {
       parents[met] = current
       order[met] = target
       numbers[target] = met
@@ -136,8 +136,8 @@ function immediateDominators({ parents }: Search, before: Graph): Int32Array {
   const semi = identity(size)
   const forest = new Forest(semi)
   // The nodes whose semidominator is s [bucket(s)], as linked lists: first[s], then next[…].
-  const first = new Int32Array(size).fill(NONE)
-  const next = new Int32Array(size).fill(NONE)
+  const first = new Int32Array(size).fill(none)
+  const next = new Int32Array(size).fill(none)
 
   for (let w = size - 1; w > 0; w--) {
     const end = at(before.offsets, w + 1)
@@ -150,11 +150,11 @@ function immediateDominators({ parents }: Search, before: Graph): Int32Array {
 
     const parent = at(parents, w)
     forest.link(parent, w)
-    for (let v = at(first, parent); v !== NONE; v = at(next, v)) {
+    for (let v = at(first, parent); v !== none; v = at(next, v)) {
       const best = forest.best(v)
       dominators[v] = at(semi, best) < at(semi, v) ? best : parent
     }
-    first[parent] = NONE
+    first[parent] = none
   }
   for (let w = 1; w < size; w++) {
     if (at(dominators, w) !== at(semi, w)) dominators[w] = at(dominators, at(dominators, w))
@@ -171,7 +171,7 @@ class Forest {
 
   constructor(semi: Int32Array) {
     this.#semi = semi
-    this.#ancestor = new Int32Array(semi.length).fill(NONE)
+    this.#ancestor = new Int32Array(semi.length).fill(none)
     this.#label = identity(semi.length)
     this.#path = new Int32Array(semi.length)
   }
@@ -187,7 +187,7 @@ class Forest {
     const semi = this.#semi
     // Path compression: everything between v and the root is hung directly below the root.
     let depth = 0
-    for (let node = v; at(ancestor, node) !== NONE; node = at(ancestor, node)) {
+    for (let node = v; at(ancestor, node) !== none; node = at(ancestor, node)) {
       this.#path[depth++] = node
     }
     // The uppermost already hangs there. Downwards, so that a node's ancestor is done before the node.

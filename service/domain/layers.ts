@@ -56,19 +56,19 @@ export interface PlanOptions {
  * 100 Mbit/s) as the request that a layer more costs. Below that, a layer of its own gains little.
  * A path's size is the same in every closure, so it is singled out in every image or in none.
  */
-const BIG_PATH = 4 * 1024 * 1024
+const bigPath = 4 * 1024 * 1024
 
 /**
  * Referrers in a set like nixpkgs. What a hundred packages need (zlib, openssl, perl) is likely to be in
  * an image that has nothing else in common with this one.
  */
-const POPULAR_IN_SET = 100
+const popularInSet = 100
 
 /**
  * Referrers within the closure, for lack of better knowledge. Two are often one package, as two of its
  * outputs; three are a sign that a path is of use elsewhere.
  */
-const POPULAR_IN_CLOSURE = 3
+const popularInClosure = 3
 
 /**
  * Cuts a closure into at most `budget` layers; every path of it is in exactly one. The plan is a function
@@ -143,11 +143,11 @@ function countReferrers({ size, targets }: Graph): Uint32Array {
 
 function rate(info: PathInfo, referrers: number, popularity: PlanOptions['popularity']): Rated {
   const known = popularity && lookUp(popularity, storePathName(info.path))
-  const popular = known === undefined ? referrers >= POPULAR_IN_CLOSURE : known >= POPULAR_IN_SET
+  const popular = known === undefined ? referrers >= popularInClosure : known >= popularInSet
   return {
     popularity: Math.max(1, known ?? referrers),
     size: info.narSize,
-    singledOut: popular || info.narSize >= BIG_PATH,
+    singledOut: popular || info.narSize >= bigPath,
   }
 }
 

@@ -9,30 +9,30 @@
  */
 import type { Revision } from './source.ts'
 
-const BRANCHES = 'refs/heads/'
-const TAGS = 'refs/tags/'
-const DEFAULT_BRANCH_TAG = 'latest'
+const branchPrefix = 'refs/heads/'
+const tagPrefix = 'refs/tags/'
+const defaultBranchTag = 'latest'
 
 /**
  * What may stand behind the colon of an image name.
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests
  */
-const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/
-const MAX_TAG_LENGTH = 128
+const tagGrammar = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/
+const maxTagLength = 128
 
 /** Ids of SHA-1 and of SHA-256 repositories. */
-const FULL_COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/i
+const fullCommit = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/i
 /** Below 7 digits an abbreviation is more likely a number, a date or a word. */
-const ABBREVIATED_COMMIT = /^[0-9a-f]{7,63}$/i
+const abbreviatedCommit = /^[0-9a-f]{7,63}$/i
 
 /** Whether the tag has the form of a full commit id: 40 or 64 hex digits. */
 export function isFullCommitId(tag: string): boolean {
-  return FULL_COMMIT.test(tag)
+  return fullCommit.test(tag)
 }
 
 /** Whether the tag has the form of an abbreviated commit id: from 7 hex digits on, but not a full one. */
 export function isAbbreviatedCommitId(tag: string): boolean {
-  return ABBREVIATED_COMMIT.test(tag) && !FULL_COMMIT.test(tag)
+  return abbreviatedCommit.test(tag) && !fullCommit.test(tag)
 }
 
 /**
@@ -44,7 +44,7 @@ export function slugOf(shortName: string): string {
   return shortName
     .replace(/[^A-Za-z0-9._-]+/g, '-')
     .replace(/^[.-]/, '_')
-    .slice(0, MAX_TAG_LENGTH)
+    .slice(0, maxTagLength)
 }
 
 /** Immutable. */
@@ -64,11 +64,13 @@ export class RefTable {
   constructor(refs: Iterable<readonly [ref: string, commit: string]>, defaultBranch?: string) {
     const table = new Map<string, string>()
     for (const [ref, commit] of refs) {
-      if (ref.startsWith(BRANCHES) || ref.startsWith(TAGS)) table.set(ref, commit)
+      if (ref.startsWith(branchPrefix) || ref.startsWith(tagPrefix)) table.set(ref, commit)
     }
     this.refs = table
     this.defaultBranch =
-      defaultBranch?.startsWith(BRANCHES) && table.has(defaultBranch) ? defaultBranch : undefined
+      defaultBranch?.startsWith(branchPrefix) && table.has(defaultBranch)
+        ? defaultBranch
+        : undefined
     this.#slugs = slugsOf(table.keys())
     this.#tags = tagsOf(table.keys(), this.#slugs.keys(), this.defaultBranch !== undefined)
   }
@@ -80,9 +82,9 @@ export class RefTable {
    */
   resolve(tag: string): Revision | undefined {
     return (
-      (tag === DEFAULT_BRANCH_TAG ? this.#revision(this.defaultBranch) : undefined) ??
-      this.#revision(TAGS + tag) ??
-      this.#revision(BRANCHES + tag) ??
+      (tag === defaultBranchTag ? this.#revision(this.defaultBranch) : undefined) ??
+      this.#revision(tagPrefix + tag) ??
+      this.#revision(branchPrefix + tag) ??
       this.#revision(this.#slugs.get(tag))
     )
   }
@@ -111,7 +113,7 @@ export class RefTable {
 
 /** `refs/heads/feature/login` → `feature/login`. */
 function shortNameOf(ref: string): string {
-  return ref.slice(ref.startsWith(TAGS) ? TAGS.length : BRANCHES.length)
+  return ref.slice(ref.startsWith(tagPrefix) ? tagPrefix.length : branchPrefix.length)
 }
 
 /** Slug → ref. Where several refs have one slug, tags win over branches, then the name decides. */
@@ -119,7 +121,7 @@ function slugsOf(refs: Iterable<string>): Map<string, string> {
   const slugs = new Map<string, string>()
   for (const ref of refs) {
     const name = shortNameOf(ref)
-    if (TAG.test(name)) continue
+    if (tagGrammar.test(name)) continue
     const slug = slugOf(name)
     const holder = slugs.get(slug)
     if (holder === undefined || goesBefore(ref, holder)) slugs.set(slug, ref)
@@ -128,17 +130,17 @@ function slugsOf(refs: Iterable<string>): Map<string, string> {
 }
 
 function goesBefore(ref: string, other: string): boolean {
-  if (ref.startsWith(TAGS) !== other.startsWith(TAGS)) return ref.startsWith(TAGS)
+  if (ref.startsWith(tagPrefix) !== other.startsWith(tagPrefix)) return ref.startsWith(tagPrefix)
   return Buffer.compare(Buffer.from(ref), Buffer.from(other)) < 0
 }
 
 /** Tags hold ASCII only, for which JavaScript's own order is the byte order. */
 function tagsOf(refs: Iterable<string>, slugs: Iterable<string>, hasDefault: boolean): string[] {
   const tags = new Set(slugs)
-  if (hasDefault) tags.add(DEFAULT_BRANCH_TAG)
+  if (hasDefault) tags.add(defaultBranchTag)
   for (const ref of refs) {
     const name = shortNameOf(ref)
-    if (TAG.test(name)) tags.add(name)
+    if (tagGrammar.test(name)) tags.add(name)
   }
   return [...tags].sort()
 }

@@ -11,14 +11,14 @@ import type { Revision, Source, SourceStatus } from '../domain/source.ts'
 import { nearest } from './nearest.ts'
 
 /** Milliseconds: asking for tags that do not exist must not become a load on the remote. */
-const UNKNOWN_TAG_INTERVAL = 2000
+const defaultUnknownTagInterval = 2000
 /** Milliseconds that a fetch waits for others who ask for the same new tag at the same moment. */
-const GATHERING_TIME = 20
+const gatheringTime = 20
 /** Seconds; a failed fetch is not worth repeating sooner. */
-const RETRY_AFTER = 5
+const fetchRetryAfter = 5
 /** A commit id takes a few hundred bytes: what a month of pulls by commit needs. */
-const COMMITS_CACHED = 10_000
-const NAMES_SUGGESTED = 3
+const commitsCached = 10_000
+const namesSuggested = 3
 
 export interface GitSourceOptions {
   readonly repository: GitRepository
@@ -111,7 +111,7 @@ export class GitSource implements Source {
       throw new Failure(
         'unavailable',
         `"${tag}" is not known here, and git could not be asked for it: ${messageOf(error)}`,
-        { retryAfter: RETRY_AFTER, cause: error },
+        { retryAfter: fetchRetryAfter, cause: error },
       )
     })
     return (await this.#find(tag)) ?? this.#refuse(tag)
@@ -166,7 +166,7 @@ export class GitSource implements Source {
   }
 
   #refuse(tag: string): never {
-    const near = nearest(tag, this.tags(), NAMES_SUGGESTED)
+    const near = nearest(tag, this.tags(), namesSuggested)
     const hint = near.length > 0 ? `; the nearest: ${near.join(', ')}` : ''
     const reason =
       tag === 'latest'
@@ -184,7 +184,7 @@ export class GitSource implements Source {
     const start = (): void => {
       this.refresh().catch(() => {})
     }
-    const wait = Math.max(this.#permittedAt - performance.now(), GATHERING_TIME)
+    const wait = Math.max(this.#permittedAt - performance.now(), gatheringTime)
     this.#permitTimer = setTimeout(start, wait)
     return awaited.promise
   }
@@ -196,7 +196,7 @@ export class GitSource implements Source {
     clearTimeout(this.#permitTimer)
     if (awaited) {
       this.#permittedAt =
-        performance.now() + (this.#options.unknownTagInterval ?? UNKNOWN_TAG_INTERVAL)
+        performance.now() + (this.#options.unknownTagInterval ?? defaultUnknownTagInterval)
     }
     const fetch = this.#fetchTable().finally(() => {
       this.#running = undefined
@@ -232,8 +232,8 @@ export class GitSource implements Source {
     if (previous?.equals(table)) return
     this.#snapshot = {
       table,
-      reachable: new LRUCache({ max: COMMITS_CACHED }),
-      abbreviations: new LRUCache({ max: COMMITS_CACHED }),
+      reachable: new LRUCache({ max: commitsCached }),
+      abbreviations: new LRUCache({ max: commitsCached }),
     }
     this.#options.onRefs?.(table, previous)
   }
@@ -262,5 +262,5 @@ function ambiguous(tag: string, ids: readonly string[]): Failure {
 }
 
 function stopped(): Failure {
-  return new Failure('unavailable', 'the service is shutting down', { retryAfter: RETRY_AFTER })
+  return new Failure('unavailable', 'the service is shutting down', { retryAfter: fetchRetryAfter })
 }

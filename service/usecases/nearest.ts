@@ -2,7 +2,7 @@
 import leven from 'leven'
 
 /** Names further away than this many edits are no help, however long the name is. */
-const MAX_EDITS = 8
+const maxEdits = 8
 
 interface Match {
   readonly candidate: string
@@ -17,7 +17,7 @@ interface Match {
  */
 export function nearest(name: string, candidates: Iterable<string>, limit: number): string[] {
   const wanted = name.toLowerCase()
-  const allowed = Math.min(Math.ceil(wanted.length / 3), MAX_EDITS)
+  const allowed = Math.min(Math.ceil(wanted.length / 3), maxEdits)
   const typos: Match[] = []
   const longer: Match[] = []
   for (const candidate of candidates) {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import {
   dominatorTree,
   type Graph,
-  NONE,
+  none,
   successors as successorsIn,
   withNode,
 } from '../../service/domain/dominators.ts'
@@ -18,7 +18,7 @@ function graphOf(successors: readonly (readonly number[])[]): Graph {
 }
 
 /** What the root reaches when no way may pass `removed`. */
-function reachable(successors: readonly (readonly number[])[], root: number, removed = NONE) {
+function reachable(successors: readonly (readonly number[])[], root: number, removed = none) {
   const reached = new Set(root === removed ? [] : [root])
   for (const node of reached) {
     for (const next of successors[node] ?? []) if (next !== removed) reached.add(next)
@@ -33,7 +33,7 @@ function naiveDominators(successors: readonly (readonly number[])[], root: numbe
 
 function dominatorsIn(parent: Int32Array, node: number): number[] {
   const dominators = []
-  for (let d = node; d !== NONE; d = parent[d] as number) dominators.push(d)
+  for (let d = node; d !== none; d = parent[d] as number) dominators.push(d)
   return dominators
 }
 
@@ -64,7 +64,7 @@ describe('a graph', () => {
 describe('a dominator tree', () => {
   test('is the one drawn in the file', () => {
     const { parent } = dominatorTree(graphOf([[1, 2], [3], [3], [4], [2]]), 0)
-    expect([...parent]).toEqual([NONE, 0, 0, 0, 3])
+    expect([...parent]).toEqual([none, 0, 0, 0, 3])
   })
 
   test('is the one of the paper', () => {
@@ -93,7 +93,7 @@ describe('a dominator tree', () => {
             const dominators = new Set(naiveDominators(successors, root, node))
             expect(new Set(dominatorsIn(parent, node))).toEqual(dominators)
           } else {
-            expect(parent[node]).toBe(NONE)
+            expect(parent[node]).toBe(none)
           }
         }
       }),

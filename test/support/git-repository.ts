@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
-const ENVIRONMENT = {
+const environment = {
   PATH: process.env.PATH ?? '/usr/bin:/bin',
   HOME: '/nonexistent',
   LC_ALL: 'C',
@@ -19,7 +19,7 @@ const ENVIRONMENT = {
   GIT_COMMITTER_NAME: 'Ann Author',
   GIT_COMMITTER_EMAIL: 'ann@example.com',
 }
-const FIRST_COMMIT = Date.UTC(2024, 0, 1) / 1000
+const firstCommit = Date.UTC(2024, 0, 1) / 1000
 
 /** Contents by path; a link is `{ link: target }`, an executable file `{ executable: contents }`. */
 export type Files = Readonly<Record<string, string | { link: string } | { executable: string }>>
@@ -45,8 +45,8 @@ export class GitRepositoryBuilder {
 
   /** Runs git in the work tree; stdout without its last line end. */
   async git(...args: string[]): Promise<string> {
-    const date = `${FIRST_COMMIT + this.#commits} +0000`
-    const env = { ...ENVIRONMENT, GIT_AUTHOR_DATE: date, GIT_COMMITTER_DATE: date }
+    const date = `${firstCommit + this.#commits} +0000`
+    const env = { ...environment, GIT_AUTHOR_DATE: date, GIT_COMMITTER_DATE: date }
     const { stdout } = await run('git', args, { cwd: this.folder, env, maxBuffer: 2 ** 26 })
     return stdout.trimEnd()
   }

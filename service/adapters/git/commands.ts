@@ -4,14 +4,14 @@
  * no secret in it, and without a cause: the libraries' errors quote arguments, and with them the URL.
  */
 import { type SimpleGit, simpleGit } from 'simple-git'
-import { Failure, messageOf } from '../domain/errors.ts'
-import { localGitEnvironment, remoteGitEnvironment, withImpatientSsh } from './git-environment.ts'
-import type { ProcessGroups, RunOptions } from './process-group.ts'
+import { Failure, messageOf } from '../../domain/errors.ts'
+import type { ProcessGroups, RunOptions } from '../process-group.ts'
+import { localGitEnvironment, remoteGitEnvironment, withImpatientSsh } from './environment.ts'
 import { scrubberFor } from './scrub.ts'
 
-const LOCAL_READ_TIMEOUT = 30_000
+const localReadTimeout = 30_000
 /** What git says of a lock file takes seven. */
-const MESSAGE_LINES = 8
+const messageLines = 8
 
 export interface GitCommandsOptions {
   /** Of the remote; its credentials are kept out of every message. */
@@ -40,7 +40,7 @@ export class GitCommands {
       baseDir: '/',
       // Otherwise simple-git waits 50 ms for output of a command that has none.
       completion: { onClose: true, onExit: false },
-      timeout: { block: LOCAL_READ_TIMEOUT },
+      timeout: { block: localReadTimeout },
       allowEnvironment: ['GIT_DIR', 'GIT_CONFIG_GLOBAL', 'GIT_CONFIG_NOSYSTEM'],
       unsafe: { allowUnsafeConfigPaths: true },
     }).env(localGitEnvironment(options.environment, options.folder))
@@ -106,6 +106,6 @@ function lastWords(stderr: string): string {
     .split(/[\r\n]+/)
     .map((line) => line.replaceAll(/\p{Cc}+/gu, ' ').trimEnd())
     .filter((line) => line !== '' && !/^(?:From | [ *+=t-] |.*: +\d+%|.*: \d+, done)/.test(line))
-    .slice(-MESSAGE_LINES)
+    .slice(-messageLines)
     .join('; ')
 }

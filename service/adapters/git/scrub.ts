@@ -1,26 +1,26 @@
 /** Takes credentials out of text that others will read: log lines, errors, pages. */
 
-const HIDDEN = '***'
+const hidden = '***'
 
 /** `scheme://user:password@`; a password that holds `@` counts up to the last one before the path. */
-const URL_CREDENTIALS = /\b([a-z][a-z0-9+.-]*:\/\/)[^\s/'"<>]*@/gi
+const urlCredentials = /\b([a-z][a-z0-9+.-]*:\/\/)[^\s/'"<>]*@/gi
 
 /** Query parameters that carry a secret, whatever stands before their name: `?private_token=`. */
-const SECRET_PARAMETER =
+const secretParameter =
   /([?&;][\w.-]*(?:token|secret|password|passwd|pwd|api_?key|access_?key|signature|sig|auth|credential)[\w.-]*=)([^\s&;#'"<>]+)/gi
 
-const AUTHORIZATION =
+const authorizationHeader =
   /\b((?:proxy-)?authorization:\s*(?:(?:basic|bearer|token|digest)\s+)?)[^\s'"]+/gi
 
 /** Shorter strings would also be found where they are no secret. */
-const SHORTEST_SECRET = 4
+const shortestSecret = 4
 
 /** Hides credentials in URLs, in query parameters and in authorization headers. */
 export function scrub(text: string): string {
   return text
-    .replace(URL_CREDENTIALS, `$1${HIDDEN}@`)
-    .replace(SECRET_PARAMETER, `$1${HIDDEN}`)
-    .replace(AUTHORIZATION, `$1${HIDDEN}`)
+    .replace(urlCredentials, `$1${hidden}@`)
+    .replace(secretParameter, `$1${hidden}`)
+    .replace(authorizationHeader, `$1${hidden}`)
 }
 
 /**
@@ -31,7 +31,7 @@ export function scrubberFor(url: string): (text: string) => string {
   const secrets = secretsOf(url)
   return (text) => {
     const known = text.replaceAll(url, scrub(url))
-    return scrub(secrets.reduce((rest, secret) => rest.replaceAll(secret, HIDDEN), known))
+    return scrub(secrets.reduce((rest, secret) => rest.replaceAll(secret, hidden), known))
   }
 }
 
@@ -39,10 +39,10 @@ export function scrubberFor(url: string): (text: string) => string {
 function secretsOf(url: string): string[] {
   const credentials = credentialsOf(url)
   const colon = credentials.indexOf(':')
-  const parameters = [...url.matchAll(SECRET_PARAMETER)].map((match) => match[2] ?? '')
+  const parameters = [...url.matchAll(secretParameter)].map((match) => match[2] ?? '')
   return [credentials, colon < 0 ? '' : credentials.slice(colon + 1), ...parameters]
     .flatMap((secret) => [secret, decoded(secret)])
-    .filter((secret) => secret.length >= SHORTEST_SECRET)
+    .filter((secret) => secret.length >= shortestSecret)
     .sort((a, b) => b.length - a.length)
 }
 

@@ -6,26 +6,26 @@
  */
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { messageOf } from '../domain/errors.ts'
-import type { GitRepository } from '../domain/git.ts'
-import type { Log } from '../domain/ports.ts'
-import { isFullCommitId, RefTable } from '../domain/ref-table.ts'
-import { GitCommands } from './git-commands.ts'
-import type { ProcessGroups } from './process-group.ts'
+import { messageOf } from '../../domain/errors.ts'
+import type { GitRepository } from '../../domain/git.ts'
+import type { Log } from '../../domain/ports.ts'
+import { isFullCommitId, RefTable } from '../../domain/ref-table.ts'
+import type { ProcessGroups } from '../process-group.ts'
+import { GitCommands } from './commands.ts'
 
 /** HEAD must name some ref; these never exist. */
-const NEVER_FETCHED = 'refs/slipway/never-fetched'
-const NO_DEFAULT_BRANCH = 'refs/slipway/no-default-branch'
+const neverFetched = 'refs/slipway/never-fetched'
+const noDefaultBranch = 'refs/slipway/no-default-branch'
 
 /** Nothing else: a hosting service also shows commits of forks, below refs/pull and the like. */
-const REFSPECS = ['+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*']
+const refspecs = ['+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*']
 
-const NAMESPACES = ['refs/heads/', 'refs/tags/']
+const namespaces = ['refs/heads/', 'refs/tags/']
 
 /** For a server that accepts a request over HTTP and then says nothing. */
-const PATIENCE = ['-c', 'http.lowSpeedLimit=1', '-c', 'http.lowSpeedTime=30']
+const patience = ['-c', 'http.lowSpeedLimit=1', '-c', 'http.lowSpeedTime=30']
 
-const FETCH_FLAGS = [
+const fetchFlags = [
   '--prune',
   '--force',
   '--no-tags',
@@ -39,15 +39,15 @@ const FETCH_FLAGS = [
 ]
 
 /** An export is the tree as committed: no path left out, no placeholder, line end or filter applied. */
-const ATTRIBUTES = '* -export-ignore -export-subst -text -ident -filter !working-tree-encoding\n'
+const asCommitted = '* -export-ignore -export-subst -text -ident -filter !working-tree-encoding\n'
 
 /** A living remote is heard of every 5 s: by its progress, or by what upload-pack sends instead. */
-const IDLE_TIMEOUT = 30_000
-const READ_TIMEOUT = 30_000
-const EXPORT_TIMEOUT = 600_000
-const MAINTENANCE_TIMEOUT = 3_600_000
+const defaultIdleTimeout = 30_000
+const readTimeout = 30_000
+const exportTimeout = 600_000
+const maintenanceTimeout = 3_600_000
 /** A lock file that is older than this was left by a git that was killed: refs are written in less. */
-const STALE_LOCK_AGE = 60_000
+const staleLockAge = 60_000
 
 export interface GitMirrorOptions {
   /** Of the remote, as git takes it; may hold credentials. */
@@ -79,7 +79,13 @@ export class GitMirror implements GitRepository {
   #maintenance: Promise<void> | undefined
 
   constructor(options: GitMirrorOptions) {
-    const { url, groups, log, environment = process.env, idleTimeout = IDLE_TIMEOUT } = options
+    const {
+      url,
+      groups,
+      log,
+      environment = process.env,
+      idleTimeout = defaultIdleTimeout,
+    } = options
     this.#url = url
     this.#folder = resolve(options.folder)
     this.#log = log
@@ -111,7 +117,7 @@ export class GitMirror implements GitRepository {
     this.#usable = false
     if (head.status === 'rejected') throw head.reason
     if (download.status === 'rejected') throw download.reason
-    await this.#setHead(head.value.branch ?? NO_DEFAULT_BRANCH)
+    await this.#setHead(head.value.branch ?? noDefaultBranch)
     const table = await this.#readTable()
     if (!table) throw this.#git.failure('the HEAD of the git mirror was changed by somebody else')
     this.#usable = true
@@ -142,13 +148,13 @@ export class GitMirror implements GitRepository {
     // git itself pipes the archive into tar, and fails with the words of whichever side fails.
     const before = ['-c', 'tar.tree.command=tar -x -f - --no-same-owner', '-c', 'tar.umask=0022']
     const after = ['--format=tree', commit.toLowerCase()]
-    await this.#git.run('archive', { before, after }, { cwd: folder, timeout: EXPORT_TIMEOUT })
+    await this.#git.run('archive', { before, after }, { cwd: folder, timeout: exportTimeout })
   }
 
   async #askForHead(): Promise<RemoteHead> {
     const options = { env: await this.#git.remoteEnvironment(), idleTimeout: this.#idleTimeout }
     const after = ['--symref', '--', this.#url, 'HEAD']
-    const lines = await this.#git.run('ls-remote', { before: PATIENCE, after }, options)
+    const lines = await this.#git.run('ls-remote', { before: patience, after }, options)
     return {
       // Other refs whose names end in /HEAD are listed too.
       branch: /^ref: (refs\/heads\/\S+)\tHEAD$/m.exec(lines)?.[1],
@@ -157,9 +163,9 @@ export class GitMirror implements GitRepository {
   }
 
   async #download(): Promise<void> {
-    const after = [...FETCH_FLAGS, '--', this.#url, ...REFSPECS]
+    const after = [...fetchFlags, '--', this.#url, ...refspecs]
     const options = { env: await this.#git.remoteEnvironment(), idleTimeout: this.#idleTimeout }
-    const fetch = () => this.#git.run('fetch', { before: PATIENCE, after }, options)
+    const fetch = () => this.#git.run('fetch', { before: patience, after }, options)
     try {
       await fetch()
     } catch (error) {
@@ -180,7 +186,7 @@ export class GitMirror implements GitRepository {
     const format = id?.length === 64 ? 'sha256' : 'sha1'
     const flags = ['--bare', '--quiet', '--template=', `--object-format=${format}`]
     await this.#git.run('init', { after: flags, gitDir })
-    await this.#git.run('symbolic-ref', { after: ['HEAD', NEVER_FETCHED], gitDir })
+    await this.#git.run('symbolic-ref', { after: ['HEAD', neverFetched], gitDir })
     await writeAttributes(gitDir)
     await rm(this.#folder, { recursive: true, force: true })
     await rename(gitDir, this.#folder)
@@ -202,8 +208,8 @@ export class GitMirror implements GitRepository {
   async #readTable(): Promise<RefTable | undefined> {
     const head = await this.#git.read(['symbolic-ref', 'HEAD'])
     const format = '%(objecttype) %(objectname) %(*objecttype) %(*objectname) %(refname)'
-    const lines = await this.#git.read(['for-each-ref', `--format=${format}`, ...NAMESPACES])
-    if (head === NEVER_FETCHED) return undefined
+    const lines = await this.#git.read(['for-each-ref', `--format=${format}`, ...namespaces])
+    if (head === neverFetched) return undefined
     const commits: [ref: string, commit: string][] = []
     const nested: [ref: string, id: string][] = []
     for (const line of lines.split('\n')) {
@@ -227,7 +233,7 @@ export class GitMirror implements GitRepository {
     if (objects.length === 0) return []
     const input = objects.map((object) => `${object}\n`).join('')
     const after = ['--batch-check=%(objecttype) %(objectname)']
-    const lines = await this.#git.run('cat-file', { after }, { input, timeout: READ_TIMEOUT })
+    const lines = await this.#git.run('cat-file', { after }, { input, timeout: readTimeout })
     return lines
       .trimEnd()
       .split('\n')
@@ -244,7 +250,7 @@ export class GitMirror implements GitRepository {
       if (!name.endsWith('.lock')) continue
       const path = join(this.#folder, name)
       const written = (await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now()
-      if (Date.now() - written < STALE_LOCK_AGE) continue
+      if (Date.now() - written < staleLockAge) continue
       await rm(path, { force: true })
       this.#log.warn({ path }, 'removed a lock file that a killed git left in the mirror')
       removed = true
@@ -255,7 +261,7 @@ export class GitMirror implements GitRepository {
   /** Packs refs, and objects when git finds it worth while. Nobody waits for it. */
   #maintain(): void {
     const tidy = async (): Promise<void> => {
-      const options = { timeout: MAINTENANCE_TIMEOUT }
+      const options = { timeout: maintenanceTimeout }
       await this.#git.run('pack-refs', { after: ['--all'] }, options)
       // Detached it would outlive the service.
       const before = ['-c', 'gc.autoDetach=false']
@@ -271,7 +277,7 @@ export class GitMirror implements GitRepository {
 
 async function writeAttributes(gitDir: string): Promise<void> {
   await mkdir(join(gitDir, 'info'), { recursive: true })
-  await writeFile(join(gitDir, 'info', 'attributes'), ATTRIBUTES)
+  await writeFile(join(gitDir, 'info', 'attributes'), asCommitted)
 }
 
 async function exists(path: string): Promise<boolean> {

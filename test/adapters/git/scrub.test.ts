@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { scrub, scrubberFor } from '../../service/adapters/scrub.ts'
+import { scrub, scrubberFor } from '../../../service/adapters/git/scrub.ts'
 
 describe('scrub', () => {
   test.each([

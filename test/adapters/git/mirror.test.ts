@@ -17,12 +17,12 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { GitMirror } from '../../service/adapters/git-mirror.ts'
-import { ProcessGroups } from '../../service/adapters/process-group.ts'
-import { Failure } from '../../service/domain/errors.ts'
-import type { Log } from '../../service/domain/ports.ts'
-import { GitRepositoryBuilder } from '../support/git-repository.ts'
-import { silentServer } from '../support/silent-server.ts'
+import { GitMirror } from '../../../service/adapters/git/mirror.ts'
+import { ProcessGroups } from '../../../service/adapters/process-group.ts'
+import { Failure } from '../../../service/domain/errors.ts'
+import type { Log } from '../../../service/domain/ports.ts'
+import { GitRepositoryBuilder } from '../../support/git-repository.ts'
+import { silentServer } from '../../support/silent-server.ts'
 
 let state: string
 let origin: GitRepositoryBuilder

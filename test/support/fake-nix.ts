@@ -1,0 +1,122 @@
+/** Nix without Nix: packages that a test declares, their closures, and what was asked of them. */
+import { createHash } from 'node:crypto'
+import type { Closure, StorePath } from '../../service/domain/closure.ts'
+import type { EvaluatedPackage, PackageOutcome } from '../../service/domain/package.ts'
+import type {
+  EvaluationRequest,
+  Evaluator,
+  NixStore,
+  RealiseOptions,
+} from '../../service/domain/ports.ts'
+
+/** A package of the fake set. */
+export interface FakePackage extends Partial<Omit<EvaluatedPackage, 'name'>> {
+  /** Names of the packages that it refers to at run time. */
+  readonly references?: readonly string[]
+}
+
+export type FakePackageSet = Record<string, FakePackage>
+
+/** `hello` → `/nix/store/<32 characters>-hello-1.0`, the same at each call. */
+export function storePathOf(name: string): StorePath {
+  return `/nix/store/${createHash('sha256').update(name).digest('hex').slice(0, 32)}-${name}-1.0`
+}
+
+export function evaluated(name: string, facts: FakePackage = {}): EvaluatedPackage {
+  const { references: _, ...rest } = facts
+  return {
+    name,
+    attribute: name,
+    derivation: `${storePathOf(name)}.drv`,
+    outputName: 'out',
+    storePath: storePathOf(name),
+    system: 'x86_64-linux',
+    priority: 5,
+    ...rest,
+  }
+}
+
+export class FakeEvaluator implements Evaluator {
+  readonly requests: EvaluationRequest[] = []
+  readonly #packages: FakePackageSet
+  readonly #journal: string[]
+  /** Runs before each evaluation; may wait or throw. */
+  before: () => void | Promise<void> = () => {}
+
+  constructor(packages: FakePackageSet, journal: string[]) {
+    this.#packages = packages
+    this.#journal = journal
+  }
+
+  async evaluate(request: EvaluationRequest): Promise<PackageOutcome[]> {
+    this.requests.push(request)
+    this.#journal.push(`evaluate ${request.packages.join(' ')}`)
+    await this.before()
+    return request.packages.map((name) => {
+      const facts = this.#packages[name]
+      if (facts !== undefined) return { status: 'found', package: evaluated(name, facts) }
+      return { status: 'missing', name, level: '', known: Object.keys(this.#packages) }
+    })
+  }
+}
+
+export class FakeNix implements NixStore {
+  readonly #packages: FakePackageSet
+  readonly #journal: string[]
+  /** Source trees that were added. */
+  readonly sources = new Set<StorePath>()
+  /** Sets of GC roots that are held. */
+  readonly roots = new Set<string>()
+  readonly timeouts: number[] = []
+  /** Runs at each realise, release and addSource; may wait or throw. */
+  before: (operation: 'realise' | 'release' | 'addSource') => void | Promise<void> = () => {}
+  #added = 0
+
+  constructor(packages: FakePackageSet, journal: string[]) {
+    this.#packages = packages
+    this.#journal = journal
+  }
+
+  async addSource(write: (folder: string) => Promise<void>): Promise<StorePath> {
+    await write('/an/empty/folder')
+    await this.before('addSource')
+    this.#added += 1
+    const path = `/nix/store/${String(this.#added).padStart(32, '0')}-source`
+    this.sources.add(path)
+    return path
+  }
+
+  async has(path: StorePath): Promise<boolean> {
+    return this.sources.has(path)
+  }
+
+  async realise(packages: readonly EvaluatedPackage[], options: RealiseOptions): Promise<void> {
+    this.#journal.push(`realise ${packages.map(({ name }) => name).join(' ')}`)
+    this.timeouts.push(options.timeout)
+    this.roots.add(options.roots)
+    await this.before('realise')
+  }
+
+  async closure(paths: readonly StorePath[]): Promise<Closure> {
+    this.#journal.push('closure')
+    const byPath = new Map(Object.keys(this.#packages).map((name) => [storePathOf(name), name]))
+    const found = new Set<StorePath>(paths)
+    for (const path of found)
+      for (const next of this.#referencesOf(byPath.get(path))) found.add(next)
+    return [...found].sort().map((path) => ({
+      path,
+      narSize: 1000,
+      references: this.#referencesOf(byPath.get(path)),
+    }))
+  }
+
+  async release(roots: string): Promise<void> {
+    this.#journal.push('release')
+    await this.before('release')
+    this.roots.delete(roots)
+  }
+
+  #referencesOf(name: string | undefined): StorePath[] {
+    return (this.#packages[name ?? '']?.references ?? []).map(storePathOf)
+  }
+}

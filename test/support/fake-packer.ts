@@ -1,0 +1,45 @@
+/** Writes layers that hold nothing but the names of what they should hold. */
+import { randomUUID } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type StorePath, storePathName } from '../../service/domain/closure.ts'
+import { sha256Digest } from '../../service/domain/descriptor.ts'
+import type { Forest, LayerPacker, PackedLayer } from '../../service/domain/ports.ts'
+
+export class FakePacker implements LayerPacker {
+  readonly #folder: string
+  readonly #journal: string[]
+  /** Runs before each pack, with the names of what it packs; may wait or throw. */
+  before: (what: string) => void | Promise<void> = () => {}
+  /** Changes when the packer changes how it compresses: other bytes for the same tar. */
+  compression = 'a'
+
+  /** @param folder where layer files are made */
+  constructor(folder: string, journal: string[] = []) {
+    this.#folder = folder
+    this.#journal = journal
+  }
+
+  packStorePaths(paths: readonly StorePath[]): Promise<PackedLayer> {
+    return this.pack(paths.map(storePathName).join(' '))
+  }
+
+  packForest(forest: Forest): Promise<PackedLayer> {
+    return this.pack(`forest of ${forest.packages.map(({ name }) => name).join(' ')}`)
+  }
+
+  async pack(what: string): Promise<PackedLayer> {
+    this.#journal.push(`pack ${what}`)
+    await this.before(what)
+    const tar = Buffer.from(what)
+    const bytes = Buffer.concat([Buffer.from(this.compression), tar])
+    const path = join(this.#folder, `layer-${randomUUID()}`)
+    await writeFile(path, bytes)
+    return {
+      file: { path, size: bytes.length },
+      digest: sha256Digest(bytes),
+      diffId: sha256Digest(tar),
+      tarSize: tar.length,
+    }
+  }
+}

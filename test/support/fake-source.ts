@@ -1,0 +1,32 @@
+/** A source whose tags a test declares. */
+import { Failure } from '../../service/domain/errors.ts'
+import type { Revision, Source, SourceStatus } from '../../service/domain/source.ts'
+
+export class FakeSource implements Source {
+  /** Tag → commit. */
+  readonly refs: Map<string, string>
+  readonly exports: string[] = []
+  currentStatus: SourceStatus = { ready: true, refreshedAt: '2024-01-01T00:00:00.000Z' }
+
+  constructor(refs: Record<string, string>) {
+    this.refs = new Map(Object.entries(refs))
+  }
+
+  async resolve(tag: string): Promise<Revision> {
+    const id = this.refs.get(tag)
+    if (id === undefined) throw new Failure('manifest-unknown', `there is no tag "${tag}"`)
+    return { id, ref: `refs/tags/${tag}` }
+  }
+
+  tags(): readonly string[] {
+    return [...this.refs.keys()].sort()
+  }
+
+  async export(revision: Revision): Promise<void> {
+    this.exports.push(revision.id)
+  }
+
+  status(): SourceStatus {
+    return this.currentStatus
+  }
+}

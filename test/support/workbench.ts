@@ -1,0 +1,144 @@
+/** Everything below the HTTP edge: real use cases and a real store, over fakes of Nix and git. */
+import { join } from 'node:path'
+import { FilesystemStore } from '../../service/adapters/filesystem-store.ts'
+import { type Digest, hexOf, sha256Digest } from '../../service/domain/descriptor.ts'
+import { parseImageName } from '../../service/domain/image-name.ts'
+import { imageKey, type Recipe } from '../../service/domain/keys.ts'
+import { Blobs } from '../../service/usecases/blobs.ts'
+import { BuildImage } from '../../service/usecases/build-image.ts'
+import { BuildQueue } from '../../service/usecases/build-queue.ts'
+import { Catalog } from '../../service/usecases/catalog.ts'
+import { LayerShelf } from '../../service/usecases/layer-shelf.ts'
+import { PackageSets } from '../../service/usecases/package-sets.ts'
+import { PullManifest } from '../../service/usecases/pull-manifest.ts'
+import { imageRecord, layerRecord, planRecord, Records } from '../../service/usecases/records.ts'
+import { type StoredImage, StoredImages } from '../../service/usecases/stored-images.ts'
+import { FakeEvaluator, FakeNix, type FakePackageSet } from './fake-nix.ts'
+import { FakePacker } from './fake-packer.ts'
+import { FakeSource } from './fake-source.ts'
+import { ObservedStore } from './observed-store.ts'
+import { RecordingLog } from './recording-log.ts'
+import { TemporaryFolder } from './temporary-folder.ts'
+
+export interface WorkbenchOptions {
+  readonly packages?: FakePackageSet
+  /** Tag → commit. */
+  readonly refs?: Record<string, string>
+  /** Seconds. */
+  readonly pullWait?: number
+  /** Another workbench, whose storage this one takes over as after a restart. */
+  readonly restarted?: Workbench
+}
+
+const defaultPackages: FakePackageSet = {
+  hello: { references: ['glibc'], mainProgram: 'hello' },
+  git: { references: ['glibc', 'zlib'] },
+  glibc: {},
+  zlib: { references: ['glibc'] },
+  cacert: {},
+}
+const defaultRefs = { latest: 'c'.repeat(40), v1: '1'.repeat(40), v2: '2'.repeat(40) }
+
+export class Workbench implements AsyncDisposable {
+  readonly #folder: TemporaryFolder
+  /** What was asked of fakes and storage, in order. */
+  readonly journal: string[] = []
+  readonly recipe: Recipe = { compression: 'gzip', layerBudget: 94 }
+  readonly log = new RecordingLog()
+  readonly disk: FilesystemStore
+  readonly store: ObservedStore
+  readonly source: FakeSource
+  readonly evaluator: FakeEvaluator
+  readonly nix: FakeNix
+  readonly packer: FakePacker
+  readonly blobs: Blobs
+  readonly imageRecords
+  readonly images: StoredImages
+  readonly builds: BuildImage
+  readonly pull: PullManifest
+  readonly catalog: Catalog
+
+  private constructor(folder: TemporaryFolder, disk: FilesystemStore, options: WorkbenchOptions) {
+    const { journal, log, recipe } = this
+    const packages = options.packages ?? defaultPackages
+    this.#folder = folder
+    this.disk = disk
+    this.store = new ObservedStore(disk, journal)
+    this.source = new FakeSource(options.refs ?? defaultRefs)
+    this.evaluator = new FakeEvaluator(packages, journal)
+    this.nix = new FakeNix(packages, journal)
+    this.packer = new FakePacker(disk.stagingFolder, journal)
+    this.blobs = new Blobs(this.store, log)
+    this.imageRecords = new Records(this.store, 'images', imageRecord, log)
+    this.images = new StoredImages(this.imageRecords, this.blobs)
+    this.builds = new BuildImage({
+      packageSets: new PackageSets(this.source, this.nix),
+      evaluator: this.evaluator,
+      nix: this.nix,
+      packer: this.packer,
+      layers: new LayerShelf(new Records(this.store, 'layers', layerRecord, log), this.blobs, log),
+      plans: new Records(this.store, 'plans', planRecord, log),
+      images: this.imageRecords,
+      blobs: this.blobs,
+      recipe,
+      log,
+    })
+    this.pull = new PullManifest({
+      source: this.source,
+      images: this.images,
+      builds: this.builds,
+      queue: new BuildQueue(),
+      recipe,
+      pullWait: options.pullWait ?? 60,
+      builderTimeout: 60,
+    })
+    this.catalog = new Catalog(this.imageRecords)
+  }
+
+  static async create(options: WorkbenchOptions = {}): Promise<Workbench> {
+    const folder = options.restarted?.#folder ?? (await TemporaryFolder.create())
+    const disk = await FilesystemStore.open(join(folder.path, 'storage'))
+    return new Workbench(folder, disk, options)
+  }
+
+  get storageFolder(): string {
+    return join(this.#folder.path, 'storage')
+  }
+
+  /** As a client would: `image('hello', 'v1')`. */
+  image(name: string, tag = 'v1'): Promise<StoredImage> {
+    return this.pull.byTag(parseImageName(name), tag)
+  }
+
+  keyOf(name: string, tag = 'v1'): string {
+    return imageKey({ id: this.source.refs.get(tag) ?? '' }, parseImageName(name), this.recipe)
+  }
+
+  async putBlob(bytes: Uint8Array): Promise<Digest> {
+    const digest = sha256Digest(bytes)
+    await this.disk.put(`blobs/sha256/${hexOf(digest)}`, bytes)
+    return digest
+  }
+
+  async loseBlob(digest: Digest): Promise<void> {
+    await this.disk.delete(`blobs/sha256/${hexOf(digest)}`)
+  }
+
+  /** Journal entries that begin with this word. */
+  did(word: string): string[] {
+    return this.journal.filter((entry) => entry.startsWith(`${word} `) || entry === word)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#folder[Symbol.asyncDispose]()
+  }
+}
+
+/** Digests of config and layers, in the manifest's order. */
+export function blobsOf(document: { bytes: Uint8Array }): { config: Digest; layers: Digest[] } {
+  const manifest = JSON.parse(Buffer.from(document.bytes).toString())
+  return {
+    config: manifest.config.digest,
+    layers: manifest.layers.map(({ digest }: { digest: Digest }) => digest),
+  }
+}
