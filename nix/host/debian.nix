@@ -12,19 +12,23 @@ let
   };
   architecture = architectures.${host} or (throw "Debian's packages are not known for the system ${host}");
 
-  # One split of the whole file, shared by all packages, is quicker than a search for each of them.
-  stanzas = builtins.filter builtins.isString
-    (builtins.split "\n\nPackage: " ("\n\n" + builtins.readFile "/var/lib/dpkg/status"));
-  startsWith = prefix: string: builtins.substring 0 (builtins.stringLength prefix) string == prefix;
-  field = name: stanza:
-    let parts = builtins.split "\n${name}: ([^\n]*)" stanza;
+  # One split of the whole file, shared by all packages, is quicker than a search for each of them. It
+  # gives, in turn, a name in a list and the lines that follow it.
+  halves = builtins.split "\n\nPackage: ([^\n]*)" ("\n\n" + builtins.readFile "/var/lib/dpkg/status");
+  half = builtins.elemAt halves;
+  # A name has one stanza for each architecture that it is installed for.
+  stanzas = builtins.groupBy ({ name, ... }: name) (builtins.genList
+    (index: { name = builtins.head (half (2 * index + 1)); lines = half (2 * index + 2); })
+    (builtins.length halves / 2));
+  field = name: { lines, ... }:
+    let parts = builtins.split "\n${name}: ([^\n]*)" lines;
     in if builtins.length parts > 1 then builtins.head (builtins.elemAt parts 1) else "";
   isInstalled = stanza:
     field "Status" stanza == "install ok installed"
     && builtins.elem (field "Architecture" stanza) [ architecture.debian "all" ];
 
   debianVersion = package:
-    let found = builtins.filter (stanza: startsWith "${package}\n" stanza && isInstalled stanza) stanzas;
+    let found = builtins.filter isInstalled (stanzas.${package} or [ ]);
     in
     if found == [ ]
     then throw "the Debian package ${package} is not installed on this host: apt-get install ${package}"

@@ -7,18 +7,12 @@
  *
  * All look-ups are prepared once, so that resolving costs one map look-up for a name.
  */
+import { isTag, maxTagLength } from './reference.ts'
 import type { Revision } from './source.ts'
 
 const branchPrefix = 'refs/heads/'
 const tagPrefix = 'refs/tags/'
 const defaultBranchTag = 'latest'
-
-/**
- * What may stand behind the colon of an image name.
- * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests
- */
-const tagGrammar = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/
-const maxTagLength = 128
 
 /** Ids of SHA-1 and of SHA-256 repositories. */
 const fullCommit = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/i
@@ -121,7 +115,7 @@ function slugsOf(refs: Iterable<string>): Map<string, string> {
   const slugs = new Map<string, string>()
   for (const ref of refs) {
     const name = shortNameOf(ref)
-    if (tagGrammar.test(name)) continue
+    if (isTag(name)) continue
     const slug = slugOf(name)
     const holder = slugs.get(slug)
     if (holder === undefined || goesBefore(ref, holder)) slugs.set(slug, ref)
@@ -140,7 +134,7 @@ function tagsOf(refs: Iterable<string>, slugs: Iterable<string>, hasDefault: boo
   if (hasDefault) tags.add(defaultBranchTag)
   for (const ref of refs) {
     const name = shortNameOf(ref)
-    if (tagGrammar.test(name)) tags.add(name)
+    if (isTag(name)) tags.add(name)
   }
   return [...tags].sort()
 }

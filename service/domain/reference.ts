@@ -23,13 +23,18 @@ const digestGrammar = new RegExp(`^(${algorithm}):([a-zA-Z0-9=_-]+)$`)
 /** Hex digits of the algorithms that the image spec registers. */
 const registeredLengths: Record<string, number> = { sha256: 64, sha512: 128, blake3: 64 }
 
+/** Whether a text may stand behind the colon of an image name. */
+export function isTag(text: string): boolean {
+  return tagGrammar.test(text)
+}
+
 /**
  * @throws Failure digest-invalid for what looks like a digest (it holds a colon) and is none,
  *   tag-invalid for everything else that is no tag
  */
 export function parseReference(text: string): Reference {
   if (text.includes(':')) return { kind: 'digest', digest: parseDigest(text) }
-  if (tagGrammar.test(text)) return { kind: 'tag', tag: text }
+  if (isTag(text)) return { kind: 'tag', tag: text }
   throw new Failure('tag-invalid', tagFault(text), { detail: { reference: text } })
 }
 
