@@ -19,9 +19,12 @@ import { Blobs } from './usecases/blobs.ts'
 import { BuildImage } from './usecases/build-image.ts'
 import { BuildQueue } from './usecases/build-queue.ts'
 import { Catalog } from './usecases/catalog.ts'
+import { EvaluateImage } from './usecases/evaluate-image.ts'
 import { GitSource } from './usecases/git-source.ts'
 import { LayerShelf } from './usecases/layer-shelf.ts'
+import { LiveRevisions } from './usecases/live-revisions.ts'
 import { PackageSets } from './usecases/package-sets.ts'
+import { PathSource } from './usecases/path-source.ts'
 import { PullManifest } from './usecases/pull-manifest.ts'
 import { imageRecord, layerRecord, planRecord, Records } from './usecases/records.ts'
 import { StoredImages } from './usecases/stored-images.ts'
@@ -68,33 +71,23 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     log,
   })
 
-  const { url } = config.source
-  const mirror = createHash('sha256').update(url).digest('hex').slice(0, 16)
-  const source = new GitSource({
-    repository: new GitMirror({
-      url,
-      folder: join(config.statePath, 'mirrors', mirror),
-      groups,
-      log,
-    }),
-    pollInterval: config.pollInterval,
-    log,
-  })
+  const source = composeSource(config, groups, log)
   await source.start()
 
   const recipe = { compression: config.compression, layerBudget: config.layerBudget }
   const blobs = new Blobs(store, log)
   const imageRecords = new Records(store, 'images', imageRecord, log)
   const images = new StoredImages(imageRecords, blobs)
+  const evaluator = new NixEvaluator({
+    groups,
+    env,
+    timeout: config.evaluationTimeout,
+    concurrency: availableParallelism(),
+    log,
+  })
+  const evaluation = new EvaluateImage(new PackageSets(source, nix), evaluator)
   const builds = new BuildImage({
-    packageSets: new PackageSets(source, nix),
-    evaluator: new NixEvaluator({
-      groups,
-      env,
-      timeout: config.evaluationTimeout,
-      concurrency: availableParallelism(),
-      log,
-    }),
+    evaluation,
     nix,
     packer,
     layers: new LayerShelf(new Records(store, 'layers', layerRecord, log), blobs, log),
@@ -106,6 +99,7 @@ export async function compose(config: Config, log: Log): Promise<Service> {
   })
   const pull = new PullManifest({
     source,
+    live: new LiveRevisions(evaluation),
     images,
     builds,
     queue: new BuildQueue(),
@@ -121,4 +115,14 @@ export async function compose(config: Config, log: Log): Promise<Service> {
       await Promise.all([groups.killAll(), packer.close()])
     },
   }
+}
+
+function composeSource(config: Config, groups: ProcessGroups, log: Log): GitSource | PathSource {
+  const { source, statePath, pollInterval } = config
+  if (source.kind === 'path') return new PathSource(source.folder)
+  // A mirror belongs to one URL: another one starts with a mirror of its own.
+  const name = createHash('sha256').update(source.url).digest('hex').slice(0, 16)
+  const folder = join(statePath, 'mirrors', name)
+  const repository = new GitMirror({ url: source.url, folder, groups, log })
+  return new GitSource({ repository, pollInterval, log })
 }

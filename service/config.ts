@@ -1,11 +1,14 @@
 /** Settings: the environment in, a frozen Config out. Every mistake is reported, not only the first. */
+import { accessSync, constants, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { z } from 'zod'
 
 export interface Config {
   readonly host: string
   readonly port: number
+  /** HTTPS by the service itself; absent for plain HTTP. */
+  readonly tls?: TlsConfig
   readonly source: SourceConfig
   readonly storage: StorageConfig
   /** Folder for the git mirror, GC roots and temporary files. */
@@ -25,10 +28,16 @@ export interface Config {
   readonly logLevel: (typeof logLevels)[number]
 }
 
-export interface SourceConfig {
-  readonly kind: 'git'
+export type SourceConfig =
   /** Anything that `git fetch` takes. May hold credentials: never show it unscrubbed. */
-  readonly url: string
+  | { readonly kind: 'git'; readonly url: string }
+  /** Absolute, with a `default.nix`. */
+  | { readonly kind: 'path'; readonly folder: string }
+
+/** PEM files. */
+export interface TlsConfig {
+  readonly certificatePath: string
+  readonly keyPath: string
 }
 
 export interface StorageConfig {
@@ -73,15 +82,17 @@ const seconds = (least = 1) =>
 const oneOf = <T extends string>(...values: readonly T[]) =>
   z.enum(values, { error: `one of: ${values.join(', ')}` })
 
-const folder = z.string().transform((path) => resolve(path))
+const absolute = z.string().transform((path) => resolve(path))
+
+const readableFile = absolute.refine(isReadableFile, 'a file that can be read')
 
 const settings = z.object({
   PORT: whole('a port number from 0 to 65535 (0 takes a free one)', 0, 65_535).default(8080),
   NIX_TIMEOUT: seconds().default(60),
   NIXERY_STORAGE_BACKEND: oneOf('filesystem').default('filesystem'),
-  STORAGE_PATH: folder.default(() => resolve('var/storage')),
+  STORAGE_PATH: absolute.default(() => resolve('var/storage')),
   SLIPWAY_HOST: z.string().default('127.0.0.1'),
-  SLIPWAY_STATE_PATH: folder.default(() => resolve('var/state')),
+  SLIPWAY_STATE_PATH: absolute.default(() => resolve('var/state')),
   SLIPWAY_POLL_INTERVAL: seconds(0).default(60),
   SLIPWAY_EVAL_TIMEOUT: seconds().default(120),
   SLIPWAY_BUILD_CONCURRENCY: whole('a whole number from 1 to 1024', 1, 1024).default(() =>
@@ -95,7 +106,17 @@ const settings = z.object({
   ).default(94),
   SLIPWAY_COMPRESSION: oneOf('gzip', 'zstd', 'none').default('gzip'),
   SLIPWAY_LOG_LEVEL: oneOf(...logLevels).default('info'),
+  SLIPWAY_TLS_CERT: readableFile.optional(),
+  SLIPWAY_TLS_KEY: readableFile.optional(),
+  NIXERY_PKGS_REPO: z.string().optional(),
+  NIXERY_PKGS_PATH: absolute
+    .refine(
+      (path) => isReadableFile(join(path, 'default.nix')),
+      'a folder with a default.nix in it',
+    )
+    .optional(),
 })
+type Settings = z.infer<typeof settings>
 
 const sources = {
   NIXERY_PKGS_REPO: 'the URL of a git repository with the package set',
@@ -112,13 +133,14 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     const variable = String(path[0])
     return { variable, value: set[variable] ?? '', expected: message }
   })
-  mistakes.push(...sourceMistakes(set))
+  mistakes.push(...sourceMistakes(set), ...tlsMistakes(set))
   if (!parsed.success || mistakes.length > 0) throw new ConfigError(mistakes)
   const values = parsed.data
   const config: Config = {
     host: values.SLIPWAY_HOST,
     port: values.PORT,
-    source: { kind: 'git', url: set.NIXERY_PKGS_REPO ?? '' },
+    ...tlsOf(values),
+    source: sourceOf(values),
     storage: { backend: values.NIXERY_STORAGE_BACKEND, path: values.STORAGE_PATH },
     statePath: values.SLIPWAY_STATE_PATH,
     pollInterval: values.SLIPWAY_POLL_INTERVAL,
@@ -151,9 +173,34 @@ function sourceMistakes(set: NodeJS.ProcessEnv): Mistake[] {
   if (named.length > 1) {
     return [{ variable: named.join(' and '), expected: `are set; set exactly one of: ${choices}` }]
   }
-  if (named[0] === 'NIXERY_PKGS_REPO') return []
-  const expected = 'this kind of source is not served yet: set NIXERY_PKGS_REPO'
-  return [{ variable: named[0] ?? '', expected }]
+  return []
+}
+
+function sourceOf(values: Settings): SourceConfig {
+  const { NIXERY_PKGS_PATH: path, NIXERY_PKGS_REPO: url = '' } = values
+  return path === undefined ? { kind: 'git', url } : { kind: 'path', folder: path }
+}
+
+function tlsOf(values: Settings): { tls?: TlsConfig } {
+  const { SLIPWAY_TLS_CERT: certificatePath, SLIPWAY_TLS_KEY: keyPath } = values
+  return certificatePath && keyPath ? { tls: { certificatePath, keyPath } } : {}
+}
+
+function tlsMistakes(set: NodeJS.ProcessEnv): Mistake[] {
+  const names = ['SLIPWAY_TLS_CERT', 'SLIPWAY_TLS_KEY']
+  const unset = names.filter((name) => set[name] === undefined)
+  if (unset.length !== 1) return []
+  const expected = `is not set, but the other one is: ${names.join(' and ')} go together`
+  return unset.map((variable) => ({ variable, expected }))
+}
+
+function isReadableFile(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK)
+    return statSync(path).isFile()
+  } catch {
+    return false
+  }
 }
 
 function describeMistake({ variable, value, expected }: Mistake): string {

@@ -1,15 +1,9 @@
 /** The process: compile cache, configuration, compose, listen, signals. */
-import { createServer } from 'node:http'
 import { enableCompileCache, flushCompileCache } from 'node:module'
-import type { AddressInfo } from 'node:net'
 import { resolve } from 'node:path'
-import { promisify } from 'node:util'
 
 /** Milliseconds that requests under way may take after a signal to stop. */
 const gracePeriod = 10_000
-
-/** Milliseconds that an idle connection is kept: longer than proxies keep theirs, so that they close. */
-const keepAlive = 75_000
 
 // Code whose types were stripped once starts in half the time and needs 30 MB less, in each thread
 // that packs layers again: so everything else is imported below, once the cache is on.
@@ -20,6 +14,7 @@ process.env.NODE_COMPILE_CACHE ??= resolve(
 enableCompileCache(process.env.NODE_COMPILE_CACHE)
 const { readConfig, unknownSettings } = await import('./config.ts')
 const { compose, composeLog } = await import('./compose.ts')
+const { listen } = await import('./http/server.ts')
 
 async function serve(): Promise<void> {
   const config = readConfig(process.env)
@@ -31,30 +26,25 @@ async function serve(): Promise<void> {
     )
   }
   const service = await compose(config, log)
-  const server = createServer({ keepAliveTimeout: keepAlive }, service.app.callback())
+  const { host, port, tls } = config
+  const handler = service.app.callback()
+  const server = await listen({ host, port, log, ...(tls ? { tls } : {}) }, handler)
+  log.info({ ...server.address, tls: tls !== undefined }, 'listening')
+  flushCompileCache()
+
   let stopping = false
   const stop = async (signal: string) => {
     // Whoever asks twice does not want to wait.
     if (stopping) process.exit(1)
     stopping = true
     log.info({ signal }, 'stopping')
-    const closed = promisify(server.close.bind(server))()
-    server.closeIdleConnections()
-    const deadline = setTimeout(() => server.closeAllConnections(), gracePeriod)
-    await closed
-    clearTimeout(deadline)
+    await server.close(gracePeriod)
     await service.stop()
     log.info({}, 'stopped')
     process.exit(0)
   }
   // Not `once`: a signal without a listener would end the process in the middle of stopping.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop)
-  server.on('error', (error) => fail(`cannot listen: ${error.message}`))
-  server.listen(config.port, config.host, () => {
-    const { address, port } = server.address() as AddressInfo
-    log.info({ address, port }, 'listening')
-    flushCompileCache()
-  })
 }
 
 function fail(reason: string): never {

@@ -7,8 +7,11 @@ let
 in
 host
 // import ./failures.nix { inherit package; }
-// import ./oddities.nix { inherit package builders; }
-// {
+// import ./measuring.nix { inherit package; inherit (import ./host/debian.nix { inherit system; }) data; }
+// import ./oddities.nix { inherit package; }
+// rec {
+  api = import ./api { inherit package; inherit (host) python3; };
+
   custom-service = import ./custom-service { inherit package; inherit (host) busybox; };
 
   # Its image says more than what to run.
@@ -18,7 +21,7 @@ host
       mkdir -p $out/bin
       {
         echo "#!${host.busybox}/bin/sh"
-        echo "exec ${host.busybox}/bin/busybox httpd -f -p 8080 -h ${import ./static-site { inherit package; }}/share/www"
+        echo "exec ${host.busybox}/bin/busybox httpd -f -p 8080 -h ${static-site}/share/www"
       } >$out/bin/dashboard
       chmod 755 $out/bin/dashboard
     '';
@@ -87,4 +90,8 @@ host
     script = ''mkdir -p $out/etc; echo "Down for maintenance at noon." >$out/etc/motd'';
     meta.priority = 1;
   };
+
+  web = import ./web { inherit package; inherit (host) nginx; shell = host.bashInteractive; site = static-site; };
+
+  worker = import ./worker { inherit package; inherit (host) nodejs; };
 }

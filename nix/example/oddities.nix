@@ -1,21 +1,6 @@
 # Packages whose contents are unusual but right.
-{ package, builders }:
+{ package }:
 {
-  # About 300 MB, for measuring.
-  big = package {
-    name = "big-1";
-    PATH = "${builders.coreutils}/bin:${builders.busybox}/bin";
-    script = ''
-      mkdir -p $out/share/big
-      total=0
-      find /usr/lib /usr/bin -type f -size +100k | sort | while read -r file; do
-        total=$((total + $(stat -c %s "$file")))
-        cp "$file" "$out/share/big/$(echo "$file" | tr / _)"
-        if [ $total -gt 300000000 ]; then break; fi
-      done
-    '';
-  };
-
   # The output is a file, not a folder.
   notice = package {
     name = "notice-1.txt";

@@ -2,7 +2,7 @@
 # libraries, and points their interpreter and library search path at store paths, so that Nix finds
 # exact references and the programs run where there is no /usr.
 #
-# In: out pname debian debianArchitecture triplet uses programs folders without relink environment
+# In: out pname debian besides debianArchitecture triplet uses programs folders without relink environment
 # extra, as debian.nix describes them. Lists are separated by spaces.
 # shellcheck disable=SC2154 # they are assigned by Nix
 set -euf
@@ -14,12 +14,12 @@ fail() {
 
 # The paths that the Debian packages own, one a line.
 debian_files() {
-  for package in $debian; do
+  for package in $debian $besides; do
     cat "$package.list" 2>/dev/null || cat "$package:$debianArchitecture.list"
   done
 }
 
-# Where a path of the host goes, relative to $out; nothing if it is not taken along.
+# Sets target: where a path of the host goes, relative to $out; nothing if it is not taken along.
 # /bin and /usr/bin are the same folder on Debian, and packages use both names.
 place() {
   path=${1#/usr}
@@ -43,7 +43,6 @@ place() {
     # shellcheck disable=SC2254 # it is a pattern
     case $target in $pattern) target= ;; esac
   done
-  printf %s "$target"
 }
 
 # Some packages install one program under several names, as copies or as hard links: one is enough.
@@ -56,12 +55,16 @@ same_file() {
   done
 }
 
+# One process for each of a thousand files is enough: whatever the shell can do itself, it does.
 copy() {
-  mkdir -p "$out/$(dirname "$2")"
+  # Some programs are in /bin and in /sbin.
+  if [ -e "$out/$2" ]; then return; fi
+  folder=$out/${2%/*}
+  if [ ! -d "$folder" ]; then mkdir -p "$folder"; fi
   if [ -L "$1" ]; then
-    linked=$(place "$(readlink -f "$1")")
-    if [ -n "$linked" ] && [ "$linked" != "$2" ]; then
-      ln -sr "$out/$linked" "$out/$2"
+    place "$(readlink -f "$1")"
+    if [ -n "$target" ] && [ "$target" != "$2" ]; then
+      ln -sr "$out/$target" "$out/$2"
       return
     fi
   fi
@@ -70,8 +73,7 @@ copy() {
   if [ -n "$twin" ]; then
     ln -sr "$twin" "$out/$2"
   else
-    cp -L --preserve=mode "$1" "$out/$2"
-    chmod u+w "$out/$2"
+    cp -L "$1" "$out/$2"
   fi
 }
 
@@ -164,12 +166,13 @@ wrap() {
 tab=$(printf '\t')
 debian_files | while IFS= read -r file; do
   if [ -d "$file" ] && [ ! -L "$file" ]; then continue; fi
-  target=$(place "$file")
+  place "$file"
   if [ -n "$target" ]; then printf '%s\t%s\n' "$target" "$file"; fi
 done | sort -ur | while IFS=$tab read -r target file; do
   copy "$file" "$target"
 done
 [ -d "$out" ] || fail "the Debian packages have no such programs or libraries (${programs-any})"
+chmod -R u+w "$out"
 
 set +f
 eval "${extra-}"
@@ -183,7 +186,8 @@ dangling=$(find "$out" -xtype l)
 [ -z "$dangling" ] || fail "links to files of packages that are not named (debian = …): $dangling"
 
 if [ "${relink-1}" = 1 ]; then
-  find "$out" -type f | while IFS= read -r file; do
+  # Debian's libraries are not executable.
+  find "$out" -type f \( -perm -u+x -o -name '*.so' -o -name '*.so.*' \) | while IFS= read -r file; do
     case $(head -c 4 "$file" | tr -d '\0') in
       "$(printf '\177ELF')") relink "$file" ;;
       '#!'*) if [ -x "$file" ]; then rewrite_interpreter "$file"; fi ;;

@@ -27,8 +27,9 @@ let
     field "Status" stanza == "install ok installed"
     && builtins.elem (field "Architecture" stanza) [ architecture.debian "all" ];
 
+  installed = package: builtins.filter isInstalled (stanzas.${package} or [ ]);
   debianVersion = package:
-    let found = builtins.filter isInstalled (stanzas.${package} or [ ]);
+    let found = installed package;
     in
     if found == [ ]
     then throw "the Debian package ${package} is not installed on this host: apt-get install ${package}"
@@ -38,10 +39,12 @@ let
   upstreamVersion = version:
     builtins.elemAt (builtins.match "([0-9]+:)?([0-9]+(\\.[0-9]+([a-z][0-9]*)?)*).*" version) 1;
 
-  fromDebian = { name, debian, environment ? { }, folders ? { }, meta ? { }, passthru ? { }, ... }@arguments:
+  fromDebian = { name, debian, besides ? [ ], environment ? { }, folders ? { }, meta ? { }, passthru ? { }, ... }@arguments:
     let
-      versions = map debianVersion debian;
+      present = builtins.filter (package: installed package != [ ]) besides;
+      versions = map debianVersion (debian ++ present);
       version = upstreamVersion (builtins.head versions);
+      lists = map (package: "/var/lib/dpkg/info/${package}");
       pairs = set: map (key: "${key}=${set.${key}}") (builtins.attrNames set);
     in
     derivation
@@ -54,7 +57,8 @@ let
         builder = "/bin/sh";
         PATH = "/usr/bin:/bin";
         LC_ALL = "C";
-        debian = map (package: "/var/lib/dpkg/info/${package}") debian;
+        debian = lists debian;
+        besides = lists present;
         debianArchitecture = architecture.debian;
         environment = pairs environment;
         folders = pairs folders;
@@ -69,6 +73,9 @@ let
     else throw "${arguments.name} is a program of this ${host} host, there is none for ${system}";
 in
 {
+  # As in Debian's /usr/lib/<triplet>.
+  inherit (architecture) triplet;
+
   # The shared libraries of one Debian package.
   #   uses     the libraries that those are linked to; what is missing fails the build
   #   relink   false leaves them exactly as they are          (default: true)
@@ -77,6 +84,7 @@ in
 
   # Programs with what belongs to them:
   #   debian       the Debian packages they are in            (default: the one of that name)
+  #   besides      Debian packages whose files are taken too, of those that are installed
   #   programs     names of the programs                      (default: all of these packages)
   #   uses         libraries and script interpreters; what is missing fails the build
   #   folders      more to take along, { "share/nano" = "share/nano"; }, left without /usr

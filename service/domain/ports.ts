@@ -50,8 +50,8 @@ export interface ObjectStore {
 }
 
 export interface EvaluationRequest {
-  /** Folder with the package set's `default.nix`: a store path. */
-  readonly folder: StorePath
+  /** Folder with the package set's `default.nix`, absolute. */
+  readonly folder: string
   /** Nix system to evaluate for: `x86_64-linux`. */
   readonly system: string
   readonly packages: readonly string[]

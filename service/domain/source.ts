@@ -2,10 +2,15 @@
 
 /** What a tag resolves to. */
 export interface Revision {
-  /** Full commit id of the git source: all that Nix, records and keys are ever given. */
+  /** A full commit id, or of a live folder what it was evaluated to: what keys and records are given. */
   readonly id: string
   /** The ref that the tag named, in full (`refs/tags/v1`); absent for a bare commit. */
   readonly ref?: string
+  /**
+   * A folder that is evaluated where it is and may change at any time: its id says nothing until it
+   * has been evaluated. Absent for a revision that is pinned.
+   */
+  readonly liveFolder?: string
 }
 
 export interface SourceStatus {

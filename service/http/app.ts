@@ -12,7 +12,11 @@ export function createApp(services: RegistryServices): Koa {
   app.use(requestLog(services.log))
   app.use(registry(services))
   app.use(health(services.source))
+  // Koa reports the error of a stream twice: from the stream, and from the answer that it ended.
+  const reported = new WeakSet<object>()
   app.on('error', (error: NodeJS.ErrnoException) => {
+    if (reported.has(error)) return
+    reported.add(error)
     // A client that goes away in the middle of a blob is its own affair.
     if (goneCodes.has(error.code)) services.log.debug({ error: error.message }, 'client went away')
     else services.log.error({ err: error }, 'answer failed')

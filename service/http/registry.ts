@@ -40,7 +40,7 @@ const referrersRoute = /^\/v2\/(.+)\/referrers\/([^/]+)$/
 /** Middleware for everything under `/v2`. */
 export function registry(services: RegistryServices): Middleware {
   const { pull, images, blobs, catalog, source } = services
-  const router = new Router()
+  const router = new Router({ strict: true, sensitive: true })
 
   router.get('/v2/', (ctx) => sendJson(ctx, {}))
 

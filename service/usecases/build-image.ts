@@ -7,13 +7,12 @@ import { forestKey, layerKey, planKey, type Recipe } from '../domain/keys.ts'
 import { planLayers } from '../domain/layers.ts'
 import { assembleImage, type Layer } from '../domain/manifest.ts'
 import type { EvaluatedPackage } from '../domain/package.ts'
-import type { Evaluator, Forest, LayerPacker, Log, NixStore } from '../domain/ports.ts'
+import type { Forest, LayerPacker, Log, NixStore } from '../domain/ports.ts'
 import type { Revision } from '../domain/source.ts'
 import type { Blobs } from './blobs.ts'
-import { foundPackages } from './found-packages.ts'
+import type { EvaluateImage } from './evaluate-image.ts'
 import { containerConfig } from './image-config.ts'
 import type { LayerShelf } from './layer-shelf.ts'
-import type { PackageSets } from './package-sets.ts'
 import type { ImageRecord, PlanRecord, Records } from './records.ts'
 import { Stopwatch } from './stopwatch.ts'
 
@@ -21,13 +20,14 @@ export interface BuildRequest {
   readonly name: ImageName
   readonly revision: Revision
   readonly imageKey: string
+  /** What the name was evaluated to, if that is known already. */
+  readonly packages?: readonly EvaluatedPackage[]
   /** Seconds that one builder may run. */
   readonly builderTimeout: number
 }
 
 export interface BuildImageOptions {
-  readonly packageSets: PackageSets
-  readonly evaluator: Evaluator
+  readonly evaluation: EvaluateImage
   readonly nix: NixStore
   readonly packer: LayerPacker
   readonly layers: LayerShelf
@@ -53,11 +53,14 @@ export class BuildImage {
    * @throws Failure manifest-unknown, evaluation-failed, build-failed, build-timed-out, unavailable
    */
   async build(request: BuildRequest): Promise<ImageRecord> {
-    const { nix, log } = this.#options
+    const { evaluation, nix, log } = this.#options
     const { name, revision, imageKey } = request
     const watch = new Stopwatch()
     try {
-      const packages = await watch.time('evaluate', () => this.#evaluate(request))
+      const packages = await watch.time(
+        'evaluate',
+        () => request.packages ?? evaluation.packages(name, revision),
+      )
       await watch.time('realise', () =>
         nix.realise(packages, { timeout: request.builderTimeout, roots: imageKey }),
       )
@@ -78,21 +81,6 @@ export class BuildImage {
         log.warn({ image: name.text, error: messageOf(error) }, 'GC roots could not be removed')
       })
     }
-  }
-
-  /** The packages that were asked for, and of the added ones those that the set has. */
-  async #evaluate({ name, revision }: BuildRequest): Promise<EvaluatedPackage[]> {
-    const { packageSets, evaluator } = this.#options
-    const added = addedPackages.filter((extra) => !name.packages.includes(extra))
-    const outcomes = await evaluator.evaluate({
-      folder: await packageSets.folder(revision),
-      system: name.platform.system,
-      packages: [...name.packages, ...added],
-    })
-    const isAdded = (index: number) => index >= name.packages.length
-    return foundPackages(
-      outcomes.filter((outcome, index) => !(outcome.status === 'missing' && isAdded(index))),
-    )
   }
 
   async #plan(closure: Closure): Promise<StorePath[][]> {

@@ -19,8 +19,9 @@ export class PackageSets {
     this.#nix = nix
   }
 
-  /** The store path that holds the revision's tree. */
-  async folder(revision: Revision): Promise<StorePath> {
+  /** The folder that holds the revision's tree: a store path, unless it is live. */
+  async folder(revision: Revision): Promise<string> {
+    if (revision.liveFolder !== undefined) return revision.liveFolder
     const known = this.#folders.get(revision.id)
     if (known !== undefined && (await this.#nix.has(known))) return known
     return this.#flights.run(revision.id, async () => {

@@ -5,9 +5,10 @@ import { Failure } from '../domain/errors.ts'
 import type { ImageName } from '../domain/image-name.ts'
 import { imageKey, type Recipe } from '../domain/keys.ts'
 import type { Document } from '../domain/manifest.ts'
-import type { Revision, Source } from '../domain/source.ts'
+import type { Source } from '../domain/source.ts'
 import type { BuildImage } from './build-image.ts'
 import type { BuildQueue } from './build-queue.ts'
+import type { LiveRevisions, Pinned } from './live-revisions.ts'
 import type { StoredImage, StoredImages } from './stored-images.ts'
 
 /** Seconds after which a client that was told to wait should ask again. */
@@ -15,6 +16,7 @@ const retryAfter = 10
 
 export interface PullManifestOptions {
   readonly source: Source
+  readonly live: LiveRevisions
   readonly images: StoredImages
   readonly builds: BuildImage
   readonly queue: BuildQueue<StoredImage>
@@ -38,13 +40,14 @@ export class PullManifest {
    *   overloaded, unavailable
    */
   async byTag(name: ImageName, tag: string): Promise<StoredImage> {
-    const { source, images, queue, recipe } = this.#options
-    const revision = await source.resolve(tag)
+    const { source, live, images, queue, recipe } = this.#options
+    const pinned = await live.pin(name, await source.resolve(tag))
+    const { revision } = pinned
     const key = imageKey(revision, name, recipe)
     const remembered = images.remembered(key)
     if (remembered !== undefined) return remembered
     return this.#wait(
-      queue.join(key, () => this.#loadOrBuild(key, name, revision)),
+      queue.join(key, () => this.#loadOrBuild(key, name, pinned)),
       `${name.text}:${tag}`,
     )
   }
@@ -54,11 +57,11 @@ export class PullManifest {
     return this.#options.images.document(digest)
   }
 
-  async #loadOrBuild(key: string, name: ImageName, revision: Revision): Promise<StoredImage> {
+  async #loadOrBuild(key: string, name: ImageName, pinned: Pinned): Promise<StoredImage> {
     const { images, builds, builderTimeout } = this.#options
     const stored = await images.load(key)
     if (stored !== undefined) return stored
-    const record = await builds.build({ name, revision, imageKey: key, builderTimeout })
+    const record = await builds.build({ name, ...pinned, imageKey: key, builderTimeout })
     const built = await images.keep(key, record)
     if (built !== undefined) return built
     throw new Failure('unavailable', `${name.text} was built, but the storage lost part of it`, {

@@ -172,6 +172,7 @@ describe('when the file system refuses', () => {
   })
 
   test('a name that the file system cannot hold fails as unavailable', async () => {
+    await store.put('images/a', Buffer.from('content'))
     const key = `images/${'a'.repeat(300)}`
     for (const attempt of [
       () => store.stat(key),

@@ -21,11 +21,14 @@ export class Docker implements AsyncDisposable {
     this.#daemon = daemon
   }
 
-  static async start(): Promise<Docker> {
+  /** @param etc folders and files that the daemon sees in place of the machine's, by their place */
+  static async start(etc: Record<string, string> = {}): Promise<Docker> {
     const folder = await mkdtemp(join(tmpdir(), 'slipway-docker-'))
+    const binds = Object.entries(etc).map(([place, own]) => `mount --bind '${own}' '${place}'`)
     const daemon = spawn(
-      'dockerd',
-      ['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')]
+      'unshare',
+      ['--mount', 'sh', '-ec', [...binds, 'exec dockerd "$@"'].join('\n'), 'dockerd']
+        .concat(['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')])
         .concat(['--host', `unix://${folder}/socket`, '--pidfile', join(folder, 'pid')])
         // Containers of the tests have no network, so the host's firewall stays as it is.
         .concat(['--iptables=false', '--ip6tables=false', '--bridge=none']),

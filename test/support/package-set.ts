@@ -1,8 +1,8 @@
 /** The example package set as a git repository that a test may change. */
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
@@ -30,10 +30,19 @@ export class PackageSet implements AsyncDisposable {
 
   /** @returns the new commit */
   async commit(path: string, content: string): Promise<string> {
-    await writeFile(join(this.folder, path), content)
+    const file = join(this.folder, path)
+    await mkdir(dirname(file), { recursive: true })
+    await writeFile(file, content)
     await this.git('add', '--all')
     await this.git('commit', '--quiet', '--message', `change ${path}`)
     return this.git('rev-parse', 'HEAD')
+  }
+
+  /** Commits a file with a text in it replaced. @returns the new commit */
+  async replace(path: string, old: string, by: string): Promise<string> {
+    const before = await readFile(join(this.folder, path), 'utf8')
+    if (!before.includes(old)) throw new Error(`${path} does not hold "${old}"`)
+    return this.commit(path, before.replace(old, by))
   }
 
   /** Store path of an attribute, built by Nix without Slipway. */

@@ -51,7 +51,7 @@ export class RegistryServer implements AsyncDisposable {
 
   /** A request on a connection of its own, its path and headers exactly as given. */
   async send(method: string, path: string, headers: RequestHeaders = {}): Promise<Answer> {
-    const outgoing = request(this.url + '/', { method, path, headers, agent: false })
+    const outgoing = request(`${this.url}/`, { method, path, headers, agent: false })
     outgoing.end()
     const [incoming] = await once(outgoing, 'response')
     const body = await buffer(incoming)

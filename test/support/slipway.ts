@@ -25,18 +25,18 @@ export class Slipway implements AsyncDisposable {
   readonly #process: ChildProcess
   readonly #lines: LogLine[]
 
-  private constructor(child: ChildProcess, port: number, lines: LogLine[]) {
+  private constructor(child: ChildProcess, { port, tls }: LogLine, lines: LogLine[]) {
     this.#process = child
     this.#lines = lines
     this.pid = child.pid ?? 0
-    this.url = `http://127.0.0.1:${port}`
+    this.url = `${tls ? 'https' : 'http'}://127.0.0.1:${port}`
     this.registry = `localhost:${port}`
   }
 
   /** @param environment settings on top of PATH, HOME and Nix's own */
   static async start(environment: Record<string, string>): Promise<Slipway> {
     const { child, lines, stderr } = spawnService(environment)
-    const listening = new Promise<number>((found, fail) => {
+    const listening = new Promise<LogLine>((found, fail) => {
       const timer = setTimeout(() => fail(new Error('Slipway does not listen')), startLimit)
       child.once('exit', (code) => {
         clearTimeout(timer)
@@ -47,7 +47,7 @@ export class Slipway implements AsyncDisposable {
         if (line === undefined) return
         clearInterval(look)
         clearTimeout(timer)
-        found(Number(line.port))
+        found(line)
       }, 10)
       look.unref()
     })

@@ -8,7 +8,9 @@ import { Blobs } from '../../service/usecases/blobs.ts'
 import { BuildImage } from '../../service/usecases/build-image.ts'
 import { BuildQueue } from '../../service/usecases/build-queue.ts'
 import { Catalog } from '../../service/usecases/catalog.ts'
+import { EvaluateImage } from '../../service/usecases/evaluate-image.ts'
 import { LayerShelf } from '../../service/usecases/layer-shelf.ts'
+import { LiveRevisions } from '../../service/usecases/live-revisions.ts'
 import { PackageSets } from '../../service/usecases/package-sets.ts'
 import { PullManifest } from '../../service/usecases/pull-manifest.ts'
 import { imageRecord, layerRecord, planRecord, Records } from '../../service/usecases/records.ts'
@@ -71,9 +73,9 @@ export class Workbench implements AsyncDisposable {
     this.blobs = new Blobs(this.store, log)
     this.imageRecords = new Records(this.store, 'images', imageRecord, log)
     this.images = new StoredImages(this.imageRecords, this.blobs)
+    const evaluation = new EvaluateImage(new PackageSets(this.source, this.nix), this.evaluator)
     this.builds = new BuildImage({
-      packageSets: new PackageSets(this.source, this.nix),
-      evaluator: this.evaluator,
+      evaluation,
       nix: this.nix,
       packer: this.packer,
       layers: new LayerShelf(new Records(this.store, 'layers', layerRecord, log), this.blobs, log),
@@ -85,6 +87,7 @@ export class Workbench implements AsyncDisposable {
     })
     this.pull = new PullManifest({
       source: this.source,
+      live: new LiveRevisions(evaluation),
       images: this.images,
       builds: this.builds,
       queue: new BuildQueue(),
@@ -96,7 +99,8 @@ export class Workbench implements AsyncDisposable {
   }
 
   static async create(options: WorkbenchOptions = {}): Promise<Workbench> {
-    const folder = options.restarted?.#folder ?? (await TemporaryFolder.create())
+    const { restarted } = options
+    const folder = restarted ? restarted.#folder : await TemporaryFolder.create()
     const disk = await FilesystemStore.open(join(folder.path, 'storage'))
     return new Workbench(folder, disk, options)
   }

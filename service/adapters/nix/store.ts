@@ -3,12 +3,12 @@ import { access, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Closure, StorePath } from '../../domain/closure.ts'
-import { storePathName } from '../../domain/closure.ts'
 import { Failure } from '../../domain/errors.ts'
 import type { EvaluatedPackage } from '../../domain/package.ts'
 import type { NixStore, RealiseOptions } from '../../domain/ports.ts'
 import type { ProcessGroups } from '../process-group.ts'
-import { BuildLog, type FailedBuild } from './build-log.ts'
+import { buildFailure } from './build-failure.ts'
+import { BuildLog } from './build-log.ts'
 import { BuilderSlots } from './builder-slots.ts'
 import { nixError } from './messages.ts'
 
@@ -77,7 +77,8 @@ export class LocalNixStore implements NixStore {
     const log = await this.#slots.with((builders) =>
       this.#realise(packages, folder, options, builders),
     )
-    if (log !== undefined) throw await this.#buildFailure(packages, log, options.timeout)
+    if (log === undefined) return
+    throw await buildFailure(packages, log, options.timeout, (...command) => this.#read(...command))
   }
 
   async closure(paths: readonly StorePath[]): Promise<Closure> {
@@ -119,51 +120,6 @@ export class LocalNixStore implements NixStore {
       { env, onStderrLine: (line) => log.add(line) },
     )
     return exitCode === 0 ? undefined : log
-  }
-
-  /** The failure, told of the package that needs the derivation which failed. */
-  async #buildFailure(
-    packages: readonly EvaluatedPackage[],
-    log: BuildLog,
-    timeout: number,
-  ): Promise<Failure> {
-    const failed = log.failures[0]
-    if (failed === undefined) {
-      const names = packages.map(({ name }) => name).join(', ')
-      return new Failure('build-failed', `${names}: ${nixError(log.errors.join('\n'))}`)
-    }
-    const { name, derivation } = await this.#owner(packages, failed)
-    const inside = storePathName(failed.derivation).replace(/\.drv$/, '')
-    const subject = `package ${name}${derivation === failed.derivation ? '' : ` (building ${inside})`}`
-    const printed =
-      failed.lines.length === 0 ? '' : `; the end of its log:\n${failed.lines.join('\n')}`
-    const detail = { package: name, derivation: failed.derivation, log: failed.lines }
-    if (failed.timedOut) {
-      const message =
-        `${subject}: the builder ran past ${timeout} seconds, the limit that ` +
-        `NIX_TIMEOUT sets${printed}`
-      return new Failure('build-timed-out', message, { detail })
-    }
-    const message = `${subject}: the builder ${failed.reason}${printed}`
-    return new Failure('build-failed', message, { detail })
-  }
-
-  /** The package that a derivation was built for. */
-  async #owner(
-    packages: readonly EvaluatedPackage[],
-    failed: FailedBuild,
-  ): Promise<{ name: string; derivation?: StorePath }> {
-    const own = packages.find(({ derivation }) => derivation === failed.derivation)
-    if (own !== undefined) return own
-    for (const candidate of packages) {
-      const needed = await this.#read('nix-store', [
-        '--query',
-        '--requisites',
-        candidate.derivation,
-      ])
-      if (needed.split('\n').includes(failed.derivation)) return candidate
-    }
-    return { name: packages.map(({ name }) => name).join(', ') }
   }
 
   async #read(program: string, args: string[]): Promise<string> {

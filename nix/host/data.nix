@@ -1,0 +1,35 @@
+# Files that programs rely on, the same for every system.
+{ data, ... }:
+{
+  cacert = data {
+    name = "cacert";
+    debian = [ "ca-certificates" ];
+    # nixpkgs has the first name; the second is where Debian's programs and libraries look.
+    script = ''
+      mkdir -p $out/etc/ssl/certs
+      cat /usr/share/ca-certificates/mozilla/*.crt >$out/etc/ssl/certs/ca-bundle.crt
+      ln -s ca-bundle.crt $out/etc/ssl/certs/ca-certificates.crt
+      exit 0
+    '';
+  };
+
+  iana-etc = data {
+    name = "iana-etc";
+    debian = [ "netbase" ];
+    script = ''
+      mkdir -p $out/etc
+      cp /etc/protocols /etc/services $out/etc
+      exit 0
+    '';
+  };
+
+  terminfo = data {
+    name = "terminfo";
+    debian = [ "ncurses-base" ];
+    script = ''
+      mkdir -p $out/share
+      cp -R /lib/terminfo $out/share/terminfo
+      exit 0
+    '';
+  };
+}

@@ -1,0 +1,107 @@
+/** Tells the person who pulls what Nix could not build, and why. */
+import { readFile } from 'node:fs/promises'
+import { z } from 'zod'
+import { type StorePath, storePathName } from '../../domain/closure.ts'
+import { Failure } from '../../domain/errors.ts'
+import type { EvaluatedPackage } from '../../domain/package.ts'
+import type { BuildLog } from './build-log.ts'
+import { nixError } from './messages.ts'
+
+/** Runs a Nix program that only reads. @returns its stdout */
+export type ReadNix = (program: string, args: string[]) => Promise<string>
+
+const foreignSystem = /a '([^']+)' with features \{[^}]*\} is required to build '([^'!^]+)/
+
+const nixSettings = z.record(z.string(), z.object({ value: z.unknown() }))
+
+/**
+ * The failure, told of the package that needs the derivation which failed.
+ * @param timeout seconds that a builder was allowed to run
+ * @returns Failure build-failed or build-timed-out
+ */
+export async function buildFailure(
+  packages: readonly EvaluatedPackage[],
+  log: BuildLog,
+  timeout: number,
+  read: ReadNix,
+): Promise<Failure> {
+  const [failed] = log.failures
+  if (failed === undefined) {
+    const names = packages.map(({ name }) => name).join(', ')
+    return (
+      (await foreignFailure(packages, log, read)) ??
+      new Failure('build-failed', `${names}: ${nixError(log.errors.join('\n'))}`)
+    )
+  }
+  const { name, derivation } = await ownerOf(failed.derivation, packages, read)
+  const inside = storePathName(failed.derivation).replace(/\.drv$/, '')
+  const subject = `package ${name}${derivation === failed.derivation ? '' : ` (building ${inside})`}`
+  const printed =
+    failed.lines.length === 0 ? '' : `; the end of its log:\n${failed.lines.join('\n')}`
+  const detail = { package: name, derivation: failed.derivation, log: failed.lines }
+  if (failed.timedOut) {
+    const limit = `the builder ran past ${timeout} seconds, the limit that NIX_TIMEOUT sets`
+    return new Failure('build-timed-out', `${subject}: ${limit}${printed}`, { detail })
+  }
+  return new Failure('build-failed', `${subject}: the builder ${failed.reason}${printed}`, {
+    detail,
+  })
+}
+
+/** The failure to build for a system for which there is no builder. */
+async function foreignFailure(
+  packages: readonly EvaluatedPackage[],
+  log: BuildLog,
+  read: ReadNix,
+): Promise<Failure | undefined> {
+  const [, system, derivation] = foreignSystem.exec(log.errors.join('\n')) ?? []
+  if (system === undefined || derivation === undefined) return undefined
+  const { name } = await ownerOf(derivation, packages, read)
+  const setting = await readSettings(read)
+  const local = [setting('system'), setting('extra-platforms')].join(' ').trim()
+  return new Failure(
+    'build-failed',
+    `package ${name} is built on ${system}, and nothing here builds for that: this machine builds for ` +
+      `${local}, and its remote builders are: ${await remoteBuilders(setting('builders'))}. Add one ` +
+      `(builders) or emulation (extra-platforms) for ${system} to Nix's configuration`,
+    { detail: { package: name, derivation, system } },
+  )
+}
+
+/** Hosts and systems of the builders; of the rest, key files for example, nothing is told. */
+async function remoteBuilders(setting: string): Promise<string> {
+  const [, file] = /^@(.+)$/.exec(setting) ?? []
+  const lines = file === undefined ? setting : await readFile(file, 'utf8').catch(() => '')
+  const builders = lines
+    .split(/[\n;]/)
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([host = '']) => host !== '' && !host.startsWith('#'))
+    .map(([host, systems = 'its own system']) => `${host} (${systems})`)
+  return builders.join(', ') || 'none'
+}
+
+/** The package that a derivation was built for. */
+async function ownerOf(
+  wanted: StorePath,
+  packages: readonly EvaluatedPackage[],
+  read: ReadNix,
+): Promise<{ name: string; derivation?: StorePath }> {
+  const own = packages.find(({ derivation }) => derivation === wanted)
+  if (own !== undefined) return own
+  for (const candidate of packages) {
+    const needed = await read('nix-store', ['--query', '--requisites', candidate.derivation])
+    if (needed.split('\n').includes(wanted)) return candidate
+  }
+  return { name: packages.map(({ name }) => name).join(', ') }
+}
+
+/** Nix's settings as text, empty where one is not set. */
+async function readSettings(read: ReadNix): Promise<(name: string) => string> {
+  const flags = ['--extra-experimental-features', 'nix-command', '--json']
+  // The command was renamed in Nix 2.20.
+  const text = await read('nix', ['show-config', ...flags]).catch(() =>
+    read('nix', ['config', 'show', ...flags]),
+  )
+  const settings = nixSettings.parse(JSON.parse(text))
+  return (name) => [settings[name]?.value ?? ''].flat().join(' ')
+}

@@ -1,0 +1,137 @@
+/**
+ * Tarballs of source trees: downloaded to a folder, of which the newest are kept, so that a restart
+ * needs no download; unpacked by the system's tar. A file first, not a pipe: what is unpacked is then known
+ * to be whole.
+ */
+import { createWriteStream } from 'node:fs'
+import { access, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { Failure, messageOf } from '../domain/errors.ts'
+import type { ProcessGroups } from './process-group.ts'
+import type { RemoteAnswer } from './remote-document.ts'
+
+/** Milliseconds; nixpkgs takes seconds. */
+const unpackTimeout = 600_000
+/** nixpkgs has 50 MB: what an hour's turn, a channel more and a step back need. */
+const tarballsKept = 4
+/** Seconds. */
+const retryAfter = 30
+
+/** What the file begins with, and tar's flag for it. */
+const compressions: readonly { readonly magic: string; readonly flag: string }[] = [
+  { magic: '1f8b', flag: '--gzip' },
+  { magic: 'fd377a585a00', flag: '--xz' },
+  { magic: '28b52ffd', flag: '--zstd' },
+]
+
+export interface TarballsOptions {
+  /** Where they are kept; nobody else writes there. */
+  readonly folder: string
+  /** For downloads under way; on the same file system. */
+  readonly temporaryFolder: string
+  readonly groups: ProcessGroups
+}
+
+export class Tarballs {
+  readonly #options: TarballsOptions
+
+  constructor(options: TarballsOptions) {
+    this.#options = options
+  }
+
+  /** Whether the tarball is kept. */
+  async has(name: string): Promise<boolean> {
+    return exists(this.#path(name))
+  }
+
+  /**
+   * Keeps a tarball, and forgets those that were not used for longest.
+   * @param name a file name that is the same for the same content
+   * @throws what the body throws, and then keeps nothing
+   */
+  async add(name: string, body: RemoteAnswer['body']): Promise<void> {
+    const { folder, temporaryFolder } = this.#options
+    await mkdir(folder, { recursive: true })
+    const partial = join(temporaryFolder, `tarball-${name}-${crypto.randomUUID()}`)
+    try {
+      await pipeline(body, createWriteStream(partial, { flags: 'wx', flush: true }))
+      await rename(partial, this.#path(name))
+    } finally {
+      await rm(partial, { force: true })
+    }
+    await this.#forgetOld()
+  }
+
+  /**
+   * Writes what is below the tarball's one top folder into an empty folder. A tarball that cannot be
+   * unpacked is kept no longer.
+   * @throws Failure unavailable
+   */
+  async unpack(name: string, folder: string): Promise<void> {
+    const path = this.#path(name)
+    try {
+      await this.#extract(path, folder)
+      if (!(await exists(join(folder, 'default.nix')))) {
+        throw new Error('there is no default.nix in its top folder')
+      }
+      const now = new Date()
+      await utimes(path, now, now)
+    } catch (error) {
+      await rm(path, { force: true })
+      const reason = `the tarball of ${name} cannot be used: ${messageOf(error)}`
+      throw new Failure('unavailable', reason, { retryAfter })
+    }
+  }
+
+  async #extract(path: string, folder: string): Promise<void> {
+    const flags = ['--no-same-owner', '--no-same-permissions', '--strip-components=1']
+    const { exitCode, stderr, timedOut } = await this.#options.groups.run(
+      'tar',
+      ['--extract', await compressionOf(path), '--file', path, ...flags],
+      {
+        cwd: folder,
+        env: { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C' },
+        timeout: unpackTimeout,
+      },
+    )
+    if (timedOut) throw new Error(`tar did not end within ${unpackTimeout / 1000} s`)
+    if (exitCode !== 0) throw new Error(stderr.trim().split('\n').slice(0, 3).join('; '))
+  }
+
+  async #forgetOld(): Promise<void> {
+    const { folder } = this.#options
+    const kept = await Promise.all(
+      (await readdir(folder)).map(async (name) => {
+        const used = await stat(join(folder, name)).catch(() => undefined)
+        return { name, used: used?.mtimeMs ?? 0 }
+      }),
+    )
+    const old = kept.sort((a, b) => b.used - a.used).slice(tarballsKept)
+    await Promise.all(old.map(({ name }) => rm(join(folder, name), { force: true })))
+  }
+
+  #path(name: string): string {
+    return join(this.#options.folder, name)
+  }
+}
+
+async function compressionOf(path: string): Promise<string> {
+  const file = await open(path)
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(6))
+    const start = buffer.subarray(0, bytesRead).toString('hex')
+    const found = compressions.find(({ magic }) => start.startsWith(magic))
+    if (found === undefined) throw new Error('it is compressed neither by gzip nor by xz or zstd')
+    return found.flag
+  } finally {
+    await file.close()
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}

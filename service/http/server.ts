@@ -1,0 +1,89 @@
+/** The listening socket: HTTP, or HTTPS with certificate files that may be renewed at any time. */
+import { readFileSync, unwatchFile, watchFile } from 'node:fs'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { createSecureContext } from 'node:tls'
+import { promisify } from 'node:util'
+import { messageOf } from '../domain/errors.ts'
+import type { Log } from '../domain/ports.ts'
+
+/** Milliseconds that an idle connection is kept: longer than proxies keep theirs, so that they close. */
+const keepAliveTimeout = 75_000
+
+/** Milliseconds between looks at the certificate files: a look is two calls of stat. */
+const certificateInterval = 5000
+
+/** PEM files. */
+export interface TlsFiles {
+  readonly certificatePath: string
+  readonly keyPath: string
+}
+
+export interface ListenOptions {
+  readonly host: string
+  /** 0 takes a free one. */
+  readonly port: number
+  readonly tls?: TlsFiles
+  readonly log: Log
+}
+
+export interface Listening {
+  readonly address: AddressInfo
+  /** Takes no more connections, and cuts those that are not done after the grace period (ms). */
+  close(gracePeriod: number): Promise<void>
+}
+
+/** @throws Error when the port cannot be had, or the certificate and key do not fit */
+export async function listen(
+  { host, port, tls, log }: ListenOptions,
+  handler: RequestListener,
+): Promise<Listening> {
+  const server = tls ? tlsServer(tls, handler, log) : createServer({ keepAliveTimeout }, handler)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, resolve)
+  })
+  return {
+    address: server.address() as AddressInfo,
+    async close(gracePeriod) {
+      const closed = promisify(server.close.bind(server))()
+      server.closeIdleConnections()
+      const deadline = setTimeout(() => server.closeAllConnections(), gracePeriod)
+      await closed
+      clearTimeout(deadline)
+    },
+  }
+}
+
+function tlsServer(files: TlsFiles, handler: RequestListener, log: Log): Server {
+  const server = createTlsServer({ ...readCertificate(files), keepAliveTimeout }, handler)
+  const renew = () => {
+    try {
+      server.setSecureContext(readCertificate(files))
+      log.info({ certificate: files.certificatePath }, 'certificate renewed')
+    } catch (error) {
+      // Half of a renewal may be written: the other file changes too, and is seen then.
+      log.warn({ error: messageOf(error) }, 'certificate not renewed')
+    }
+  }
+  const watched = [files.certificatePath, files.keyPath]
+  for (const path of watched) {
+    watchFile(path, { interval: certificateInterval, persistent: false }, renew)
+  }
+  server.once('close', () => {
+    for (const path of watched) unwatchFile(path, renew)
+  })
+  return server
+}
+
+function readCertificate({ certificatePath, keyPath }: TlsFiles) {
+  const pair = { cert: readFileSync(certificatePath), key: readFileSync(keyPath) }
+  try {
+    createSecureContext(pair)
+  } catch (error) {
+    const fault = `the certificate ${certificatePath} and the key ${keyPath} cannot be used together`
+    throw new Error(`${fault}: ${messageOf(error)}`)
+  }
+  return pair
+}

@@ -1,0 +1,177 @@
+/** Each program of the host set at work in Docker, in an image of its own. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Docker } from '../support/docker.ts'
+import { PackageSet } from '../support/package-set.ts'
+import { Slipway, Workspace } from '../support/slipway.ts'
+
+let packages: PackageSet
+let workspace: Workspace
+let slipway: Slipway
+let docker: Docker
+
+beforeAll(async () => {
+  packages = await PackageSet.create()
+  workspace = await Workspace.create()
+  docker = await Docker.start()
+  slipway = await Slipway.start(workspace.settings(packages.folder))
+})
+
+afterAll(async () => {
+  await slipway?.[Symbol.asyncDispose]()
+  await docker?.[Symbol.asyncDispose]()
+  await workspace?.[Symbol.asyncDispose]()
+  await packages?.[Symbol.asyncDispose]()
+})
+
+/** stdout of a command in an image that is pulled for it. */
+const run = (image: string, ...command: string[]) =>
+  docker.run('run', '--rm', '--network', 'none', `${slipway.registry}/${image}`, ...command)
+
+const sha256OfA = 'ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb'
+
+const digestInNode = `crypto.createHash('sha256').update('a').digest('hex')`
+
+const digestInPython = `
+import bz2, ctypes, curses, decimal, dbm.ndbm, hashlib, lzma, readline, sqlite3, ssl, uuid, zlib
+trusted = ssl.create_default_context().cert_store_stats()['x509_ca']
+(answer,) = sqlite3.connect(':memory:').execute('select 6 * 7').fetchone()
+print(hashlib.sha256(b'a').hexdigest(), answer, trusted > 50)
+`
+
+describe('in an image that holds its closure alone, there works', () => {
+  test.each<[image: string, command: string[], said: RegExp | string]>([
+    ['bashinteractive', ['bash', '-c', 'echo $((6 * 7))'], '42'],
+    ['busybox', ['sh', '-c', 'seq 3 | tac | xargs'], '3 2 1'],
+    ['bzip2', ['bzip2', '--stdout', '/etc/passwd'], /^BZh/],
+    ['coreutils', ['sha256sum', '/dev/null'], /^e3b0c44298fc1c14/],
+    ['curl', ['curl', '--silent', 'file:///etc/passwd'], /^root:/],
+    ['diffutils', ['diff', '--report-identical', '/etc/passwd', '/etc/passwd'], /are identical$/],
+    ['file', ['file', '--brief', '/etc/passwd'], 'ASCII text'],
+    ['findutils', ['find', '/etc', '-name', 'passwd'], '/etc/passwd'],
+    ['gawk', ['awk', 'BEGIN { print strftime("%Y", 0, 1) }'], '1970'],
+    ['git', ['git', 'hash-object', '/dev/null'], 'e69de29bb2d1d6434b8b29ae775ad8c2e48c5391'],
+    ['gnugrep', ['grep', '--only-matching', '--perl-regexp', '^no\\w+', '/etc/passwd'], 'nobody'],
+    ['gnupg', ['gpg', '--quiet', '--print-md', 'SHA256', '/dev/null'], /E3B0C442/],
+    ['gnused', ['sed', '--quiet', '1s/:.*//p', '/etc/passwd'], 'root'],
+    ['gnutar', ['tar', '--create', '--directory=/etc', 'passwd'], /^passwd\0/],
+    ['gzip', ['gzip', '--stdout', '/etc/passwd'], /^\x1f/],
+    ['hello', [], 'Hello, world!'],
+    ['htop', ['htop', '--version'], /^htop \d/],
+    ['iproute2', ['ip', '-brief', 'address'], /^lo .*127\.0\.0\.1/],
+    ['jq', ['jq', '--null-input', '--compact-output', '[1, 2] | map(. * 2)'], '[2,4]'],
+    ['less', ['less', '/etc/passwd'], /^root:/],
+    ['mawk', ['awk', '-F:', 'END { print NR, $1 }', '/etc/passwd'], '2 nobody'],
+    ['moreutils', ['errno', 'ENOENT'], 'ENOENT 2 No such file or directory'],
+    ['nano', ['nano', '--version'], /GNU nano/],
+    ['nginx', ['nginx', '-t'], ''],
+    ['nodejs', ['node', '--print', digestInNode], sha256OfA],
+    ['openssh', ['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', '/tmp/key'], ''],
+    ['openssl', ['openssl', 'dgst', '-sha256', '/dev/null'], /e3b0c44298fc1c14/],
+    ['perl', ['perl', '-MPOSIX', '-MList::Util=sum', '-e', 'print floor(sum(1.5, 2))'], '3'],
+    ['procps', ['ps', '--no-headers', '-o', 'comm', '-p', '1'], 'ps'],
+    ['python3', ['python3', '-c', digestInPython], `${sha256OfA} 42 True`],
+    ['redis', ['redis-server', '--version'], /^Redis server v=/],
+    ['ripgrep', ['rg', '--no-line-number', '--pcre2', '(?<=x:)0:0', '/etc/passwd'], /^root/],
+    ['rsync', ['rsync', '--list-only', '/etc/passwd'], /passwd$/],
+    ['sqlite', ['sqlite3', ':memory:', "select sum(value) from json_each('[20, 22]')"], '42'],
+    ['strace', ['strace', '-o', '/dev/stdout', 'strace', '--version'], /^execve\(.*close\(/s],
+    ['tini', ['tini', '-g', '--', '/bin/tini', '--version'], /^tini version/],
+    ['tree', ['tree', '--noreport', '/bin'], /tree -> \/nix\/store/],
+    ['wget', ['wget', '--version'], /^GNU Wget/],
+    ['xz', ['xz', '--stdout', '/etc/passwd'], /^.7zXZ/],
+    ['zstd', ['zstd', '--quiet', '--stdout', '/etc/passwd'], /^\(/],
+  ])('%s', async (image, command, said) => {
+    const output = await run(image, ...command)
+    if (typeof said === 'string') expect(output).toBe(said)
+    else expect(output).toMatch(said)
+  })
+})
+
+describe('with a shell beside it', () => {
+  const script = async (image: string, lines: string) =>
+    (await run(image, 'bash', '-euc', lines)).split('\n')
+
+  /** Until a server that was started in the background answers. */
+  const retry = 'retry() { for i in $(seq 50); do "$@" 2>/tmp/last && return; sleep 0.1; done; cat /tmp/last; }'
+
+  test('tar finds the programs that compress', async () => {
+    const said = await script(
+      'shell/gnutar/bzip2/gzip/xz/zstd',
+      `for how in bzip2 gzip xz zstd; do
+        tar --create --$how --file=/tmp/a.$how --directory=/etc passwd
+        tar --extract --file=/tmp/a.$how --to-stdout | head -c 4; echo " $how"
+      done`,
+    )
+    expect(said).toEqual(['root bzip2', 'root gzip', 'root xz', 'root zstd'])
+  })
+
+  test('git commits, and clones', async () => {
+    const said = await script(
+      'shell/git',
+      `cd /tmp; git init --quiet one; cd one
+      git config user.name Ann; git config user.email ann@example.com
+      echo text >file; git add file; git commit --quiet --message 'the first'
+      git clone --quiet . ../two; git -C ../two log --format=%s`,
+    )
+    expect(said).toEqual(['the first'])
+  })
+
+  test('gpg makes a key, signs and verifies', async () => {
+    const said = await script(
+      'shell/gnupg',
+      `export HOME=/tmp
+      gpg --quiet --batch --passphrase '' --quick-generate-key ann@example.com 2>&1 | grep -v revocation || true
+      echo text >/tmp/text; gpg --quiet --batch --detach-sign /tmp/text
+      gpg --verify /tmp/text.sig 2>&1`,
+    )
+    expect(said.join()).toContain('Good signature from "ann@example.com"')
+  })
+
+  test('ssh is found by scp', async () => {
+    const said = await script('shell/openssh', 'ssh -V 2>&1; scp 127.0.0.1:file /tmp 2>&1 || true')
+    expect(said[0]).toMatch(/^OpenSSH_/)
+    expect(said.join()).toContain('Connection refused')
+  })
+
+  test('redis keeps a value', async () => {
+    const said = await script(
+      'shell/redis',
+      `${retry}
+      redis-server --save '' >/dev/null & retry redis-cli set answer 42; redis-cli get answer`,
+    )
+    expect(said).toEqual(['OK', '42'])
+  })
+
+  test('nginx serves a page without a configuration of its own', async () => {
+    const said = await script(
+      'shell/nginx/curl',
+      `${retry}
+      nginx -g 'daemon off;' & retry curl --silent --show-error 127.0.0.1; kill $!; wait $! || true`,
+    )
+    expect(said.join()).toMatch(/<html>.*GET \/ HTTP/)
+  })
+
+  // curl and Python ask OpenSSL, wget GnuTLS, git either.
+  test('certificates are checked, against the authority that SSL_CERT_FILE names', async () => {
+    const said = await script(
+      'shell/openssl/curl/python3/git/wget',
+      `${retry}
+      cd /tmp
+      openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key -out cert \
+        -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>/dev/null
+      openssl s_server -accept 4433 -key key -cert cert -www -quiet >/dev/null 2>&1 &
+      retry openssl s_client -connect localhost:4433 </dev/null >/dev/null
+      grep -c BEGIN $SSL_CERT_FILE
+      ask() {
+        curl --silent --show-error --output /dev/null https://localhost:4433 2>&1 && echo fine
+        python3 -c 'import urllib.request as r; r.urlopen("https://localhost:4433"); print("fine")' 2>&1 | tail -n 1
+        git ls-remote https://localhost:4433 2>&1 | head -n 1
+      }
+      ask || true
+      SSL_CERT_FILE=/tmp/cert ask
+      wget --quiet --output-document=/dev/null https://localhost:4433 || echo "wget: $?"
+      wget --quiet --output-document=/dev/null --ca-certificate=cert https://localhost:4433 && echo fine`,
+    )
+    expect(said).toEqual([])
+  })
+})
