@@ -11,6 +11,8 @@ export type FailureKind =
   /** No such package, tag or manifest. */
   | 'manifest-unknown'
   | 'blob-unknown'
+  /** A range of bytes that begins behind the end. */
+  | 'range-invalid'
   | 'route-unknown'
   /** The client accepts no type that could be sent. */
   | 'not-acceptable'

@@ -72,8 +72,11 @@ export interface RealiseOptions {
 
 /** The Nix store. */
 export interface NixStore {
-  /** Has `write` fill an empty folder, and copies that into the store as `<hash>-source`. */
-  addSource(write: (folder: string) => Promise<void>): Promise<StorePath>
+  /**
+   * Has `write` fill an empty folder, and copies that into the store as `<hash>-source`.
+   * @param roots name of the set of GC roots that keeps it until `release`
+   */
+  addSource(roots: string, write: (folder: string) => Promise<void>): Promise<StorePath>
   /** Whether a store path is still there: garbage collection may have taken it. */
   has(path: StorePath): Promise<boolean>
   /**

@@ -10,7 +10,6 @@ import { Failure } from '../domain/errors.ts'
 import type { ByteRange } from '../domain/ports.ts'
 import type { Blobs } from '../usecases/blobs.ts'
 import type { StoredImages } from '../usecases/stored-images.ts'
-import { RangeUnsatisfiable } from './registry-errors.ts'
 
 /** The bytes behind a digest never change. */
 export const immutable = 'public, max-age=31536000, immutable'
@@ -51,7 +50,14 @@ export async function serveBlob(
   const range = requestedRange(ctx, digest, found.size)
   if (range === 'unsatisfiable') {
     ctx.set('Content-Range', `bytes */${found.size}`)
-    throw new RangeUnsatisfiable(ctx.get('Range'), found.size)
+    const range = ctx.get('Range')
+    throw new Failure(
+      'range-invalid',
+      `"${range}" asks for no byte of the ${found.size} there are`,
+      {
+        detail: { range, size: found.size },
+      },
+    )
   }
   const stream = await blobs.get(digest, range)
   if (stream === undefined) throw lost(digest, images)
@@ -103,6 +109,8 @@ function requestedRange(
   if (condition !== '' && condition !== `"${digest}"`) return undefined
   const [, first = '', last = ''] = /^bytes=(\d*)-(\d*)$/i.exec(ctx.get('Range')) ?? []
   if (first === '' && last === '') return undefined
+  // A range that ends before it begins is no range (RFC 9110, 14.1.1): as if nothing had been said.
+  if (first !== '' && last !== '' && Number(last) < Number(first)) return undefined
   const start = first === '' ? Math.max(0, size - Number(last)) : Number(first)
   const end = first === '' || last === '' ? size - 1 : Math.min(Number(last), size - 1)
   return start <= end ? { start, end } : 'unsatisfiable'

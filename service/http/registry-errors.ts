@@ -21,6 +21,7 @@ const answers: Record<FailureKind, Answer> = {
   'manifest-unknown': { status: 404, code: 'MANIFEST_UNKNOWN' },
   'not-acceptable': { status: 404, code: 'MANIFEST_UNKNOWN' },
   'blob-unknown': { status: 404, code: 'BLOB_UNKNOWN' },
+  'range-invalid': { status: 416, code: 'RANGE_INVALID' },
   'route-unknown': { status: 404, code: 'UNSUPPORTED' },
   unsupported: { status: 405, code: 'UNSUPPORTED' },
   'evaluation-failed': { status: 422, code: 'UNKNOWN' },
@@ -29,18 +30,6 @@ const answers: Record<FailureKind, Answer> = {
   'still-building': { status: 429, code: 'TOOMANYREQUESTS' },
   overloaded: { status: 429, code: 'TOOMANYREQUESTS' },
   unavailable: { status: 503, code: 'UNAVAILABLE' },
-}
-
-/** A `Range` that begins behind the end; whoever throws it has set `Content-Range`. */
-export class RangeUnsatisfiable extends Error {
-  static readonly answer: Answer = { status: 416, code: 'RANGE_INVALID' }
-  readonly detail: object
-
-  /** @param size bytes of the blob */
-  constructor(range: string, size: number) {
-    super(`"${range}" asks for no byte of the ${size} that there are`)
-    this.detail = { range, size }
-  }
 }
 
 /** What was said of the answer that did not come about: an error is no blob. */
@@ -56,12 +45,11 @@ export function registryErrors(log: Log): Middleware {
       await next()
     } catch (error) {
       const failure = error instanceof Failure ? error : undefined
-      const refusal = error instanceof RangeUnsatisfiable ? error : failure
-      const { status, code } = answerTo(error)
+      const { status, code } = failure ? answers[failure.kind] : { status: 500, code: 'UNKNOWN' }
       // A fault of ours may say anything, also what is nobody's business: it goes to the log alone.
-      const message = refusal?.message ?? 'internal error: the log of the service tells more'
+      const message = failure?.message ?? 'internal error: the log of the service tells more'
       const fields = { method: ctx.method, path: ctx.path, status, error: messageOf(error) }
-      if (refusal === undefined) log.error({ ...fields, err: error }, 'request failed')
+      if (failure === undefined) log.error({ ...fields, err: error }, 'request failed')
       else if (status >= 500) log.warn(fields, 'request failed')
       else log.info(fields, 'request refused')
       ctx.status = status
@@ -71,14 +59,8 @@ export function registryErrors(log: Log): Middleware {
       for (const header of contentHeaders) ctx.remove(header)
       ctx.set({ 'Content-Type': 'application/json', 'Cache-Control': 'no-store' })
       ctx.body = Buffer.from(
-        JSON.stringify({ errors: [{ code, message, detail: refusal?.detail ?? null }] }),
+        JSON.stringify({ errors: [{ code, message, detail: failure?.detail ?? null }] }),
       )
     }
   }
-}
-
-function answerTo(error: unknown): Answer {
-  if (error instanceof Failure) return answers[error.kind]
-  if (error instanceof RangeUnsatisfiable) return RangeUnsatisfiable.answer
-  return { status: 500, code: 'UNKNOWN' }
 }

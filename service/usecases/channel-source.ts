@@ -65,7 +65,8 @@ export class ChannelSource implements Source {
   readonly #options: ChannelSourceOptions
   /** Those that exist, by name. */
   readonly #channels = new Map<string, Channel>()
-  readonly #unknown = new LRUCache<string, true>({ max: unknownRemembered, ttl: unknownFor })
+  /** Channels and commits that do not exist, and until when that counts. */
+  readonly #unknown = new LRUCache<string, number>({ max: unknownRemembered })
   readonly #flights = new SingleFlight<string>()
   readonly #checks = new SingleFlight<boolean>()
   readonly #strangers = new PQueue({ concurrency: strangersAtOnce })
@@ -139,7 +140,7 @@ export class ChannelSource implements Source {
   }
 
   async #renew(channel: string, known: Channel | undefined): Promise<string> {
-    if (this.#unknown.has(channel)) throw this.#unknownTag(channel)
+    if (this.#isUnknown(channel)) throw this.#unknownTag(channel)
     const hour = currentHour()
     let failure: Failure
     try {
@@ -152,7 +153,7 @@ export class ChannelSource implements Source {
     }
     const last = known ?? (await this.#last(channel))
     if (last !== undefined) return this.#keep(channel, last, failure.message)
-    if (failure.kind === 'manifest-unknown') this.#unknown.set(channel, true)
+    if (failure.kind === 'manifest-unknown') this.#unknown.set(channel, Date.now() + unknownFor)
     throw failure
   }
 
@@ -208,11 +209,11 @@ export class ChannelSource implements Source {
     )
     const reachable = await this.#checks.run(commit, async () => {
       if ((await records.get(commitKey(commit))) !== undefined) return true
-      if (this.#unknown.has(commit)) return false
+      if (this.#isUnknown(commit)) return false
       const found = await this.#inTurn(() => server.isReachable(commit, branches))
       // What a branch of nixpkgs leads to, it leads to for ever.
       if (found) await records.settle(commitKey(commit), { commit })
-      else this.#unknown.set(commit, true)
+      else this.#unknown.set(commit, Date.now() + unknownFor)
       return found
     })
     if (reachable) return commit
@@ -221,6 +222,10 @@ export class ChannelSource implements Source {
       `"${commit}" is no commit of the nixpkgs branches ${branches.join(', ')}`,
       { detail: { tag: commit, branches } },
     )
+  }
+
+  #isUnknown(name: string): boolean {
+    return Date.now() < (this.#unknown.get(name) ?? 0)
   }
 
   async #inTurn<T>(ask: () => Promise<T>): Promise<T> {

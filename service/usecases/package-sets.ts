@@ -5,13 +5,18 @@ import type { NixStore } from '../domain/ports.ts'
 import type { Revision, Source } from '../domain/source.ts'
 import { SingleFlight } from './single-flight.ts'
 
-/** Revisions whose tree is remembered: a forgotten one costs an export, some tens of milliseconds. */
-const remembered = 1000
+/** Revisions whose tree is kept in the Nix store: a forgotten one costs an export, some 0.1 s. */
+const kept = 100
 
 export class PackageSets {
   readonly #source: Source
   readonly #nix: NixStore
-  readonly #folders = new LRUCache<string, StorePath>({ max: remembered })
+  readonly #folders = new LRUCache<string, StorePath>({
+    max: kept,
+    dispose: (_folder, id, reason) => {
+      if (reason === 'evict') this.#nix.release(rootsOf(id)).catch(() => {})
+    },
+  })
   readonly #flights = new SingleFlight<StorePath>()
 
   constructor(source: Source, nix: NixStore) {
@@ -25,9 +30,16 @@ export class PackageSets {
     const known = this.#folders.get(revision.id)
     if (known !== undefined && (await this.#nix.has(known))) return known
     return this.#flights.run(revision.id, async () => {
-      const folder = await this.#nix.addSource((target) => this.#source.export(revision, target))
+      const folder = await this.#nix.addSource(rootsOf(revision.id), (target) =>
+        this.#source.export(revision, target),
+      )
       this.#folders.set(revision.id, folder)
       return folder
     })
   }
+}
+
+/** The roots of a source tree: garbage collection must not take it between two evaluations. */
+function rootsOf(id: string): string {
+  return `source-${id}`
 }

@@ -77,7 +77,7 @@ export class FakeNix implements NixStore {
     this.#journal = journal
   }
 
-  async addSource(write: (folder: string) => Promise<void>): Promise<StorePath> {
+  async addSource(_roots: string, write: (folder: string) => Promise<void>): Promise<StorePath> {
     await write('/an/empty/folder')
     await this.before('addSource')
     this.#added += 1

@@ -6,7 +6,7 @@ export type Operation = 'stat' | 'get' | 'put' | 'delete' | 'list'
 
 export class ObservedStore implements ObjectStore {
   readonly #store: ObjectStore
-  /** `put images/…`, in order. */
+  /** `put images/…` as it begins, `stored images/…` (or `exists`) as it ends, in order. */
   readonly calls: string[]
   /** Runs before each call; what it throws is thrown in the storage's stead. */
   before: (operation: Operation, key: string) => void | Promise<void> = () => {}
@@ -37,7 +37,9 @@ export class ObservedStore implements ObjectStore {
     options?: PutOptions,
   ): Promise<'stored' | 'exists'> {
     await this.#note('put', key)
-    return this.#store.put(key, content, options)
+    const outcome = await this.#store.put(key, content, options)
+    this.calls.push(`${outcome} ${key}`)
+    return outcome
   }
 
   async delete(key: string): Promise<void> {

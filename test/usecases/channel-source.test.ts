@@ -32,9 +32,9 @@ afterEach(async () => {
 })
 
 /** Another one is another instance, or the same after a restart. */
-function instance(): ChannelSource {
+function instance(asks = server): ChannelSource {
   const records = new Records(store, 'channels', channelRecord, log)
-  return new ChannelSource({ channel: stable, server, records, log })
+  return new ChannelSource({ channel: stable, server: asks, records, log })
 }
 
 async function started(): Promise<ChannelSource> {
@@ -185,24 +185,15 @@ describe('within an hour', () => {
   })
 
   test('who loses the race for the record takes the winner’s commit', async () => {
-    const one = instance()
-    const other = instance()
     const gate = Promise.withResolvers<void>()
-    server.gate = gate.promise
-    const first = commitOf(one)
-    await vi.waitFor(() => expect(server.asked).toHaveLength(1))
-    const second = commitOf(other)
-    await vi.waitFor(() => expect(server.asked).toHaveLength(2))
-    let moved = false
-    store.before = (operation, key) => {
-      // The second answer is another one.
-      if (operation === 'put' && key.includes('T16') && !moved) {
-        moved = true
-        server.channels.set(stable, B)
-      }
-    }
+    const moved = new FakeChannelServer()
+    moved.channels.set(stable, B)
+    for (const asked of [server, moved]) asked.gate = gate.promise
+    const both = Promise.all([commitOf(instance()), commitOf(instance(moved))])
+    await vi.waitFor(() => expect([...server.asked, ...moved.asked]).toEqual([stable, stable]))
     gate.resolve()
-    expect(await first).toBe(await second)
+    const [one, other] = await both
+    expect(one).toBe(other)
   })
 })
 

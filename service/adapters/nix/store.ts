@@ -47,7 +47,7 @@ export class LocalNixStore implements NixStore {
     return (await this.#read('nix-store', ['--version'])).trim()
   }
 
-  async addSource(write: (folder: string) => Promise<void>): Promise<StorePath> {
+  async addSource(roots: string, write: (folder: string) => Promise<void>): Promise<StorePath> {
     const parent = await mkdtemp(join(this.#options.temporaryFolder, 'source-'))
     try {
       // The name is part of the store path, and so of everything that refers to its own source:
@@ -55,7 +55,11 @@ export class LocalNixStore implements NixStore {
       const folder = join(parent, 'source')
       await mkdir(folder)
       await write(folder)
-      return (await this.#read('nix-store', ['--add', folder])).trim()
+      const path = (await this.#read('nix-store', ['--add', folder])).trim()
+      await mkdir(this.#rootsOf(roots), { recursive: true })
+      const root = join(this.#rootsOf(roots), 'source')
+      await this.#read('nix-store', ['--realise', path, '--add-root', root])
+      return path
     } finally {
       await rm(parent, { recursive: true, force: true })
     }

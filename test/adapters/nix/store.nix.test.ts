@@ -164,14 +164,14 @@ describe('closures', () => {
 describe('sources', () => {
   test('have a store path that tells of their content alone', async () => {
     const write = (text: string) => (target: string) => writeFile(join(target, 'default.nix'), text)
-    const first = await nix.addSource(write('{ }'))
+    const first = await nix.addSource('tree', write('{ }'))
     expect(first).toMatch(/^\/nix\/store\/[a-z0-9]{32}-source$/)
-    expect(await nix.addSource(write('{ }'))).toBe(first)
-    expect(await nix.addSource(write('{ a = 1; }'))).not.toBe(first)
+    expect(await nix.addSource('tree', write('{ }'))).toBe(first)
+    expect(await nix.addSource('tree', write('{ a = 1; }'))).not.toBe(first)
   })
 
   test('leave no temporary folder, also when they cannot be written', async () => {
-    const failing = nix.addSource(async () => {
+    const failing = nix.addSource('tree', async () => {
       throw new Error('no such commit')
     })
     await expect(failing).rejects.toThrow('no such commit')
