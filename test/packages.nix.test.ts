@@ -171,6 +171,15 @@ describe('the host set', () => {
     )
   })
 
+  it('takes files of further Debian packages where these are installed', async () => {
+    const jq = (besides: string) => `
+      let host = import ${NIX}/host { }; debian = import ${NIX}/host/debian.nix { system = builtins.currentSystem; };
+      in (debian.program { name = "jq"; uses = with host; [ glibc libjq libonig ]; besides = [ "${besides}" ]; }).outPath`
+    const plain = await evaluate(`(import ${NIX}/host { }).jq.outPath`)
+    expect(await evaluate(jq('no-such-package'))).toBe(plain)
+    expect(await evaluate(jq('hello'))).not.toBe(plain)
+  })
+
   it('lists the Debian packages that it takes its programs from', async () => {
     const named = await evaluate(
       `let set = import ${NIX}/host { };
@@ -241,6 +250,12 @@ describe('the example set', () => {
   it('has a package whose builder outlasts any patience', async () => {
     const sleeper = nix('nix-build', '--no-out-link', repository, '-A', 'sleeper', '--timeout', '1')
     expect(await complaint(sleeper)).toContain('timed out after 1 seconds')
+  })
+
+  it('has a package of very many files', async () => {
+    const [path] = await build(repository, 'many-files')
+    const files = await readdir(path as string, { recursive: true, withFileTypes: true })
+    expect(files.filter((file) => file.isFile())).toHaveLength(20_000)
   })
 
   it('has files of every unusual kind', async () => {

@@ -33,6 +33,7 @@ const table: Record<FailureKind, [status: number, code: string]> = {
   'paging-invalid': [400, 'PAGINATION_NUMBER_INVALID'],
   'manifest-unknown': [404, 'MANIFEST_UNKNOWN'],
   'blob-unknown': [404, 'BLOB_UNKNOWN'],
+  'range-invalid': [416, 'RANGE_INVALID'],
   'route-unknown': [404, 'UNSUPPORTED'],
   'not-acceptable': [404, 'MANIFEST_UNKNOWN'],
   unsupported: [405, 'UNSUPPORTED'],

@@ -59,7 +59,6 @@ describe('a range that holds no byte of the blob is answered 416, with the size'
     ['begins at the end', `bytes=${size}-`],
     ['lies behind the end', 'bytes=9999998-9999999'],
     ['is an empty suffix', 'bytes=-0'],
-    ['ends before it begins', 'bytes=5-2'],
     ['has a start of twenty digits', 'bytes=99999999999999999999-'],
   ])('%s: %s', async (_, Range) => {
     const answer = await server.get(path, { Range })
@@ -83,6 +82,7 @@ describe('a range that holds no byte of the blob is answered 416, with the size'
 
 describe('the whole is answered', () => {
   test.each([
+    ['to a range that ends before it begins', { Range: 'bytes=5-2' }],
     ['several ranges', { Range: 'bytes=0-9,20-29' }],
     ['another unit', { Range: 'items=0-9' }],
     ['no unit', { Range: '0-9' }],
