@@ -67,15 +67,22 @@ let
     let
       found = walk { attribute = ""; value = set; } (filter isString (split "\\." name));
       inherit (found) value;
-      members = attrNames value;
+      # Sets also hold the functions that override them, and marks for tools.
+      packageNames = filter (name: match "__.*|override.*|recurseForDerivations" name == null)
+        (attrNames value);
       priority = value.meta.priority or null;
       mainProgram = value.meta.mainProgram or null;
+      imageConfig = value.imageConfig or value.passthru.imageConfig or null;
+      # What the config's text refers to must be in the image as well.
+      context = builtins.getContext (builtins.toJSON imageConfig);
+      outputsOf = derivation:
+        map (outputName: { inherit derivation outputName; }) (context.${derivation}.outputs or [ ]);
     in
     if found ? missing then { status = "missing"; inherit (found) missing known; }
     else if !isAttrs value then { status = "not-a-derivation"; type = typeOf value; }
     else if value.type or null != "derivation" then {
       status = "set";
-      members = genList (elemAt members) (if length members < 10 then length members else 10);
+      members = genList (elemAt packageNames) (if length packageNames < 10 then length packageNames else 10);
     }
     else {
       status = "found";
@@ -87,7 +94,8 @@ let
       # What nix-env and buildEnv take for a package that says nothing.
       priority = if isInt priority then priority else 5;
       mainProgram = if isString mainProgram then mainProgram else null;
-      imageConfig = value.imageConfig or value.passthru.imageConfig or null;
+      inherit imageConfig;
+      requires = if context == { } then null else builtins.concatMap outputsOf (attrNames context);
     };
 
   marked = index:

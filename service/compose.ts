@@ -1,9 +1,9 @@
 /** The composition root: which adapter stands behind which port. */
 import { createHash } from 'node:crypto'
-import { mkdir, rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type Koa from 'koa'
+import { HttpChannelServer } from './adapters/channel-server.ts'
 import { FilesystemStore } from './adapters/filesystem-store.ts'
 import { GitMirror } from './adapters/git/mirror.ts'
 import { LayerPacker } from './adapters/layer-packer.ts'
@@ -11,14 +11,19 @@ import { createLog } from './adapters/log.ts'
 import { nixEnvironment } from './adapters/nix/environment.ts'
 import { NixEvaluator } from './adapters/nix/evaluator.ts'
 import { LocalNixStore } from './adapters/nix/store.ts'
+import { PopularityDocument } from './adapters/popularity-document.ts'
 import { ProcessGroups } from './adapters/process-group.ts'
+import { StateFolder } from './adapters/state-folder.ts'
 import type { Config } from './config.ts'
-import type { Log } from './domain/ports.ts'
+import { noPopularity } from './domain/popularity.ts'
+import type { Log, ObjectStore } from './domain/ports.ts'
+import type { Source } from './domain/source.ts'
 import { createApp } from './http/app.ts'
 import { Blobs } from './usecases/blobs.ts'
 import { BuildImage } from './usecases/build-image.ts'
 import { BuildQueue } from './usecases/build-queue.ts'
 import { Catalog } from './usecases/catalog.ts'
+import { ChannelSource, channelRecord } from './usecases/channel-source.ts'
 import { EvaluateImage } from './usecases/evaluate-image.ts'
 import { GitSource } from './usecases/git-source.ts'
 import { LayerShelf } from './usecases/layer-shelf.ts'
@@ -33,6 +38,14 @@ export function composeLog(config: Config): Log {
   return createLog(config.logLevel)
 }
 
+/** What sources are made with. */
+interface Tools {
+  readonly state: StateFolder
+  readonly groups: ProcessGroups
+  readonly store: ObjectStore
+  readonly log: Log
+}
+
 export interface Service {
   readonly app: Koa
   /** Ends timers, and every process that was started. */
@@ -45,25 +58,19 @@ export interface Service {
  */
 export async function compose(config: Config, log: Log): Promise<Service> {
   const groups = new ProcessGroups()
-  const temporaryFolder = join(config.statePath, 'tmp')
-  const rootsFolder = join(config.statePath, 'gcroots')
-  // Both hold only what a running build needs: whatever is there was left by a crash.
-  for (const folder of [temporaryFolder, rootsFolder]) {
-    await rm(folder, { recursive: true, force: true })
-    await mkdir(folder, { recursive: true, mode: 0o700 })
-  }
+  const state = await StateFolder.open(config.statePath)
 
   const env = nixEnvironment(process.env)
   const nix = new LocalNixStore({
     groups,
     env,
-    rootsFolder,
-    temporaryFolder,
+    rootsFolder: state.roots,
+    temporaryFolder: state.temporary,
     builders: config.buildConcurrency,
   })
   log.info({ nix: await nix.version() }, 'Nix found')
 
-  const store = await FilesystemStore.open(config.storage.path)
+  const store = await FilesystemStore.open(config.storage.path, state.instance)
   const packer = new LayerPacker({
     folder: store.stagingFolder,
     compression: config.compression,
@@ -71,8 +78,10 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     log,
   })
 
-  const source = composeSource(config, groups, log)
-  await source.start()
+  const running = composeSource(config, { state, groups, store, log })
+  const popularity = composePopularity(config, log)
+  await Promise.all([running.start(), popularity.start()])
+  const { source } = running
 
   const recipe = { compression: config.compression, layerBudget: config.layerBudget }
   const blobs = new Blobs(store, log)
@@ -85,7 +94,11 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     concurrency: availableParallelism(),
     log,
   })
-  const evaluation = new EvaluateImage(new PackageSets(source, nix), evaluator)
+  const evaluation = new EvaluateImage({
+    packageSets: new PackageSets(source, nix),
+    evaluator,
+    log,
+  })
   const builds = new BuildImage({
     evaluation,
     nix,
@@ -94,6 +107,7 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     plans: new Records(store, 'plans', planRecord, log),
     images: imageRecords,
     blobs,
+    popularity,
     recipe,
     log,
   })
@@ -111,18 +125,53 @@ export async function compose(config: Config, log: Log): Promise<Service> {
   return {
     app: createApp({ pull, images, blobs, catalog, source, log }),
     async stop() {
-      source.stop()
+      running.stop()
+      popularity.stop()
       await Promise.all([groups.killAll(), packer.close()])
+      await state[Symbol.asyncDispose]()
     },
   }
 }
 
-function composeSource(config: Config, groups: ProcessGroups, log: Log): GitSource | PathSource {
-  const { source, statePath, pollInterval } = config
-  if (source.kind === 'path') return new PathSource(source.folder)
-  // A mirror belongs to one URL: another one starts with a mirror of its own.
-  const name = createHash('sha256').update(source.url).digest('hex').slice(0, 16)
-  const folder = join(statePath, 'mirrors', name)
-  const repository = new GitMirror({ url: source.url, folder, groups, log })
-  return new GitSource({ repository, pollInterval, log })
+/** A source with what starts and ends it. */
+interface RunningSource {
+  readonly source: Source
+  start(): Promise<void>
+  stop(): void
+}
+
+function composeSource(
+  { source, statePath, pollInterval }: Config,
+  { state, groups, store, log }: Tools,
+): RunningSource {
+  switch (source.kind) {
+    case 'path':
+      return { source: new PathSource(source.folder), async start() {}, stop() {} }
+    case 'channel': {
+      const folder = join(statePath, 'nixpkgs')
+      const server = new HttpChannelServer({
+        ...source,
+        folder,
+        temporaryFolder: state.temporary,
+        groups,
+      })
+      const records = new Records(store, 'channels', channelRecord, log)
+      const channels = new ChannelSource({ channel: source.channel, server, records, log })
+      return { source: channels, start: () => channels.start(), stop: () => server.close() }
+    }
+    case 'git': {
+      // A mirror belongs to one URL: another one starts with a mirror of its own.
+      const name = createHash('sha256').update(source.url).digest('hex').slice(0, 16)
+      const folder = join(statePath, 'mirrors', name)
+      const repository = new GitMirror({ url: source.url, folder, groups, log })
+      const git = new GitSource({ repository, pollInterval, log })
+      return { source: git, start: () => git.start(), stop: () => git.stop() }
+    }
+  }
+}
+
+function composePopularity({ popularityUrl: url, statePath }: Config, log: Log) {
+  return url === undefined
+    ? { current: () => noPopularity, async start() {}, stop() {} }
+    : new PopularityDocument({ url, folder: join(statePath, 'popularity'), log })
 }

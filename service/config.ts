@@ -3,6 +3,9 @@ import { accessSync, constants, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
+import { isAddressTemplate, isChannelName } from './domain/channel.ts'
+import type { Compression } from './domain/keys.ts'
+import { isPopularityUrl } from './domain/popularity.ts'
 
 export interface Config {
   readonly host: string
@@ -11,6 +14,8 @@ export interface Config {
   readonly tls?: TlsConfig
   readonly source: SourceConfig
   readonly storage: StorageConfig
+  /** Where package popularity is read; may hold credentials. */
+  readonly popularityUrl?: string
   /** Folder for the git mirror, GC roots and temporary files. */
   readonly statePath: string
   /** Seconds between looks at the source; 0 turns the timer off. */
@@ -24,7 +29,7 @@ export interface Config {
   /** Seconds that a pull waits for a build. */
   readonly pullWait: number
   readonly layerBudget: number
-  readonly compression: 'gzip' | 'zstd' | 'none'
+  readonly compression: Compression
   readonly logLevel: (typeof logLevels)[number]
 }
 
@@ -33,6 +38,19 @@ export type SourceConfig =
   | { readonly kind: 'git'; readonly url: string }
   /** Absolute, with a `default.nix`. */
   | { readonly kind: 'path'; readonly folder: string }
+  | ChannelConfig
+
+/** A channel of nixpkgs. The addresses are templates and may hold credentials. */
+export interface ChannelConfig {
+  readonly kind: 'channel'
+  readonly channel: string
+  /** Tells the commit of `{channel}`. */
+  readonly channelUrl: string
+  /** The tree of `{commit}` as a tarball. */
+  readonly tarballUrl: string
+  /** Tells whether `{commit}` is in the history of `{branch}`; absent to trust every commit. */
+  readonly compareUrl?: string
+}
 
 /** PEM files. */
 export interface TlsConfig {
@@ -84,6 +102,14 @@ const oneOf = <T extends string>(...values: readonly T[]) =>
 
 const absolute = z.string().transform((path) => resolve(path))
 
+const template = (...placeholders: string[]) =>
+  z
+    .string()
+    .refine(
+      (text) => isAddressTemplate(text, ...placeholders),
+      `an http(s) URL that holds ${placeholders.map((name) => `{${name}}`).join(' and ')}`,
+    )
+
 const readableFile = absolute.refine(isReadableFile, 'a file that can be read')
 
 const settings = z.object({
@@ -109,6 +135,28 @@ const settings = z.object({
   SLIPWAY_TLS_CERT: readableFile.optional(),
   SLIPWAY_TLS_KEY: readableFile.optional(),
   NIXERY_PKGS_REPO: z.string().optional(),
+  NIXERY_CHANNEL: z
+    .string()
+    .refine(
+      isChannelName,
+      'the name of a nixpkgs channel such as nixos-24.11: letters, digits, ".", "_" and "-"',
+    )
+    .optional(),
+  SLIPWAY_CHANNEL_URL: template('channel').default(
+    'https://channels.nixos.org/{channel}/git-revision',
+  ),
+  SLIPWAY_NIXPKGS_URL: template('commit').default(
+    'https://github.com/NixOS/nixpkgs/archive/{commit}.tar.gz',
+  ),
+  SLIPWAY_NIXPKGS_COMPARE_URL: z
+    .union([z.literal('none'), template('branch', 'commit')], {
+      error: 'an http(s) URL that holds {branch} and {commit}, or none',
+    })
+    .default('https://api.github.com/repos/NixOS/nixpkgs/compare/{branch}...{commit}?per_page=1'),
+  NIX_POPULARITY_URL: z
+    .string()
+    .refine(isPopularityUrl, 'an https: or file: URL (http: only to this machine)')
+    .optional(),
   NIXERY_PKGS_PATH: absolute
     .refine(
       (path) => isReadableFile(join(path, 'default.nix')),
@@ -117,6 +165,9 @@ const settings = z.object({
     .optional(),
 })
 type Settings = z.infer<typeof settings>
+
+/** Settings whose value is shown to nobody: a URL may hold credentials. */
+const mayHoldSecret = /_URL$|_REPO$|_SECRET$|_TOKEN$/
 
 const sources = {
   NIXERY_PKGS_REPO: 'the URL of a git repository with the package set',
@@ -131,7 +182,8 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
   const parsed = settings.safeParse(set)
   const mistakes: Mistake[] = (parsed.error?.issues ?? []).map(({ path, message }) => {
     const variable = String(path[0])
-    return { variable, value: set[variable] ?? '', expected: message }
+    const value = set[variable] ?? ''
+    return { variable, expected: message, ...(mayHoldSecret.test(variable) ? {} : { value }) }
   })
   mistakes.push(...sourceMistakes(set), ...tlsMistakes(set))
   if (!parsed.success || mistakes.length > 0) throw new ConfigError(mistakes)
@@ -141,6 +193,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     port: values.PORT,
     ...tlsOf(values),
     source: sourceOf(values),
+    ...(values.NIX_POPULARITY_URL ? { popularityUrl: values.NIX_POPULARITY_URL } : {}),
     storage: { backend: values.NIXERY_STORAGE_BACKEND, path: values.STORAGE_PATH },
     statePath: values.SLIPWAY_STATE_PATH,
     pollInterval: values.SLIPWAY_POLL_INTERVAL,
@@ -177,8 +230,17 @@ function sourceMistakes(set: NodeJS.ProcessEnv): Mistake[] {
 }
 
 function sourceOf(values: Settings): SourceConfig {
-  const { NIXERY_PKGS_PATH: path, NIXERY_PKGS_REPO: url = '' } = values
-  return path === undefined ? { kind: 'git', url } : { kind: 'path', folder: path }
+  const { NIXERY_CHANNEL: channel, NIXERY_PKGS_PATH: folder, NIXERY_PKGS_REPO: url = '' } = values
+  if (folder !== undefined) return { kind: 'path', folder }
+  if (channel === undefined) return { kind: 'git', url }
+  const compareUrl = values.SLIPWAY_NIXPKGS_COMPARE_URL
+  return {
+    kind: 'channel',
+    channel,
+    channelUrl: values.SLIPWAY_CHANNEL_URL,
+    tarballUrl: values.SLIPWAY_NIXPKGS_URL,
+    ...(compareUrl === 'none' ? {} : { compareUrl }),
+  }
 }
 
 function tlsOf(values: Settings): { tls?: TlsConfig } {

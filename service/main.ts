@@ -1,37 +1,31 @@
-/** The process: compile cache, configuration, compose, listen, signals. */
+/** The process: configuration, compile cache, listen, compose, signals. */
+import { mkdirSync } from 'node:fs'
+import type { RequestListener } from 'node:http'
 import { enableCompileCache, flushCompileCache } from 'node:module'
-import { resolve } from 'node:path'
+import { join } from 'node:path'
+import { type Config, ConfigError, readConfig, unknownSettings } from './config.ts'
 
 /** Milliseconds that requests under way may take after a signal to stop. */
 const gracePeriod = 10_000
 
-// Code whose types were stripped once starts in half the time and needs 30 MB less, in each thread
-// that packs layers again: so everything else is imported below, once the cache is on.
-process.env.NODE_COMPILE_CACHE ??= resolve(
-  process.env.SLIPWAY_STATE_PATH || 'var/state',
-  'compiled',
-)
-enableCompileCache(process.env.NODE_COMPILE_CACHE)
-const { readConfig, unknownSettings } = await import('./config.ts')
-const { compose, composeLog } = await import('./compose.ts')
-const { listen } = await import('./http/server.ts')
-
-async function serve(): Promise<void> {
-  const config = readConfig(process.env)
+async function serve(config: Config): Promise<void> {
+  const { compose, composeLog } = await import('./compose.ts')
+  const { listen } = await import('./http/server.ts')
+  const { starting } = await import('./http/starting.ts')
   const log = composeLog(config)
   for (const variable of unknownSettings(process.env)) {
-    log.warn(
-      { variable },
-      'ignoring a setting that does not exist: see the README for those that do',
-    )
+    log.warn({ variable }, 'ignoring a setting that does not exist: the README has those that do')
   }
-  const service = await compose(config, log)
-  const { host, port, tls } = config
-  const handler = service.app.callback()
-  const server = await listen({ host, port, log, ...(tls ? { tls } : {}) }, handler)
-  log.info({ ...server.address, tls: tls !== undefined }, 'listening')
-  flushCompileCache()
 
+  // The first fetch of a large repository takes minutes: until then health checks find us alive.
+  let answer: RequestListener = starting
+  const { host, port, tls } = config
+  const server = await listen({ host, port, log, ...(tls ? { tls } : {}) }, (request, response) =>
+    answer(request, response),
+  )
+  log.info({ ...server.address, tls: tls !== undefined }, 'listening')
+
+  let stopService = async () => {}
   let stopping = false
   const stop = async (signal: string) => {
     // Whoever asks twice does not want to wait.
@@ -39,12 +33,28 @@ async function serve(): Promise<void> {
     stopping = true
     log.info({ signal }, 'stopping')
     await server.close(gracePeriod)
-    await service.stop()
+    await stopService()
     log.info({}, 'stopped')
     process.exit(0)
   }
   // Not `once`: a signal without a listener would end the process in the middle of stopping.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop)
+
+  const service = await compose(config, log)
+  stopService = () => service.stop()
+  answer = service.app.callback()
+  log.info({}, 'ready')
+  flushCompileCache()
+}
+
+/**
+ * Code whose types were stripped once starts in half the time and needs 30 MB less, in each thread
+ * that packs layers again. It works for what is imported from here on.
+ */
+function keepCompiled({ statePath }: Config): void {
+  process.env.NODE_COMPILE_CACHE ??= join(statePath, 'compiled')
+  mkdirSync(statePath, { recursive: true, mode: 0o700 })
+  enableCompileCache(process.env.NODE_COMPILE_CACHE)
 }
 
 function fail(reason: string): never {
@@ -57,7 +67,11 @@ process.on('unhandledRejection', (error) => {
   process.stderr.write(`slipway: unhandled rejection: ${String(error)}\n`)
 })
 
-serve().catch((error: Error) => {
-  const settings = error.name === 'ConfigError' ? 'these settings are wrong:\n' : ''
-  fail(settings + error.message)
-})
+try {
+  const config = readConfig(process.env)
+  keepCompiled(config)
+  await serve(config)
+} catch (error) {
+  const settings = error instanceof ConfigError ? 'these settings are wrong:\n' : ''
+  fail(settings + (error instanceof Error ? error.message : String(error)))
+}

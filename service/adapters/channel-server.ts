@@ -2,9 +2,9 @@
 import { z } from 'zod'
 import { type ChannelServer, isNixpkgsCommit } from '../domain/channel.ts'
 import { Failure } from '../domain/errors.ts'
-import { scrub } from './git/scrub.ts'
 import type { ProcessGroups } from './process-group.ts'
 import { type RemoteAnswer, readRemote, wholeBody } from './remote-document.ts'
+import { scrub } from './scrub.ts'
 import { Tarballs } from './tarballs.ts'
 
 /** Milliseconds: at the turn of an hour a pull waits for this. */

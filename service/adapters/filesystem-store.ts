@@ -8,8 +8,11 @@ import type { Readable } from 'node:stream'
 import { Failure, messageOf } from '../domain/errors.ts'
 import type { ByteRange, LocalFile, ObjectStore, PutOptions } from '../domain/ports.ts'
 
-/** Temporary files live below the storage folder, so that naming them for good is a rename. */
-const stagingName = 'tmp'
+/**
+ * Temporary files live below the storage folder, so that naming them for good is a rename; each
+ * instance has a folder of its own there. No key begins with a dot.
+ */
+const stagingName = '.staging'
 
 // Keys are made by this service from digests and hashes; anything else is a fault in it.
 const keyComponent = '[a-zA-Z0-9_-][a-zA-Z0-9._-]*'
@@ -22,21 +25,21 @@ export class FilesystemStore implements ObjectStore {
   readonly stagingFolder: string
   readonly #root: string
 
-  private constructor(root: string) {
+  private constructor(root: string, instance: string) {
     this.#root = resolve(root)
-    this.stagingFolder = join(this.#root, stagingName)
+    this.stagingFolder = join(this.#root, stagingName, instance)
   }
 
   /**
-   * Makes the folder if it is missing, and forgets what a crash left half written.
-   * One process writes to a folder at a time.
+   * Makes the folder if it is missing, and forgets what a crash of this instance left half written.
+   * @param instance one of those that share the folder; each uses its own name
    * @throws Failure unavailable
    */
-  static async open(root: string): Promise<FilesystemStore> {
-    const store = new FilesystemStore(root)
+  static async open(root: string, instance = 'only'): Promise<FilesystemStore> {
+    const store = new FilesystemStore(root, instance)
     await guarded(root, async () => {
       await rm(store.stagingFolder, { recursive: true, force: true })
-      await mkdir(store.stagingFolder, { recursive: true })
+      await mkdir(store.stagingFolder, { recursive: true, mode: 0o750 })
     })
     return store
   }

@@ -4,13 +4,12 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { StorePath } from '../domain/closure.ts'
 import { Failure } from '../domain/errors.ts'
+import type { Compression } from '../domain/keys.ts'
 import type { Forest, Log, PackedLayer, LayerPacker as Packer } from '../domain/ports.ts'
-import { type Compression, type Compressor, findCompressor } from './packing/compressor.ts'
+import { type Compressor, findCompressor } from './packing/compressor.ts'
 import type { Content, Outcome } from './packing/job.ts'
 import { ThreadPool } from './packing/thread-pool.ts'
 import { storeFolder } from './tar/store-tree.ts'
-
-export { type Compression, type Compressor, findCompressor } from './packing/compressor.ts'
 
 /** Seconds after which a full disk may have room again. */
 const retryAfter = 30

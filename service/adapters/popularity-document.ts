@@ -16,8 +16,8 @@ import {
   popularityOf,
 } from '../domain/popularity.ts'
 import type { Log } from '../domain/ports.ts'
-import { scrub } from './git/scrub.ts'
 import { type RemoteAnswer, readRemote, wholeBody } from './remote-document.ts'
+import { scrub } from './scrub.ts'
 
 /** Milliseconds. */
 const refreshInterval = 24 * 3600 * 1000

@@ -3,7 +3,7 @@
  * credentials, and no Failure carries a cause: the errors of fetch quote URLs.
  */
 import { Failure, messageOf } from '../domain/errors.ts'
-import { scrubberFor } from './git/scrub.ts'
+import { scrubberFor } from './scrub.ts'
 
 /** Seconds. */
 const retryAfter = 30

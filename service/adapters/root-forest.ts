@@ -69,7 +69,7 @@ const tmp = Buffer.from('tmp')
 /** Ranks before the packages: programs rely on `/tmp` being a directory. */
 const temporaryFolder: Source = { tree: imageDirectory('/', { tmp: imageDirectory('/tmp', {}) }) }
 
-const passwd = ['root:x:0:0:root:/root:/bin/sh', 'nobody:x:65534:65534:nobody:/nonexistent:/bin/sh']
+const passwd = ['root:x:0:0:root:/:/bin/sh', 'nobody:x:65534:65534:nobody:/nonexistent:/bin/sh']
 const group = ['root:x:0:', 'nobody:x:65534:']
 
 /** Ranks after the packages: each of these files gives way to one that a package brings. */

@@ -1,15 +1,18 @@
 /** Packages as an evaluation of the package set finds them. */
 import type { StorePath } from './closure.ts'
 
-export interface EvaluatedPackage {
+/** One output of a derivation. */
+export interface Output {
+  /** Store path of the derivation. */
+  readonly derivation: StorePath
+  readonly outputName: string
+}
+
+export interface EvaluatedPackage extends Output {
   /** As it was asked for: `python3packages.requests`. */
   readonly name: string
   /** As the set spells it: `python3Packages.requests`. */
   readonly attribute: string
-  /** Store path of the derivation. */
-  readonly derivation: StorePath
-  /** Which of the derivation's outputs the attribute stands for. */
-  readonly outputName: string
   readonly storePath: StorePath
   /** The system that the derivation is built on: `x86_64-linux`. */
   readonly system: string
@@ -19,6 +22,16 @@ export interface EvaluatedPackage {
   readonly mainProgram?: string
   /** `imageConfig`, as the package gives it: not validated. */
   readonly imageConfig?: unknown
+  /** The outputs that the image config refers to; absent if it names no store path. */
+  readonly requires?: readonly Output[]
+}
+
+const storePathGrammar = /\/nix\/store\/[0-9a-z]{32}-[0-9A-Za-z+\-._?=]+/g
+
+/** What an image with this package must hold: its output, and what its config refers to. */
+export function storePathsOf({ storePath, imageConfig, requires }: EvaluatedPackage): StorePath[] {
+  const named = requires === undefined ? [] : JSON.stringify(imageConfig).match(storePathGrammar)
+  return [...new Set([storePath, ...(named ?? [])])]
 }
 
 /** What became of one name of an evaluation. */

@@ -59,7 +59,10 @@ export interface EvaluationRequest {
 
 /** Evaluates a package set. */
 export interface Evaluator {
-  /** One outcome for each package, in order. One that cannot be evaluated does not fail the others. */
+  /**
+   * One outcome for each package, in order. One that cannot be evaluated does not fail the others.
+   * @throws Failure evaluation-failed, if the set itself cannot be evaluated; unavailable
+   */
   evaluate(request: EvaluationRequest): Promise<PackageOutcome[]>
 }
 

@@ -22,7 +22,9 @@ export async function serveBlob(
   images: StoredImages,
 ): Promise<void> {
   const found = await blobs.stat(digest)
-  if (found === undefined) throw lost(digest, images)
+  const expected = images.sizeOf(digest) ?? found?.size
+  // A blob that was cut short is as good as lost: the next pull packs it again.
+  if (found === undefined || found.size !== expected) throw lost(digest, images)
   ctx.status = 200
   ctx.set({
     'Docker-Content-Digest': digest,

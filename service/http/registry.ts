@@ -32,10 +32,12 @@ export interface RegistryServices {
 const readMethods = new Set(['GET', 'HEAD'])
 
 // Repository names hold slashes, so the name is all that stands before the last known word.
-const manifestRoute = /^\/v2\/(.+)\/manifests\/([^/]+)$/
-const blobRoute = /^\/v2\/(.+)\/blobs\/([^/]+)$/
-const tagsRoute = /^\/v2\/(.+)\/tags\/list$/
-const referrersRoute = /^\/v2\/(.+)\/referrers\/([^/]+)$/
+const manifestRoute = /^\/v2\/(.*)\/manifests\/([^/]+)$/
+const blobRoute = /^\/v2\/(.*)\/blobs\/([^/]+)$/
+const tagsRoute = /^\/v2\/(.*)\/tags\/list$/
+const referrersRoute = /^\/v2\/(.*)\/referrers\/([^/]+)$/
+// Tried last: what stands after the name is no reference, and the grammar says why.
+const malformedRoute = /^\/v2\/(.*?)\/manifests\/(.*)$/
 
 /** Middleware for everything under `/v2`. */
 export function registry(services: RegistryServices): Middleware {
@@ -82,6 +84,11 @@ export function registry(services: RegistryServices): Middleware {
     if (ctx.query.artifactType !== undefined) ctx.set('OCI-Filters-Applied', 'artifactType')
     const index = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [] }
     sendJson(ctx, index, mediaTypes.ociIndex)
+  })
+
+  router.get(malformedRoute, (ctx) => {
+    parseImageName(captured(ctx, 0))
+    parseReference(captured(ctx, 1))
   })
 
   const errors = registryErrors(services.log)

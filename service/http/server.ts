@@ -11,6 +11,9 @@ import type { Log } from '../domain/ports.ts'
 /** Milliseconds that an idle connection is kept: longer than proxies keep theirs, so that they close. */
 const keepAliveTimeout = 75_000
 
+/** Milliseconds between looks for idle connections while the server is closing. */
+const sweepInterval = 50
+
 /** Milliseconds between looks at the certificate files: a look is two calls of stat. */
 const certificateInterval = 5000
 
@@ -44,14 +47,17 @@ export async function listen(
     server.once('error', reject)
     server.listen(port, host, resolve)
   })
+  server.on('error', (error) => log.error({ problem: error.message }, 'cannot take a connection'))
   return {
     address: server.address() as AddressInfo,
     async close(gracePeriod) {
       const closed = promisify(server.close.bind(server))()
-      server.closeIdleConnections()
+      // A connection that is busy now is idle after its answer, and may stay so for a minute.
+      const sweep = setInterval(() => server.closeIdleConnections(), sweepInterval)
       const deadline = setTimeout(() => server.closeAllConnections(), gracePeriod)
       await closed
       clearTimeout(deadline)
+      clearInterval(sweep)
     },
   }
 }

@@ -2,11 +2,11 @@
 import { type Closure, type StorePath, storePathName } from '../domain/closure.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { ImageName } from '../domain/image-name.ts'
-import { addedPackages } from '../domain/image-name.ts'
 import { forestKey, layerKey, planKey, type Recipe } from '../domain/keys.ts'
 import { planLayers } from '../domain/layers.ts'
 import { assembleImage, type Layer } from '../domain/manifest.ts'
-import type { EvaluatedPackage } from '../domain/package.ts'
+import { type EvaluatedPackage, storePathsOf } from '../domain/package.ts'
+import type { PopularitySource } from '../domain/popularity.ts'
 import type { Forest, LayerPacker, Log, NixStore } from '../domain/ports.ts'
 import type { Revision } from '../domain/source.ts'
 import type { Blobs } from './blobs.ts'
@@ -34,12 +34,10 @@ export interface BuildImageOptions {
   readonly plans: Records<PlanRecord>
   readonly images: Records<ImageRecord>
   readonly blobs: Blobs
+  readonly popularity: PopularitySource
   readonly recipe: Recipe
   readonly log: Log
 }
-
-/** What the planner knows beyond the closure: nothing yet. */
-const knowledge = 'none'
 
 export class BuildImage {
   readonly #options: BuildImageOptions
@@ -56,6 +54,8 @@ export class BuildImage {
     const { evaluation, nix, log } = this.#options
     const { name, revision, imageKey } = request
     const watch = new Stopwatch()
+    const image = { image: name.text, revision: revision.id }
+    log.info({ ...image, ref: revision.ref }, 'building image')
     try {
       const packages = await watch.time(
         'evaluate',
@@ -65,45 +65,43 @@ export class BuildImage {
         nix.realise(packages, { timeout: request.builderTimeout, roots: imageKey }),
       )
       const closure = await watch.time('closure', () =>
-        nix.closure(packages.map(({ storePath }) => storePath)),
+        nix.closure([...new Set(packages.flatMap(storePathsOf))]),
       )
       const plan = await watch.time('plan', () => this.#plan(closure))
-      const layers = await watch.time('pack', () => this.#pack(plan, packages, closure))
-      const record = await watch.time('publish', () => this.#publish(request, packages, layers))
-      log.info(
-        { image: name.text, revision: revision.id, digest: record.oci.digest, ...watch.report() },
-        'image built',
+      const layers = await watch.time('pack', () =>
+        this.#pack(plan, forestOf(name, packages, closure)),
       )
+      const record = await watch.time('publish', () => this.#publish(request, packages, layers))
+      log.info({ ...image, digest: record.oci.digest, ...watch.report() }, 'image built')
       return record
+    } catch (error) {
+      // Here and not only where it is answered: by then nobody may wait for it any more.
+      log.warn({ ...image, problem: messageOf(error), ...watch.report() }, 'image not built')
+      throw error
     } finally {
       // Roots that stay cost disk space; they do not make the image wrong, nor change why it failed.
       await nix.release(imageKey).catch((error: unknown) => {
-        log.warn({ image: name.text, error: messageOf(error) }, 'GC roots could not be removed')
+        log.warn({ ...image, problem: messageOf(error) }, 'GC roots could not be removed')
       })
     }
   }
 
   async #plan(closure: Closure): Promise<StorePath[][]> {
-    const { plans, recipe } = this.#options
+    const { plans, popularity, recipe } = this.#options
     const paths = closure.map(({ path }) => path)
     const key = planKey(paths, recipe)
     const known = await plans.get(key)
     if (known !== undefined) return known.layers
+    const { counts, version } = popularity.current()
     // One layer is the root forest's.
-    const layers = planLayers(closure, { budget: recipe.layerBudget - 1 }).map((layer) => [
-      ...layer,
-    ])
-    return (await plans.settle(key, { knowledge, layers })).layers
+    const plan = planLayers(closure, { budget: recipe.layerBudget - 1, popularity: counts })
+    const layers = plan.map((layer) => [...layer])
+    return (await plans.settle(key, { knowledge: version, layers })).layers
   }
 
   /** All layers, the root forest last, so that it changes nothing below it. */
-  async #pack(
-    plan: readonly StorePath[][],
-    packages: readonly EvaluatedPackage[],
-    closure: Closure,
-  ): Promise<Layer[]> {
+  async #pack(plan: readonly StorePath[][], forest: Forest): Promise<Layer[]> {
     const { layers, packer, recipe } = this.#options
-    const forest = forestOf(packages, closure)
     const outcomes = await Promise.allSettled([
       ...plan.map((paths) =>
         layers.get({
@@ -155,18 +153,23 @@ export class BuildImage {
   }
 }
 
-function forestOf(packages: readonly EvaluatedPackage[], closure: Closure): Forest {
-  const coreutils = closure.find(({ path }) =>
+/** In an order of its own, so that equal content has equal bytes however it was asked for. */
+function forestOf(
+  name: ImageName,
+  packages: readonly EvaluatedPackage[],
+  closure: Closure,
+): Forest {
+  const roots = packages.map(({ storePath }) => storePath)
+  const env = [...roots, ...closure.map(({ path }) => path)].find((path) =>
     /^coreutils(-full)?(-[\d.]+)?$/.test(storePathName(path)),
   )
   return {
-    packages: packages.map(({ name, storePath, priority }) => ({
-      name,
-      storePath,
-      priority,
-      asked: !(addedPackages as readonly string[]).includes(name),
-    })),
-    ...(coreutils === undefined ? {} : { env: coreutils.path }),
+    packages: packages
+      .map(({ name: own, storePath, priority }) => {
+        return { name: own, storePath, priority, asked: name.packages.includes(own) }
+      })
+      .sort((a, b) => (a.storePath < b.storePath ? -1 : 1)),
+    ...(env === undefined ? {} : { env }),
   }
 }
 

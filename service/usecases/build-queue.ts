@@ -3,16 +3,23 @@ import { LRUCache } from 'lru-cache'
 import { Failure } from '../domain/errors.ts'
 import { SingleFlight } from './single-flight.ts'
 
-/** Milliseconds: docker asks twice for a tag that fails, HEAD and GET, and shows the second answer. */
-const failureMemory = 30_000
-/** Failures remembered at a time. */
-const mostFailures = 10_000
+/**
+ * Milliseconds that a failure is remembered: docker asks twice for a tag that fails, HEAD and GET, and
+ * shows the second answer. One that took long to find out is remembered as long, so that whoever was
+ * told to come back later hears of it.
+ */
+const shortestMemory = 30_000
+const longestMemory = 900_000
+/** What was out of reach may be back at once: only the requests of one pull share that. */
+const passingMemory = 3000
+/** Failures remembered at a time; each may hold the end of a log. */
+const mostFailures = 1000
 /** Builds under way or waiting for Nix: beyond this, asking again later is the honest answer. */
 const mostBuilds = 1000
 
 export class BuildQueue<T> {
   readonly #flights = new SingleFlight<T>()
-  readonly #failures = new LRUCache<string, Failure>({ max: mostFailures, ttl: failureMemory })
+  readonly #failures = new LRUCache<string, Failure>({ max: mostFailures })
 
   /**
    * Joins the build of this key, or starts it. It runs to its end whoever still waits.
@@ -30,12 +37,20 @@ export class BuildQueue<T> {
   }
 
   async #build(key: string, build: () => Promise<T>): Promise<T> {
+    const start = performance.now()
     try {
       return await build()
     } catch (error) {
-      // What is out of reach may be back at once; a package that is broken stays broken.
-      if (error instanceof Failure && error.kind !== 'unavailable') this.#failures.set(key, error)
+      if (error instanceof Failure) {
+        const took = performance.now() - start
+        this.#failures.set(key, error, { ttl: memoryOf(error, took) })
+      }
       throw error
     }
   }
+}
+
+function memoryOf({ kind }: Failure, took: number): number {
+  if (kind === 'unavailable') return passingMemory
+  return Math.min(Math.max(took, shortestMemory), longestMemory)
 }

@@ -1,14 +1,16 @@
 /** The names under which images have been built. */
 import PQueue from 'p-queue'
 import type { ImageRecord, Records } from './records.ts'
+import { SingleFlight } from './single-flight.ts'
 
 /** Records read at a time: enough to hide the latency of a bucket. */
 const readers = 16
 
 export class Catalog {
   readonly #records: Records<ImageRecord>
-  /** Image key → name. Records are written once, so what was read stays true. */
+  /** Image key → name. A record that is written anew names the same packages. */
   #names = new Map<string, string>()
+  readonly #flights = new SingleFlight<string[]>()
 
   constructor(records: Records<ImageRecord>) {
     this.#records = records
@@ -18,7 +20,11 @@ export class Catalog {
    * Names with an image record, each once, in byte order. Only records not seen before are read.
    * @throws Failure unavailable
    */
-  async names(): Promise<string[]> {
+  names(): Promise<string[]> {
+    return this.#flights.run('names', () => this.#read())
+  }
+
+  async #read(): Promise<string[]> {
     const present = new Map<string, string>()
     const unread: string[] = []
     for await (const key of this.#records.keys()) {

@@ -19,6 +19,9 @@ export interface StoredImage {
 const memory = 32 * 1024 * 1024
 
 const blobReference = z.object({ digest: z.string(), size: z.number() })
+/** Blobs whose size is remembered. */
+const mostBlobs = 100_000
+
 const manifest = z.object({
   schemaVersion: z.literal(2),
   mediaType: z.enum([mediaTypes.ociManifest, mediaTypes.dockerManifest]),
@@ -37,6 +40,9 @@ export class StoredImages {
     maxSize: memory,
     sizeCalculation: ({ bytes }) => bytes.length + 1024,
   })
+
+  /** Bytes of the blobs of images that were in memory. */
+  readonly #sizes = new LRUCache<Digest, number>({ max: mostBlobs })
 
   constructor(records: Records<ImageRecord>, blobs: Blobs) {
     this.#records = records
@@ -66,7 +72,13 @@ export class StoredImages {
     if (needed.some(({ size }, index) => found[index]?.size !== size)) return undefined
     const image = { record, oci, docker, blobs: new Set(needed.map(({ digest }) => digest)) }
     this.#images.set(imageKey, image)
+    for (const { digest, size } of needed) this.#sizes.set(digest, size)
     return image
+  }
+
+  /** Bytes that a blob must have, if an image told so. */
+  sizeOf(digest: Digest): number | undefined {
+    return this.#sizes.get(digest)
   }
 
   /** A stored manifest. Blobs that are no manifests are not found here. */

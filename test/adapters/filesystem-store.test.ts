@@ -94,7 +94,7 @@ describe('a key that is none', () => {
     '.',
     '.hidden',
     'a/.b',
-  ].concat(['a b', 'a\0b', 'a\n', 'ä', 'a\\b', 'tmp', 'tmp/layer-1'])
+  ].concat(['a b', 'a\0b', 'a\n', 'ä', 'a\\b', '.staging', '.staging/only/layer-1'])
 
   test.each(keys)('%j is refused as a fault of the service, and touches nothing', async (key) => {
     const store = await FilesystemStore.open(root)
@@ -104,7 +104,7 @@ describe('a key that is none', () => {
     await expect(store.get(key)).rejects.toThrow(TypeError)
     await expect(store.stat(key)).rejects.toThrow(TypeError)
     await expect(store.delete(key)).rejects.toThrow(TypeError)
-    expect(readdirSync(root)).toEqual(['tmp'])
+    expect(readdirSync(root)).toEqual(['.staging'])
     expect(readdirSync(store.stagingFolder)).toEqual(['layer-1'])
   })
 

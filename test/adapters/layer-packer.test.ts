@@ -16,17 +16,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import {
-  type Compression,
-  findCompressor,
-  LayerPacker,
-  packingFailure,
-} from '../../service/adapters/layer-packer.ts'
+import { LayerPacker, packingFailure } from '../../service/adapters/layer-packer.ts'
 import type { Compressor } from '../../service/adapters/packing/compressor.ts'
+import { findCompressor } from '../../service/adapters/packing/compressor.ts'
 import { packEntries, writeLayer } from '../../service/adapters/packing/pack-entries.ts'
 import { ThreadPool } from '../../service/adapters/packing/thread-pool.ts'
 import { storeEntries } from '../../service/adapters/tar/store-tree.ts'
 import { Failure } from '../../service/domain/errors.ts'
+import type { Compression } from '../../service/domain/keys.ts'
 
 const hasIgzip = (await findCompressor('gzip')).method === 'igzip'
 const methods: Compressor['method'][] = ['gzip', 'zstd', 'none']

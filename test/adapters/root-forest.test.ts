@@ -64,7 +64,7 @@ test('every image has /tmp, users, and the folders of the store', () => {
     etc: 'directory 755',
     'etc/group': 'file 644 root:x:0:\nnobody:x:65534:\n',
     'etc/passwd':
-      'file 644 root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/sh\n',
+      'file 644 root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/sh\n',
     nix: 'directory 755',
     'nix/store': 'directory 755',
     tmp: 'directory 1777',

@@ -1,13 +1,12 @@
 /** Sudden ends and full disks: nothing partial is ever visible, and the next pull works. */
 import { execFile } from 'node:child_process'
-import { mkdir, readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PackageSet } from '../support/package-set.ts'
 import { Slipway, Workspace } from '../support/slipway.ts'
-import { faultsOf } from '../support/storage.ts'
+import { faultsOf, stagedIn } from '../support/storage.ts'
 
 const run = promisify(execFile)
 const image = '/v2/shell/git/jq/manifests/release-v1'
@@ -48,7 +47,7 @@ describe('kill -9', () => {
       await pull
       expect(await faultsOf(workspace.storage)).toEqual([])
       await using slipway = await Slipway.start(settings)
-      expect(await readdir(join(workspace.storage, 'tmp'))).toEqual([])
+      expect(await stagedIn(workspace.storage)).toEqual([])
       const response = await slipway.fetch(image)
       expect(response.status).toBe(200)
       expect(response.headers.get('Docker-Content-Digest')).toBe(digest)
@@ -81,7 +80,7 @@ describe('a storage folder', () => {
     try {
       await using slipway = await Slipway.start(workspace.settings(packages.folder))
       expect(await refusal(slipway)).toMatch(/no space/)
-      expect(await readdir(join(workspace.storage, 'tmp'))).toEqual([])
+      expect(await stagedIn(workspace.storage)).toEqual([])
       expect(await faultsOf(workspace.storage)).toEqual([])
       await remount(workspace, 'size=200m')
       const response = await slipway.fetch(image)

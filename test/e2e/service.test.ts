@@ -1,6 +1,6 @@
 /** The service as a process: one build for many, the same digests always, faults, signals. */
 import { execFile } from 'node:child_process'
-import { appendFile, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PackageSet } from '../support/package-set.ts'
 import { silentServer } from '../support/silent-server.ts'
 import { Slipway, Workspace } from '../support/slipway.ts'
+import { stagedIn } from '../support/storage.ts'
 
 const run = promisify(execFile)
 
@@ -94,6 +95,54 @@ describe('building', () => {
     expect(await head()).toBe(200)
   })
 
+  test('a layer that was cut short is packed again at the next pull', async () => {
+    await using workspace = await Workspace.create()
+    await using slipway = await Slipway.start(workspace.settings(packages.folder))
+    const digest = await digestOf(slipway, 'hello')
+    const stored = await slipway.fetch(`/v2/hello/manifests/${digest}`)
+    const { layers } = (await stored.json()) as { layers: { digest: string; size: number }[] }
+    const { digest: cut = '', size } = layers[0] ?? {}
+    await truncate(join(workspace.storage, 'blobs/sha256', cut.slice('sha256:'.length)), 100)
+    const head = () => slipway.fetch(`/v2/hello/blobs/${cut}`, { method: 'HEAD' })
+    expect((await head()).status).toBe(404)
+    expect(await digestOf(slipway, 'hello')).toBe(digest)
+    expect((await head()).headers.get('Content-Length')).toBe(String(size))
+  })
+
+  test('an image holds what the config of its package refers to', async () => {
+    await using own = await PackageSet.create()
+    const greeting = 'passthru.imageConfig.Cmd = [ "${host.hello}/bin/hello" ];'
+    await own.replace(
+      'default.nix',
+      '  custom-service =',
+      `  greeting = package { name = "greeting"; script = "mkdir $out"; ${greeting} };\n  custom-service =`,
+    )
+    await using workspace = await Workspace.create()
+    await using slipway = await Slipway.start(workspace.settings(own.folder))
+    await digestOf(slipway, 'greeting')
+    const response = await slipway.fetch('/v2/greeting/manifests/latest')
+    const { config } = (await response.json()) as { config: { digest: string } }
+    const { history } = (await (
+      await slipway.fetch(`/v2/greeting/blobs/${config.digest}`)
+    ).json()) as {
+      history: { created_by: string }[]
+    }
+    expect(history.map(({ created_by }) => created_by).join()).toMatch(/hello-[\d.]+/)
+  })
+
+  test('a package set with a broken cacert has images without it', async () => {
+    await using own = await PackageSet.create()
+    await own.replace(
+      'default.nix',
+      '  custom-service =',
+      '  cacert = throw "removed";\n  custom-service =',
+    )
+    await using workspace = await Workspace.create()
+    await using slipway = await Slipway.start(workspace.settings(own.folder))
+    await digestOf(slipway, 'hello')
+    expect((await slipway.fetch('/v2/hello/cacert/manifests/latest')).status).toBe(422)
+  })
+
   test('a build goes on when nobody waits for it any more', async () => {
     await using workspace = await Workspace.create()
     await using slipway = await Slipway.start(workspace.settings(packages.folder))
@@ -121,10 +170,10 @@ describe('building', () => {
     await using slipway = await Slipway.start(workspace.settings(packages.folder))
     await digestOf(slipway, 'hello')
     await slipway.fetch('/v2/broken-build/manifests/latest')
-    expect(await readdir(join(workspace.storage, 'tmp'))).toEqual([])
-    expect(await readdir(join(workspace.folder, 'state/tmp'))).toEqual([])
+    expect(await stagedIn(workspace.storage)).toEqual([])
+    expect(await readdir(join(workspace.folder, 'state/run/tmp'))).toEqual([])
     // What is evaluated stays: the next image of the same revision needs it.
-    expect(await readdir(join(workspace.folder, 'state/gcroots'))).toEqual([
+    expect(await readdir(join(workspace.folder, 'state/run/gcroots'))).toEqual([
       expect.stringMatching(/^source-[0-9a-f]{40}$/),
     ])
   })
@@ -234,7 +283,7 @@ describe('starting and stopping', () => {
     expect(await stopped).toBe(0)
     expect(await blocked).toBe('cut')
     const { stdout } = await run('ps', ['-eo', 'args'])
-    expect(stdout).not.toContain(`${workspace.folder}/state/gcroots`)
+    expect(stdout).not.toContain(`${workspace.folder}/state/run/gcroots`)
   })
 })
 

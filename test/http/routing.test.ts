@@ -65,8 +65,6 @@ describe('a path that a registry does not have', () => {
     '/v2/hello',
     '/v2/hello/',
     '/v2/hello/manifests',
-    '/v2/hello/manifests/',
-    '/v2/hello/manifests/v1/',
     '/v2/hello/blobs/',
     '/v2/hello/blobs/uploads/',
     '/v2/hello/tags',
@@ -204,4 +202,14 @@ describe('a query that nobody asked for', () => {
   test('does not hide that a tag is unknown', async () => {
     expect((await server.get('/v2/hello/manifests/v9?ns=docker.io')).status).toBe(404)
   })
+})
+
+test.each([
+  ['/v2/hello/manifests/', 404, 'MANIFEST_UNKNOWN', 'a tag holds letters'],
+  ['/v2/hello/manifests/a/b', 404, 'MANIFEST_UNKNOWN', '"a/b" is not a tag'],
+  ['/v2//manifests/v1', 400, 'NAME_INVALID', 'is not an image name'],
+])('a path whose parts break the grammar says which: %s', async (path, status, code, message) => {
+  const answer = await server.get(path)
+  expect(answer.status).toBe(status)
+  expect(registryError(answer)).toMatchObject({ code, message: expect.stringContaining(message) })
 })

@@ -37,14 +37,14 @@ export class Slipway implements AsyncDisposable {
   static async start(environment: Record<string, string>): Promise<Slipway> {
     const { child, lines, stderr } = spawnService(environment)
     const listening = new Promise<LogLine>((found, fail) => {
-      const timer = setTimeout(() => fail(new Error('Slipway does not listen')), startLimit)
+      const timer = setTimeout(() => fail(new Error('Slipway does not get ready')), startLimit)
       child.once('exit', (code) => {
         clearTimeout(timer)
         fail(new Error(`Slipway ended with ${code}: ${stderr.join('\n')}`))
       })
       const look = setInterval(() => {
         const line = lines.find(({ msg }) => msg === 'listening')
-        if (line === undefined) return
+        if (line === undefined || !lines.some(({ msg }) => msg === 'ready')) return
         clearInterval(look)
         clearTimeout(timer)
         found(line)

@@ -46,3 +46,9 @@ export async function faultsOf(storage: string): Promise<string[]> {
   }
   return faults
 }
+
+/** Files that are on their way into the storage, or were left on it. */
+export async function stagedIn(storage: string): Promise<string[]> {
+  const entries = await readdir(join(storage, '.staging'), { recursive: true, withFileTypes: true })
+  return entries.filter((entry) => entry.isFile()).map(({ name }) => name)
+}

@@ -4,6 +4,7 @@ import { FilesystemStore } from '../../service/adapters/filesystem-store.ts'
 import { type Digest, hexOf, sha256Digest } from '../../service/domain/descriptor.ts'
 import { parseImageName } from '../../service/domain/image-name.ts'
 import { imageKey, type Recipe } from '../../service/domain/keys.ts'
+import { noPopularity } from '../../service/domain/popularity.ts'
 import { Blobs } from '../../service/usecases/blobs.ts'
 import { BuildImage } from '../../service/usecases/build-image.ts'
 import { BuildQueue } from '../../service/usecases/build-queue.ts'
@@ -73,7 +74,8 @@ export class Workbench implements AsyncDisposable {
     this.blobs = new Blobs(this.store, log)
     this.imageRecords = new Records(this.store, 'images', imageRecord, log)
     this.images = new StoredImages(this.imageRecords, this.blobs)
-    const evaluation = new EvaluateImage(new PackageSets(this.source, this.nix), this.evaluator)
+    const packageSets = new PackageSets(this.source, this.nix)
+    const evaluation = new EvaluateImage({ packageSets, evaluator: this.evaluator, log })
     this.builds = new BuildImage({
       evaluation,
       nix: this.nix,
@@ -82,6 +84,7 @@ export class Workbench implements AsyncDisposable {
       plans: new Records(this.store, 'plans', planRecord, log),
       images: this.imageRecords,
       blobs: this.blobs,
+      popularity: { current: () => noPopularity },
       recipe,
       log,
     })

@@ -103,9 +103,10 @@ describe('a build', () => {
     expect(await bench.imageRecords.get(bench.keyOf('git/hello'))).toEqual(record)
   })
 
-  test('is logged once, with the time of each stage', async () => {
+  test('is logged when it starts and when it ends, with the time of each stage', async () => {
     const record = await build('hello')
     expect(bench.log.at('info')).toMatchObject([
+      { message: 'building image', fields: { image: 'hello' } },
       {
         message: 'image built',
         fields: {
@@ -128,7 +129,7 @@ describe('the image', () => {
     const record = await build('git/hello')
     const { config } = await read(record)
     const descriptions = config.history.map(({ created_by }: { created_by: string }) => created_by)
-    expect(descriptions.at(-1)).toBe('links to git-1.0, hello-1.0, cacert-1.0')
+    expect(descriptions.at(-1)).toBe('links to hello-1.0, cacert-1.0, git-1.0')
     const contents = descriptions.slice(0, -1).join(', ').split(', ').sort()
     expect(contents).toEqual(['cacert-1.0', 'git-1.0', 'glibc-1.0', 'hello-1.0', 'zlib-1.0'])
   })

@@ -86,15 +86,34 @@ describe('a failure', () => {
     expect(await queue.join('a', succeeding)).toBe('image')
   })
 
+  test('that took long to find out is remembered as long', async () => {
+    const slow = async () => {
+      pass(600_000)
+      throw broken
+    }
+    await expect(queue.join('a', slow)).rejects.toBe(broken)
+    pass(590_000)
+    await expect(queue.join('a', succeeding)).rejects.toBe(broken)
+    pass(20_000)
+    expect(await queue.join('a', succeeding)).toBe('image')
+  })
+
+  test('of what is out of reach is shared by the requests of one pull only', async () => {
+    const away = new Failure('unavailable', 'no answer')
+    await expect(queue.join('a', failing(away))).rejects.toBe(away)
+    pass(1000)
+    await expect(queue.join('a', succeeding)).rejects.toBe(away)
+    pass(3000)
+    expect(await queue.join('a', succeeding)).toBe('image')
+  })
+
   test('of one key is none of another', async () => {
     await expect(queue.join('a', failing(broken))).rejects.toBe(broken)
     expect(await queue.join('b', succeeding)).toBe('image')
   })
 
-  test.each([
-    ['the storage is out of reach', new Failure('unavailable', 'no answer')],
-    ['the service is at fault', new Error('a bug')],
-  ])('is not remembered when %s', async (_, error) => {
+  test('of the service itself is not remembered', async () => {
+    const error = new Error('a bug')
     await expect(queue.join('a', failing(error))).rejects.toBe(error)
     expect(await queue.join('a', succeeding)).toBe('image')
   })

@@ -6,8 +6,8 @@
 import { type SimpleGit, simpleGit } from 'simple-git'
 import { Failure, messageOf } from '../../domain/errors.ts'
 import type { ProcessGroups, RunOptions } from '../process-group.ts'
+import { scrubberFor } from '../scrub.ts'
 import { localGitEnvironment, remoteGitEnvironment, withImpatientSsh } from './environment.ts'
-import { scrubberFor } from './scrub.ts'
 
 const localReadTimeout = 30_000
 /** What git says of a lock file takes seven. */

@@ -6,12 +6,14 @@
  */
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import PQueue from 'p-queue'
 import { messageOf } from '../../domain/errors.ts'
 import type { GitRepository } from '../../domain/git.ts'
 import type { Log } from '../../domain/ports.ts'
 import { isFullCommitId, RefTable } from '../../domain/ref-table.ts'
 import type { ProcessGroups } from '../process-group.ts'
 import { GitCommands } from './commands.ts'
+import { type GitRemote, gitRemote } from './credentials.ts'
 
 /** HEAD must name some ref; these never exist. */
 const neverFetched = 'refs/slipway/never-fetched'
@@ -44,6 +46,8 @@ const asCommitted = '* -export-ignore -export-subst -text -ident -filter !workin
 /** A living remote is heard of every 5 s: by its progress, or by what upload-pack sends instead. */
 const defaultIdleTimeout = 30_000
 const readTimeout = 30_000
+/** Anybody can pull by commit ids that do not exist: however many do, so many gits run for it. */
+const readsAtOnce = 4
 const exportTimeout = 600_000
 const maintenanceTimeout = 3_600_000
 /** A lock file that is older than this was left by a git that was killed: refs are written in less. */
@@ -69,11 +73,12 @@ interface RemoteHead {
 }
 
 export class GitMirror implements GitRepository {
-  readonly #url: string
+  readonly #remote: GitRemote
   readonly #folder: string
   readonly #log: Log
   readonly #idleTimeout: number
   readonly #git: GitCommands
+  readonly #reads = new PQueue({ concurrency: readsAtOnce })
   /** Whether the folder was found to be a good repository and nothing failed since. */
   #usable = false
   #maintenance: Promise<void> | undefined
@@ -86,7 +91,7 @@ export class GitMirror implements GitRepository {
       environment = process.env,
       idleTimeout = defaultIdleTimeout,
     } = options
-    this.#url = url
+    this.#remote = gitRemote(url)
     this.#folder = resolve(options.folder)
     this.#log = log
     this.#idleTimeout = idleTimeout
@@ -128,16 +133,19 @@ export class GitMirror implements GitRepository {
   async isReachable(commit: string): Promise<boolean> {
     if (!isFullCommitId(commit)) return false
     const id = commit.toLowerCase()
-    // Compared, because git would also take a ref of such a name.
-    const [type, found] = (await this.#typesAndIds([id]))[0] ?? []
-    if (type !== 'commit' || found !== id) return false
-    return (await this.#git.read(['rev-list', '-n1', id, '--not', '--all'])) === ''
+    return this.#reads.add(async () => {
+      // Compared, because git would also take a ref of such a name.
+      const [type, found] = (await this.#typesAndIds([id]))[0] ?? []
+      if (type !== 'commit' || found !== id) return false
+      return (await this.#git.read(['rev-list', '-n1', id, '--not', '--all'])) === ''
+    })
   }
 
   async commitsStartingWith(prefix: string): Promise<string[]> {
     // git takes no fewer than 4 digits.
     if (!/^[0-9a-f]{4,64}$/i.test(prefix)) return []
-    const objects = await this.#git.read(['rev-parse', `--disambiguate=${prefix.toLowerCase()}`])
+    const args = ['rev-parse', `--disambiguate=${prefix.toLowerCase()}`]
+    const objects = await this.#reads.add(() => this.#git.read(args))
     const ids = objects.split('\n').filter((id) => id !== '')
     const reachable = await Promise.all(ids.map((id) => this.isReachable(id)))
     return ids.filter((_, index) => reachable[index]).sort()
@@ -152,9 +160,7 @@ export class GitMirror implements GitRepository {
   }
 
   async #askForHead(): Promise<RemoteHead> {
-    const options = { env: await this.#git.remoteEnvironment(), idleTimeout: this.#idleTimeout }
-    const after = ['--symref', '--', this.#url, 'HEAD']
-    const lines = await this.#git.run('ls-remote', { before: patience, after }, options)
+    const lines = await this.#converse('ls-remote', ['--symref'], ['HEAD'])
     return {
       // Other refs whose names end in /HEAD are listed too.
       branch: /^ref: (refs\/heads\/\S+)\tHEAD$/m.exec(lines)?.[1],
@@ -163,9 +169,7 @@ export class GitMirror implements GitRepository {
   }
 
   async #download(): Promise<void> {
-    const after = [...fetchFlags, '--', this.#url, ...refspecs]
-    const options = { env: await this.#git.remoteEnvironment(), idleTimeout: this.#idleTimeout }
-    const fetch = () => this.#git.run('fetch', { before: patience, after }, options)
+    const fetch = () => this.#converse('fetch', fetchFlags, refspecs)
     try {
       await fetch()
     } catch (error) {
@@ -173,6 +177,19 @@ export class GitMirror implements GitRepository {
       if (!locked || !(await this.#removeStaleLocks())) throw error
       await fetch()
     }
+  }
+
+  /** Runs a command that talks to the remote. @returns its stdout */
+  async #converse(command: string, flags: readonly string[], refs: readonly string[]) {
+    const { url, options, environment } = this.#remote
+    return this.#git.run(
+      command,
+      { before: [...patience, ...options], after: [...flags, '--', url, ...refs] },
+      {
+        env: { ...(await this.#git.remoteEnvironment()), ...environment },
+        idleTimeout: this.#idleTimeout,
+      },
+    )
   }
 
   /** Makes sure that there is a good repository to fetch into, replacing one that is not. */

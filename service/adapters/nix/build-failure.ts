@@ -62,22 +62,25 @@ async function foreignFailure(
   return new Failure(
     'build-failed',
     `package ${name} is built on ${system}, and nothing here builds for that: this machine builds for ` +
-      `${local}, and its remote builders are: ${await remoteBuilders(setting('builders'))}. Add one ` +
+      `${local}, and its remote builders are: ${await remoteBuilders(setting)}. Add one ` +
       `(builders) or emulation (extra-platforms) for ${system} to Nix's configuration`,
     { detail: { package: name, derivation, system } },
   )
 }
 
-/** Hosts and systems of the builders; of the rest, key files for example, nothing is told. */
-async function remoteBuilders(setting: string): Promise<string> {
-  const [, file] = /^@(.+)$/.exec(setting) ?? []
-  const lines = file === undefined ? setting : await readFile(file, 'utf8').catch(() => '')
-  const builders = lines
+/** How many there are and for which systems; of hosts, key files and the rest nothing is told. */
+async function remoteBuilders(setting: (name: string) => string): Promise<string> {
+  const builders = setting('builders')
+  const [, file] = /^@(.+)$/.exec(builders) ?? []
+  const lines = file === undefined ? builders : await readFile(file, 'utf8').catch(() => '')
+  const systems = lines
     .split(/[\n;]/)
     .map((line) => line.trim().split(/\s+/))
     .filter(([host = '']) => host !== '' && !host.startsWith('#'))
-    .map(([host, systems = 'its own system']) => `${host} (${systems})`)
-  return builders.join(', ') || 'none'
+    .map(([, own = '-']) => (own === '-' ? setting('system') : own))
+  if (systems.length === 0) return 'none'
+  const different = [...new Set(systems.join(',').split(','))].sort()
+  return `${systems.length}, for ${different.join(', ')}`
 }
 
 /** The package that a derivation was built for. */

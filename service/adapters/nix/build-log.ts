@@ -3,9 +3,10 @@
  * printed, and which failed.
  * @see https://github.com/NixOS/nix/blob/2.8.0/src/libutil/logging.hh
  */
+import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import type { StorePath } from '../../domain/closure.ts'
-import { withoutColours } from './messages.ts'
+import { shownText } from './messages.ts'
 
 /** ActivityType actBuild. */
 const build = 105
@@ -16,6 +17,8 @@ const logLine = 101
 const keptLines = 30
 /** Characters kept of a line: some builders print megabytes without a line break. */
 const keptCharacters = 1000
+/** Builders that stopped whose lines are kept: Nix tells of a failure before or soon after the stop. */
+const keptStopped = 50
 
 const event = z.discriminatedUnion('action', [
   z.object({
@@ -48,40 +51,57 @@ export interface FailedBuild {
   readonly lines: readonly string[]
 }
 
+interface Builder {
+  readonly derivation: StorePath
+  readonly lines: string[]
+}
+
 export class BuildLog {
   readonly failures: FailedBuild[] = []
   /** Errors that belong to no builder, in the order they came. */
   readonly errors: string[] = []
-  readonly #running = new Map<number, StorePath>()
-  readonly #lines = new Map<StorePath, string[]>()
+  /** By the id of the activity. */
+  readonly #running = new Map<number, Builder>()
+  readonly #stopped = new LRUCache<StorePath, string[]>({ max: keptStopped })
 
   /** Takes a line of stderr. Lines that are no events are errors of Nix, printed before it logs. */
   add(line: string): void {
     if (!line.startsWith('@nix ')) {
-      if (line.startsWith('error:')) this.errors.push(withoutColours(line))
+      if (line.startsWith('error:')) this.errors.push(shownText(line))
       return
     }
     const parsed = event.safeParse(parseJson(line.slice('@nix '.length)))
     if (!parsed.success) return
     const happened = parsed.data
     if (happened.action === 'start' && happened.type === build) {
-      this.#running.set(happened.id, String(happened.fields?.[0]))
+      this.#running.set(happened.id, { derivation: String(happened.fields?.[0]), lines: [] })
     } else if (happened.action === 'result' && happened.type === logLine) {
       this.#print(happened.id, String(happened.fields?.[0]))
     } else if (happened.action === 'stop') {
-      this.#running.delete(happened.id)
+      this.#stop(happened.id)
     } else if (happened.action === 'msg' && happened.level === 0) {
-      this.#fail(withoutColours(happened.msg))
+      this.#fail(shownText(happened.msg))
     }
   }
 
   #print(id: number, line: string): void {
-    const derivation = this.#running.get(id)
-    if (derivation === undefined) return
-    const lines = this.#lines.get(derivation) ?? []
-    lines.push(withoutColours(line).slice(0, keptCharacters))
+    const lines = this.#running.get(id)?.lines
+    if (lines === undefined) return
+    lines.push(beginningOf(shownText(line)))
     if (lines.length > keptLines) lines.shift()
-    this.#lines.set(derivation, lines)
+  }
+
+  #stop(id: number): void {
+    const builder = this.#running.get(id)
+    this.#running.delete(id)
+    if (builder && builder.lines.length > 0) this.#stopped.set(builder.derivation, builder.lines)
+  }
+
+  #linesOf(derivation: StorePath): readonly string[] {
+    for (const builder of this.#running.values()) {
+      if (builder.derivation === derivation) return builder.lines
+    }
+    return this.#stopped.get(derivation) ?? []
   }
 
   #fail(message: string): void {
@@ -92,9 +112,14 @@ export class BuildLog {
       return
     }
     const timedOut = reason.startsWith('timed out')
-    const lines = this.#lines.get(derivation) ?? []
+    const lines = this.#linesOf(derivation)
     this.failures.push({ derivation, reason, timedOut, lines })
   }
+}
+
+/** A copy: what `slice` gives keeps the whole line in memory. */
+function beginningOf(line: string): string {
+  return Buffer.from(line.slice(0, keptCharacters), 'utf16le').toString('utf16le')
 }
 
 function parseJson(text: string): unknown {

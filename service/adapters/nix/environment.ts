@@ -5,6 +5,9 @@ const wanted = [
   'PATH',
   'TMPDIR',
   'USER',
+  // Nix's own configuration and caches, where they are not at their default place.
+  'XDG_CONFIG_HOME',
+  'XDG_CACHE_HOME',
   // Package sets may fetch private repositories while they are evaluated.
   'SSH_AUTH_SOCK',
   'GIT_SSH',
@@ -16,13 +19,19 @@ const wanted = [
   'SSL_CERT_FILE',
 ]
 
+/** Proxies, which a Nix without a daemon needs; one with a password in it is a secret. */
+const proxy = /^(https?|ftp|all|no)_proxy$/i
+
 /** Nixery's settings begin like Nix's own. */
 const notNix = new Set(['NIX_TIMEOUT', 'NIX_POPULARITY_URL'])
 
 /** The environment of every Nix process. */
 export function nixEnvironment(from: NodeJS.ProcessEnv): Record<string, string> {
   const names = Object.keys(from).filter(
-    (name) => wanted.includes(name) || (name.startsWith('NIX_') && !notNix.has(name)),
+    (name) =>
+      wanted.includes(name) ||
+      (name.startsWith('NIX_') && !notNix.has(name)) ||
+      (proxy.test(name) && !from[name]?.includes('@')),
   )
   return {
     ...Object.fromEntries(names.map((name) => [name, from[name] ?? ''])),

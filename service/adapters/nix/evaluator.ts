@@ -23,6 +23,7 @@ const description = z.discriminatedUnion('status', [
     priority: z.number(),
     mainProgram: z.string().nullable(),
     imageConfig: z.unknown(),
+    requires: z.array(z.object({ derivation: z.string(), outputName: z.string() })).nullable(),
   }),
   z.object({ status: z.literal('missing'), missing: z.string(), known: z.array(z.string()) }),
   z.object({ status: z.literal('set'), members: z.array(z.string()) }),
@@ -64,7 +65,7 @@ export class NixEvaluator implements Evaluator {
     return request.packages.map((name) => outcomes.get(name) as PackageOutcome)
   }
 
-  /** The outcomes of all packages, or of those that an error belongs to: at least one. */
+  /** The outcomes of all packages, or of the one that an error belongs to. */
   async #run({ folder, system, packages }: EvaluationRequest): Promise<PackageOutcome[]> {
     const { groups, env, timeout, log } = this.#options
     const marker = `slipway-${randomUUID()}`
@@ -72,9 +73,12 @@ export class NixEvaluator implements Evaluator {
     let reached: string | undefined
     const result = await groups.run(
       'nix-instantiate',
-      ['--eval', '--read-write-mode', '--json', '--strict']
-        .concat(['--option', 'eval-cache', 'false'])
-        .concat(['--argstr', 'request', request, expression]),
+      ['--eval', '--read-write-mode', '--json', '--strict'].concat([
+        '--argstr',
+        'request',
+        request,
+        expression,
+      ]),
       {
         env,
         timeout: timeout * 1000,
@@ -95,25 +99,33 @@ export class NixEvaluator implements Evaluator {
       })
     }
     const culprit = packages[Number(reached?.slice(marker.length) || Number.NaN)]
-    const culprits = culprit === undefined ? packages : [culprit]
-    log.debug({ culprits, timedOut: result.timedOut }, 'evaluation failed')
+    log.debug({ culprit, timedOut: result.timedOut }, 'evaluation failed')
     if (result.timedOut !== undefined) {
-      return culprits.map((name) => ({ status: 'timed-out', name, seconds: timeout }))
+      if (culprit !== undefined) return [{ status: 'timed-out', name: culprit, seconds: timeout }]
+      throw setFailure(
+        `its evaluation ran past ${timeout} seconds, the limit that SLIPWAY_EVAL_TIMEOUT sets`,
+      )
     }
-    const prefix = culprit === undefined ? 'the package set cannot be evaluated: ' : ''
-    const message = prefix + withoutOwnPlace(nixError(withoutMarkers(result.stderr, marker)))
-    return culprits.map((name) => ({ status: 'failed', name, message }))
+    const message = withoutOwnPlace(nixError(withoutMarkers(result.stderr, marker)))
+    if (culprit === undefined) throw setFailure(message)
+    return [{ status: 'failed', name: culprit, message }]
   }
+}
+
+/** No package is to blame: the set itself fails. */
+function setFailure(reason: string): Failure {
+  return new Failure('evaluation-failed', `the package set cannot be evaluated: ${reason}`)
 }
 
 function outcomeOf(name: string, found: z.infer<typeof description>): PackageOutcome {
   if (found.status === 'found') {
-    const { status, mainProgram, imageConfig, ...facts } = found
+    const { status, mainProgram, imageConfig, requires, ...facts } = found
     const described: EvaluatedPackage = {
       name,
       ...facts,
       ...(mainProgram === null ? {} : { mainProgram }),
       ...(imageConfig === null || imageConfig === undefined ? {} : { imageConfig }),
+      ...(requires === null ? {} : { requires }),
     }
     return { status, package: described }
   }

@@ -15,6 +15,9 @@ import { nixError } from './messages.ts'
 /** Seconds for what only reads the store or copies a source tree: minutes mean that it hangs. */
 const storeTimeout = 300
 
+/** Seconds of silence beyond what a builder may take: a Nix that hangs, on a lock or a download. */
+const stalled = 300
+
 const pathInfo = z.object({ narSize: z.number(), references: z.array(z.string()) })
 /** Nix up to 2.18 prints a list, newer ones an object keyed by path; null stands for an invalid path. */
 const pathInfos = z.union([
@@ -77,10 +80,13 @@ export class LocalNixStore implements NixStore {
     const folder = this.#rootsOf(options.roots)
     await mkdir(folder, { recursive: true })
     // Most of what is asked for is built already, or substituted: that waits for nobody's builder.
-    if ((await this.#realise(packages, folder, options, 0)) === undefined) return
-    const log = await this.#slots.with((builders) =>
-      this.#realise(packages, folder, options, builders),
-    )
+    const first = await this.#realise(packages, folder, options, 0)
+    if (first === undefined) return
+    // A remote builder may have tried, and failed, already.
+    const log =
+      first.failures.length > 0
+        ? first
+        : await this.#slots.with((builders) => this.#realise(packages, folder, options, builders))
     if (log === undefined) return
     throw await buildFailure(packages, log, options.timeout, (...command) => this.#read(...command))
   }
@@ -114,14 +120,20 @@ export class LocalNixStore implements NixStore {
     builders: number,
   ): Promise<BuildLog | undefined> {
     const log = new BuildLog()
-    const outputs = packages.map(({ derivation, outputName }) => `${derivation}!${outputName}`)
+    const outputs = packages
+      .flatMap((one) => [one, ...(one.requires ?? [])])
+      .map(({ derivation, outputName }) => `${derivation}!${outputName}`)
     const { groups, env } = this.#options
     const { exitCode } = await groups.run(
       'nix-store',
       ['--realise', ...outputs, '--add-root', join(roots, 'output')]
         .concat(['--timeout', String(options.timeout), '--max-jobs', String(builders)])
         .concat(['--log-format', 'internal-json', '-v']),
-      { env, onStderrLine: (line) => log.add(line) },
+      {
+        env,
+        idleTimeout: (options.timeout + stalled) * 1000,
+        onStderrLine: (line) => log.add(line),
+      },
     )
     return exitCode === 0 ? undefined : log
   }

@@ -1,10 +1,10 @@
 /** Compressing a layer while it is packed. Runs in a packing thread. */
+
 import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { promisify } from 'node:util'
 import { constants, gzipSync, zstdCompressSync } from 'node:zlib'
-
-export type Compression = 'gzip' | 'zstd' | 'none'
+import type { Compression } from '../../domain/keys.ts'
 
 /** How layers are compressed: plain data, so that it can be sent to a thread. */
 export interface Compressor {

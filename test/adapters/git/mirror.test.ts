@@ -300,6 +300,35 @@ describe('commits', () => {
   })
 })
 
+test('questions about commits run no more than four gits at a time', async () => {
+  const first = await origin.commit()
+  await mirror().fetch()
+  const wrapper = join(state, 'bin')
+  await mkdir(wrapper)
+  const git = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim()
+  const steps = join(state, 'steps')
+  const script = `#!/bin/sh\necho begin >> ${steps}\n${git} "$@"; code=$?\necho end >> ${steps}\nexit $code\n`
+  await writeFile(join(wrapper, 'git'), script, { mode: 0o755 })
+  const environment = { PATH: `${wrapper}:${process.env.PATH}`, HOME: state }
+  const repository = mirror({ environment })
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, (_, index) =>
+      index % 2 === 0
+        ? repository.isReachable(first)
+        : repository.commitsStartingWith(first.slice(0, 7)),
+    ),
+  )
+  expect(answers).toEqual(Array.from({ length: 25 }, () => [true, [first]]).flat())
+  let running = 0
+  let most = 0
+  for (const step of (await readFile(steps, 'utf8')).trim().split('\n')) {
+    running += step === 'begin' ? 1 : -1
+    most = Math.max(most, running)
+  }
+  expect(running).toBe(0)
+  expect(most).toBe(4)
+}, 30_000)
+
 describe('exporting', () => {
   test('gives the tree as it was committed', async () => {
     const first = await origin.commit({

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { BuildLog } from '../../../service/adapters/nix/build-log.ts'
 
@@ -20,6 +22,7 @@ const start = (id: number, derivation: string) => ({
   fields: [derivation, '', 1, 1],
 })
 const printed = (id: number, line: string) => ({ action: 'result', id, type: 101, fields: [line] })
+const stop = (id: number) => ({ action: 'stop', id })
 const error = (msg: string) => ({
   action: 'msg',
   level: 0,
@@ -97,6 +100,51 @@ describe('a build log', () => {
     expect(kept).toHaveLength(30)
     expect(kept.at(-2)).toBe('line 99')
     expect(kept.at(-1)).toHaveLength(1000)
+  })
+
+  test('does not keep long lines in memory', () => {
+    setFlagsFromString('--expose-gc')
+    const collectGarbage: () => void = runInNewContext('gc')
+    const log = logOf(start(1, drv))
+    collectGarbage()
+    const before = process.memoryUsage().heapUsed
+    for (let i = 0; i < 30; i++) log.add(`@nix ${JSON.stringify(printed(1, 'x'.repeat(1e6)))}`)
+    collectGarbage()
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(5e6)
+    log.add(`@nix ${JSON.stringify(error(`builder for '${drv}' failed with exit code 1`))}`)
+    expect(log.failures[0]?.lines).toHaveLength(30)
+  })
+
+  test('keeps the lines of builders that run and of the last fifty that stopped', () => {
+    const path = (n: number) => drv.replace('fail', `fail-${n}`)
+    const numbers = Array.from({ length: 100 }, (_, index) => index)
+    const linesOf = (n: number, ...events: object[]) =>
+      logOf(...events, error(`builder for '${path(n)}' failed with exit code 1`)).failures[0]?.lines
+    const begun = numbers.flatMap((n) => [start(n, path(n)), printed(n, `line of ${n}`)])
+    const stopped = numbers.slice(1).map((n) => stop(n))
+    expect(linesOf(0, ...begun, ...stopped)).toEqual(['line of 0'])
+    expect(linesOf(99, ...begun, ...stopped)).toEqual(['line of 99'])
+    expect(linesOf(50, ...begun, ...stopped)).toEqual(['line of 50'])
+    expect(linesOf(49, ...begun, ...stopped)).toEqual([])
+  })
+
+  test('is without credentials and control characters', () => {
+    const log = logOf(
+      start(1, drv),
+      printed(1, `${'x'.repeat(980)} https://robot:${'secret'.repeat(20)}@host/x`),
+      printed(1, '\u001b]0;title\u0007fetching\r https://robot:secret@host/x'),
+      error(`builder for '${drv}' failed with exit code 1`),
+      error("unable to download 'https://robot:secret@host/x'"),
+      "error: cannot open 'https://robot:secret@host/x'",
+    )
+    expect(log.failures[0]?.lines).toEqual([
+      `${'x'.repeat(980)} https://***@host/x`.slice(0, 1000),
+      'fetching https://***@host/x',
+    ])
+    expect(log.errors).toEqual([
+      "error: unable to download 'https://***@host/x'",
+      "error: cannot open 'https://***@host/x'",
+    ])
   })
 
   test('is not troubled by lines that are no events', () => {

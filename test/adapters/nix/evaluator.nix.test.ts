@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { nixEnvironment } from '../../../service/adapters/nix/environment.ts'
 import { NixEvaluator } from '../../../service/adapters/nix/evaluator.ts'
 import { ProcessGroups } from '../../../service/adapters/process-group.ts'
-import type { PackageOutcome } from '../../../service/domain/package.ts'
+import { type PackageOutcome, storePathsOf } from '../../../service/domain/package.ts'
 import { silentLog } from '../../support/silent-log.ts'
 
 let folder: string
@@ -24,12 +24,12 @@ afterAll(async () => {
 async function evaluate(
   expression: string,
   packages: string[],
-  { system = 'x86_64-linux', timeout = 60 } = {},
+  { system = 'x86_64-linux', timeout = 60, env = process.env } = {},
 ): Promise<PackageOutcome[]> {
   await writeFile(join(folder, 'default.nix'), expression)
   const evaluator = new NixEvaluator({
     groups,
-    env: nixEnvironment(process.env),
+    env: nixEnvironment(env),
     timeout,
     concurrency: 1,
     log: silentLog,
@@ -63,16 +63,15 @@ describe('a package set', () => {
   })
 
   test.each([
-    ['"text"', /gives a string, not an attribute set/],
+    ['"text"', /the package set cannot be evaluated: default.nix gives a string/],
     ['{', /syntax error/],
     ['throw "the set is closed"', /the package set cannot be evaluated: the set is closed/],
     ['import ./missing.nix', /missing\.nix/],
-  ])('that is %s fails all its packages with the reason', async (expression, reason) => {
-    const outcomes = await evaluate(expression, ['a', 'b'])
-    expect(outcomes).toEqual([
-      { status: 'failed', name: 'a', message: expect.stringMatching(reason) },
-      { status: 'failed', name: 'b', message: expect.stringMatching(reason) },
-    ])
+  ])('that is %s is told as one failure', async (expression, reason) => {
+    await expect(evaluate(expression, ['a', 'b'])).rejects.toMatchObject({
+      kind: 'evaluation-failed',
+      message: expect.stringMatching(reason),
+    })
   })
 })
 
@@ -130,6 +129,21 @@ describe('what a package says of itself', () => {
     ])
   })
 
+  test('names the outputs that its image config refers to', async () => {
+    const config = `imageConfig.Cmd = [ "\${${derivation('other')}}/bin/other" "\${./file}" ];`
+    await writeFile(join(folder, 'file'), 'a file of the set')
+    const [outcome] = await evaluate(`{ a = ${derivation('a', config)}; }`, ['a'])
+    if (outcome?.status !== 'found') throw new Error(JSON.stringify(outcome))
+    expect(outcome.package.requires).toEqual([
+      { derivation: expect.stringMatching(/-other\.drv$/), outputName: 'out' },
+    ])
+    expect(storePathsOf(outcome.package)).toEqual([
+      outcome.package.storePath,
+      expect.stringMatching(/^\/nix\/store\/[a-z0-9]{32}-other$/),
+      expect.stringMatching(/^\/nix\/store\/[a-z0-9]{32}-file$/),
+    ])
+  })
+
   test('may be missing, or of a wrong type', async () => {
     const wrong = derivation('b', 'meta = { mainProgram = 1; priority = "high"; };')
     const outcomes = await evaluate(`{ a = ${derivation('a')}; b = ${wrong}; }`, ['a', 'b'])
@@ -181,6 +195,18 @@ describe('a package that cannot be evaluated', () => {
     const noisy = 'builtins.trace "slipway-1 0" (throw "loud")'
     const [outcome] = await evaluate(`{ a = ${noisy}; }`, ['a'])
     expect(outcome).toEqual({ status: 'failed', name: 'a', message: 'loud' })
+  })
+
+  test('is told without the credentials of what it fetches', async () => {
+    const fetched = 'import (builtins.fetchTarball "http://robot:secret@127.0.0.1:1/x.tar.gz")'
+    const set = `{ a = ${fetched}; }`
+    const settings = `${process.env.NIX_CONFIG ?? ''}\ndownload-attempts = 1`
+    const [outcome] = await evaluate(set, ['a'], { env: { ...process.env, NIX_CONFIG: settings } })
+    expect(outcome).toMatchObject({
+      status: 'failed',
+      message: expect.stringContaining("'http://***@127.0.0.1:1/x.tar.gz'"),
+    })
+    expect(JSON.stringify(outcome)).not.toContain('secret')
   })
 
   test('is killed with its process group when it takes too long', async () => {

@@ -2,12 +2,15 @@
 
 const hidden = '***'
 
-/** `scheme://user:password@`; a password that holds `@` counts up to the last one before the path. */
-const urlCredentials = /\b([a-z][a-z0-9+.-]*:\/\/)[^\s/'"<>]*@/gi
+// Programs print lines of megabytes: what could be long on both sides of a word has an upper limit,
+// so that no text takes more than time in proportion to its length.
+
+/** `://user:password@`; a password that holds `@` counts up to the last one before the path. */
+const urlCredentials = /(:\/\/)[^\s/'"<>]*@/g
 
 /** Query parameters that carry a secret, whatever stands before their name: `?private_token=`. */
 const secretParameter =
-  /([?&;][\w.-]*(?:token|secret|password|passwd|pwd|api_?key|access_?key|signature|sig|auth|credential)[\w.-]*=)([^\s&;#'"<>]+)/gi
+  /([?&;][\w.-]{0,64}(?:token|secret|password|passwd|pwd|api_?key|access_?key|signature|sig|auth|credential)[\w.-]{0,64}=)([^\s&;#'"<>]+)/gi
 
 const authorizationHeader =
   /\b((?:proxy-)?authorization:\s*(?:(?:basic|bearer|token|digest)\s+)?)[^\s'"]+/gi
@@ -38,24 +41,34 @@ export function scrubberFor(url: string): (text: string) => string {
 /** The longest first, so that no rest of one stays when a shorter one is a part of it. */
 function secretsOf(url: string): string[] {
   const credentials = credentialsOf(url)
-  const colon = credentials.indexOf(':')
+  const [name = '', password] = namedParts(credentials)
+  // With a password the name is none, unless the password only fills the place beside a token.
+  const token = password === '' || password === 'x-oauth-basic' ? name : ''
   const parameters = [...url.matchAll(secretParameter)].map((match) => match[2] ?? '')
-  return [credentials, colon < 0 ? '' : credentials.slice(colon + 1), ...parameters]
+  return [credentials, token, password ?? '', ...parameters]
     .flatMap((secret) => [secret, decoded(secret)])
     .filter((secret) => secret.length >= shortestSecret)
     .sort((a, b) => b.length - a.length)
 }
 
 /** `user:password` or a lone token, as written; nothing for the user name that ssh needs. */
-function credentialsOf(url: string): string {
+export function credentialsOf(url: string): string {
   const [, scheme = '', rest = ''] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(url) ?? []
   // A raw password may hold `/`, which makes the URL invalid: then it ends at the last `@` of all.
-  const authority = URL.canParse(url) ? rest.split('/', 1).join() : rest
+  const authority = URL.canParse(url) ? rest.split(/[/?#]/, 1).join() : rest
   const credentials = authority.slice(0, Math.max(0, authority.lastIndexOf('@')))
   return /ssh/i.test(scheme) && !credentials.includes(':') ? '' : credentials
 }
 
-function decoded(text: string): string {
+/** User name, and password if there is a colon, as written. */
+export function namedParts(credentials: string): [name: string, password?: string] {
+  const colon = credentials.indexOf(':')
+  if (colon < 0) return [credentials]
+  return [credentials.slice(0, colon), credentials.slice(colon + 1)]
+}
+
+/** Without its percent-encoding; as it is where that is none. */
+export function decoded(text: string): string {
   try {
     return decodeURIComponent(text)
   } catch {

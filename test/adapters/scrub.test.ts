@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { scrub, scrubberFor } from '../../../service/adapters/git/scrub.ts'
+import { scrub, scrubberFor } from '../../service/adapters/scrub.ts'
 
 describe('scrub', () => {
   test.each([
@@ -40,6 +40,12 @@ describe('a scrubber for one URL', () => {
   test('hides a token that stands as the user, and one in the query', () => {
     expect(scrubberFor('https://ghp_token@host/r')('fatal: ghp_token')).toBe('fatal: ***')
     expect(scrubberFor('https://host/r?access_token=abcd')('fatal: abcd')).toBe('fatal: ***')
+  })
+
+  test('hides a token beside which nothing, or a word that stands for nothing, is the password', () => {
+    for (const credentials of ['ghp_token:', 'ghp_token:x-oauth-basic']) {
+      expect(scrubberFor(`https://${credentials}@host/r`)('fatal: ghp_token')).toBe('fatal: ***')
+    }
   })
 
   test('hides a password with characters that no URL should hold', () => {

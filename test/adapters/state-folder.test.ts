@@ -1,0 +1,64 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { StateFolder } from '../../service/adapters/state-folder.ts'
+import { TemporaryFolder } from '../support/temporary-folder.ts'
+
+describe('a state folder', () => {
+  test('is made for its owner alone', async () => {
+    await using folder = await TemporaryFolder.create()
+    const path = join(folder.path, 'a/state')
+    await using _state = await StateFolder.open(path)
+    expect((await stat(path)).mode & 0o777).toBe(0o700)
+  })
+
+  test('is used by one process at a time', async () => {
+    await using folder = await TemporaryFolder.create()
+    await using state = await StateFolder.open(folder.path)
+    await writeFile(join(state.temporary, 'precious'), '')
+    await expect(StateFolder.open(folder.path, { patience: 0 })).rejects.toThrow(
+      `${folder.path} is in use by another Slipway`,
+    )
+    expect(await readdir(state.temporary)).toEqual(['precious'])
+  })
+
+  test('waits for a process that is about to end', async () => {
+    await using folder = await TemporaryFolder.create()
+    const first = await StateFolder.open(folder.path)
+    const second = StateFolder.open(folder.path)
+    await first[Symbol.asyncDispose]()
+    await using _state = await second
+  })
+
+  test('is free again after a process was killed, and what that left is cleared away', async () => {
+    await using folder = await TemporaryFolder.create()
+    const module = resolve(import.meta.dirname, '../../service/adapters/state-folder.ts')
+    const script = `
+      import { StateFolder } from ${JSON.stringify(module)}
+      import { writeFileSync } from 'node:fs'
+      const state = await StateFolder.open(process.argv[1])
+      writeFileSync(state.temporary + '/left', '')
+      console.log('open')
+      setInterval(() => {}, 1000)`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script, folder.path])
+    await once(child.stdout, 'data')
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    await using state = await StateFolder.open(folder.path, { patience: 0 })
+    expect(await readdir(state.temporary)).toEqual([])
+  })
+
+  test('keeps the name of its instance, and everything that it did not make', async () => {
+    await using folder = await TemporaryFolder.create()
+    await mkdir(join(folder.path, 'mirrors/one'), { recursive: true })
+    await mkdir(join(folder.path, 'tmp/somebody'), { recursive: true })
+    const first = await StateFolder.open(folder.path)
+    await first[Symbol.asyncDispose]()
+    await using second = await StateFolder.open(folder.path)
+    expect(second.instance).toBe(first.instance)
+    expect(await readdir(join(folder.path, 'mirrors'))).toEqual(['one'])
+    expect(await readdir(join(folder.path, 'tmp'))).toEqual(['somebody'])
+  })
+})
