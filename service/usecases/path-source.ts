@@ -30,8 +30,4 @@ export class PathSource implements Source {
   status(): SourceStatus {
     return { ready: true }
   }
-
-  async start(): Promise<void> {}
-
-  stop(): void {}
 }

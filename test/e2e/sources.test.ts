@@ -152,7 +152,7 @@ describe('popularity data', () => {
       NIX_POPULARITY_URL: pathToFileURL(file).href,
     })
     await digestOf(slipway, 'jq')
-    expect(slipway.log.some(({ level, msg }) => level === 40 && msg.includes('popularity'))).toBe(
+    expect(slipway.log.some(({ level, msg }) => level === 40 && msg.includes('NIX_POPULARITY_URL'))).toBe(
       true,
     )
   })
