@@ -1,10 +1,11 @@
 import { defineConfig } from 'vitest/config'
 
 // Three suites by what they need: `unit` needs Node and git, `nix` a working Nix, `e2e` Nix and real
-// registry clients (scripts/setup installs them). E2E files share one machine and one Nix store, so
-// they run one after the other.
+// registry clients (scripts/setup installs them).
 export default defineConfig({
   test: {
+    // More would have services, Nix and daemons of different files wait for each other.
+    maxWorkers: 2,
     projects: [
       {
         test: {
@@ -28,7 +29,6 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 300_000,
-          fileParallelism: false,
         },
       },
     ],

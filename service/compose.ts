@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type Koa from 'koa'
 import { HttpChannelServer } from './adapters/channel-server.ts'
 import { FilesystemStore } from './adapters/filesystem-store.ts'
+import { withoutCredentials } from './adapters/git/credentials.ts'
 import { GitMirror } from './adapters/git/mirror.ts'
 import { LayerPacker } from './adapters/layer-packer.ts'
 import { createLog } from './adapters/log.ts'
@@ -160,8 +161,11 @@ function composeSource(
       return { source: channels, start: () => channels.start(), stop: () => server.close() }
     }
     case 'git': {
-      // A mirror belongs to one URL: another one starts with a mirror of its own.
-      const name = createHash('sha256').update(source.url).digest('hex').slice(0, 16)
+      // A mirror belongs to one URL: another one starts with a mirror of its own, a new token does not.
+      const name = createHash('sha256')
+        .update(withoutCredentials(source.url))
+        .digest('hex')
+        .slice(0, 16)
       const folder = join(statePath, 'mirrors', name)
       const repository = new GitMirror({ url: source.url, folder, groups, log })
       const git = new GitSource({ repository, pollInterval, log })

@@ -152,8 +152,8 @@ describe('popularity data', () => {
       NIX_POPULARITY_URL: pathToFileURL(file).href,
     })
     await digestOf(slipway, 'jq')
-    expect(slipway.log.some(({ level, msg }) => level === 40 && msg.includes('NIX_POPULARITY_URL'))).toBe(
-      true,
-    )
+    expect(
+      slipway.log.some(({ level, msg }) => level === 40 && msg.includes('NIX_POPULARITY_URL')),
+    ).toBe(true)
   })
 })

@@ -153,7 +153,8 @@ describe('https by the service itself', () => {
 
 describe('behind nginx, as the README has it', () => {
   test('skopeo pulls over https', async () => {
-    await using plain = await Slipway.start(workspace.settings(packages.folder))
+    await using own = await Workspace.create()
+    await using plain = await Slipway.start(own.settings(packages.folder))
     const listen = await freePort()
     const readme = await readFile(join(import.meta.dirname, '../../README.md'), 'utf8')
     const recipe = /```nginx\n(.*?)```/s.exec(readme)?.[1]
@@ -163,26 +164,27 @@ describe('behind nginx, as the README has it', () => {
       .replace('/etc/ssl/registry.crt', certificate)
       .replace('/etc/ssl/registry.key', key)
     const config = join(workspace.folder, 'nginx.conf')
-    const own = workspace.folder
     await writeFile(
       config,
-      `daemon off; pid ${own}/nginx.pid; error_log ${own}/nginx.log; events {}
-       http { access_log off; client_body_temp_path ${own}/body; proxy_temp_path ${own}/proxy;
-         fastcgi_temp_path ${own}/f; uwsgi_temp_path ${own}/u; scgi_temp_path ${own}/s;
+      `daemon off; pid ${own.folder}/nginx.pid; error_log ${own.folder}/nginx.log; events {}
+       http { access_log off; client_body_temp_path ${own.folder}/body; proxy_temp_path ${own.folder}/proxy;
+         fastcgi_temp_path ${own.folder}/f; uwsgi_temp_path ${own.folder}/u; scgi_temp_path ${own.folder}/s;
          ${server} }`,
     )
-    const nginx = spawn('nginx', ['-c', config, '-e', join(own, 'nginx.log')], { stdio: 'ignore' })
+    const nginx = spawn('nginx', ['-c', config, '-e', join(own.folder, 'nginx.log')], {
+      stdio: 'ignore',
+    })
     try {
       await sleep(500)
       const url = `https://localhost:${listen}/v2/custom-service/manifests/release-v1`
       const { stdout } = await run('curl', ['-sSf', '--cacert', authority, url])
       expect(JSON.parse(stdout)).toMatchObject({ schemaVersion: 2 })
-      const certs = join(own, 'nginx-certs')
+      const certs = join(own.folder, 'nginx-certs')
       await mkdir(certs)
       await writeFile(join(certs, 'ca.crt'), await readFile(authority))
       await run('skopeo', [
         ...['copy', '--src-cert-dir', certs, `docker://localhost:${listen}/shell/custom-service`],
-        `dir:${own}/through-nginx`,
+        `dir:${own.folder}/through-nginx`,
       ])
     } finally {
       nginx.kill('SIGTERM')

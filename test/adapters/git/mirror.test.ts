@@ -307,7 +307,7 @@ test('questions about commits run no more than four gits at a time', async () =>
   await mkdir(wrapper)
   const git = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim()
   const steps = join(state, 'steps')
-  const script = `#!/bin/sh\necho begin >> ${steps}\n${git} "$@"; code=$?\necho end >> ${steps}\nexit $code\n`
+  const script = `#!/bin/sh\necho begin >> ${steps}\nsleep 0.03\n${git} "$@"; code=$?\necho end >> ${steps}\nexit $code\n`
   await writeFile(join(wrapper, 'git'), script, { mode: 0o755 })
   const environment = { PATH: `${wrapper}:${process.env.PATH}`, HOME: state }
   const repository = mirror({ environment })

@@ -1,0 +1,42 @@
+/**
+ * Anything that can compute an HMAC, such as `scripts/post-receive`. What is signed is the body as it is
+ * sent; it may be empty, or say which refs changed:
+ *
+ *     POST /webhooks/generic
+ *     Content-Type: application/json
+ *     X-Signature-256: sha256=<HMAC-SHA-256 of the body, in hex>
+ *
+ *     {"ref": "refs/tags/v1"}   or   {"refs": ["refs/tags/v1", "refs/heads/main"]}
+ *
+ * It names no repository: who has the secret means the tracked one.
+ * @see https://www.rfc-editor.org/rfc/rfc2104
+ */
+import { z } from 'zod'
+import { headerOf, type Provider } from './provider.ts'
+import { isHmac } from './signature.ts'
+
+const change = z.looseObject({
+  ref: z.string().optional(),
+  refs: z.array(z.string()).optional(),
+})
+
+const signature = ['x-signature-256']
+const scheme = 'sha256='
+
+export function generic(secret: string): Provider {
+  return {
+    name: 'generic',
+    headers: { proof: signature, event: [], delivery: ['x-delivery'] },
+    events: 'any',
+    jsonAdvice: 'send the header "Content-Type: application/json"',
+    authenticate(body, headers) {
+      const given = headerOf(headers, signature)
+      return given.startsWith(scheme) && isHmac(given.slice(scheme.length), body, secret)
+    },
+    read(_, payload) {
+      const { ref, refs = [] } = change.parse(payload ?? {})
+      const all = ref === undefined ? refs : [ref, ...refs]
+      return { event: 'push', repositoryUrls: [], refs: all }
+    },
+  }
+}

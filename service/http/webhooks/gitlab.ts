@@ -1,0 +1,32 @@
+/**
+ * GitLab, which does not sign: it sends the secret along.
+ * @see https://docs.gitlab.com/user/project/integrations/webhooks/
+ * @see https://docs.gitlab.com/user/project/integrations/webhook_events/
+ */
+import { z } from 'zod'
+import { headerOf, type Provider } from './provider.ts'
+import { isSecret } from './signature.ts'
+
+/** The same for branches and tags. */
+const push = z.looseObject({
+  ref: z.string(),
+  project: z.looseObject({ git_http_url: z.string(), git_ssh_url: z.string() }),
+})
+
+const token = ['x-gitlab-token']
+const events = new Set(['Push Hook', 'Tag Push Hook'])
+
+export function gitlab(secret: string): Provider {
+  return {
+    name: 'gitlab',
+    headers: { proof: token, event: ['x-gitlab-event'], delivery: ['x-gitlab-event-uuid'] },
+    events: [...events].join(', '),
+    jsonAdvice: 'GitLab sends application/json: look at what stands between',
+    authenticate: (_, headers) => isSecret(headerOf(headers, token), secret),
+    read(event, payload) {
+      if (!events.has(event)) return undefined
+      const { ref, project } = push.parse(payload)
+      return { event, repositoryUrls: [project.git_http_url, project.git_ssh_url], refs: [ref] }
+    },
+  }
+}
