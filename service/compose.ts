@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type Koa from 'koa'
 import { HttpChannelServer } from './adapters/channel-server.ts'
 import { FilesystemStore } from './adapters/filesystem-store.ts'
@@ -16,24 +17,35 @@ import { PopularityDocument } from './adapters/popularity-document.ts'
 import { ProcessGroups } from './adapters/process-group.ts'
 import { StateFolder } from './adapters/state-folder.ts'
 import type { Config } from './config.ts'
+import type { ImageName } from './domain/image-name.ts'
 import { noPopularity } from './domain/popularity.ts'
 import type { Log, ObjectStore } from './domain/ports.ts'
 import type { Source } from './domain/source.ts'
 import { createApp } from './http/app.ts'
+import { webhooks } from './http/webhooks/webhooks.ts'
 import { Blobs } from './usecases/blobs.ts'
 import { BuildImage } from './usecases/build-image.ts'
 import { BuildQueue } from './usecases/build-queue.ts'
 import { Catalog } from './usecases/catalog.ts'
 import { ChannelSource, channelRecord } from './usecases/channel-source.ts'
 import { EvaluateImage } from './usecases/evaluate-image.ts'
+import { FailedPrebuilds } from './usecases/failed-prebuilds.ts'
 import { GitSource } from './usecases/git-source.ts'
+import { ImageBuilds } from './usecases/image-builds.ts'
 import { LayerShelf } from './usecases/layer-shelf.ts'
 import { LiveRevisions } from './usecases/live-revisions.ts'
 import { PackageSets } from './usecases/package-sets.ts'
 import { PathSource } from './usecases/path-source.ts'
+import { Prebuilds } from './usecases/prebuilds.ts'
+import { PullCounter, pullRecord } from './usecases/pull-counter.ts'
 import { PullManifest } from './usecases/pull-manifest.ts'
+import { Reconciler } from './usecases/reconcile.ts'
 import { imageRecord, layerRecord, planRecord, Records } from './usecases/records.ts'
+import { Stage } from './usecases/stage.ts'
 import { StoredImages } from './usecases/stored-images.ts'
+
+/** Milliseconds that saving the pull counts may take at the end. */
+const flushLimit = 2000
 
 export function composeLog(config: Config): Log {
   return createLog(config.logLevel)
@@ -92,7 +104,8 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     groups,
     env,
     timeout: config.evaluationTimeout,
-    concurrency: availableParallelism(),
+    // One more than prebuilds may take: see Stage.
+    concurrency: config.buildConcurrency + 1,
     log,
   })
   const evaluation = new EvaluateImage({
@@ -100,7 +113,8 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     evaluator,
     log,
   })
-  const builds = new BuildImage({
+  const nixStage = new Stage(config.buildConcurrency)
+  const build = new BuildImage({
     evaluation,
     nix,
     packer,
@@ -110,6 +124,25 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     blobs,
     popularity,
     recipe,
+    nixStage,
+    packStage: new Stage(availableParallelism()),
+    log,
+  })
+  const builds = new ImageBuilds(new BuildQueue(), images, build)
+  const pulls = new PullCounter({
+    records: new Records(store, 'pulls', pullRecord, log),
+    instance: state.instance,
+    log,
+  })
+  const failed = new FailedPrebuilds()
+  const prebuilds = new Prebuilds({
+    evaluation,
+    nix,
+    builds,
+    failed,
+    nixStage,
+    limit: { seconds: config.prebuild.builderTimeout, setting: 'SLIPWAY_PREBUILD_TIMEOUT' },
+    concurrency: config.buildConcurrency,
     log,
   })
   const pull = new PullManifest({
@@ -117,18 +150,50 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     live: new LiveRevisions(evaluation),
     images,
     builds,
-    queue: new BuildQueue(),
     recipe,
     pullWait: config.pullWait,
-    builderTimeout: config.builderTimeout,
+    limit: { seconds: config.builderTimeout, setting: 'NIX_TIMEOUT' },
+    onBuild: (key) => prebuilds.take(key),
   })
+  await pulls.load()
+  const reconciler =
+    running.git &&
+    new Reconciler({
+      ...running.git,
+      images: imageRecords,
+      pulls,
+      prebuilds,
+      failed,
+      scope: config.prebuild,
+      popular: config.prebuild.popular,
+      recipe,
+      log,
+    })
+  running.git?.onRefs(() => reconciler?.run())
+  reconciler?.run()
+
   const catalog = new Catalog(imageRecords)
+  const onPull = (name: ImageName, address: string) => pulls.count(name, address)
+  const hooks = webhooks({
+    // Only a git repository sends any.
+    secret: running.git && config.webhookSecret,
+    repository: config.source.kind === 'git' ? config.source.url : '',
+    others: config.webhookRepositories,
+    request: () => reconciler?.request(),
+    log,
+  })
   return {
-    app: createApp({ pull, images, blobs, catalog, source, log }),
+    app: createApp({ pull, images, blobs, catalog, source, onPull, log }, hooks),
     async stop() {
       running.stop()
       popularity.stop()
-      await Promise.all([groups.killAll(), packer.close()])
+      reconciler?.stop()
+      prebuilds.stop()
+      await Promise.all([
+        groups.killAll(),
+        packer.close(),
+        Promise.race([pulls.flush(), sleep(flushLimit)]),
+      ])
       await state[Symbol.asyncDispose]()
     },
   }
@@ -137,6 +202,13 @@ export async function compose(config: Config, log: Log): Promise<Service> {
 /** A source with what starts and ends it. */
 interface RunningSource {
   readonly source: Source
+  /** What the reconcile loop needs; of a git repository only. */
+  readonly git?: {
+    readonly source: GitSource
+    readonly repository: GitMirror
+    /** Has somebody told of each new ref table. */
+    onRefs(listener: () => void): void
+  }
   start(): Promise<void>
   stop(): void
 }
@@ -168,8 +240,20 @@ function composeSource(
         .slice(0, 16)
       const folder = join(statePath, 'mirrors', name)
       const repository = new GitMirror({ url: source.url, folder, groups, log })
-      const git = new GitSource({ repository, pollInterval, log })
-      return { source: git, start: () => git.start(), stop: () => git.stop() }
+      let listener = () => {}
+      const git = new GitSource({ repository, pollInterval, log, onRefs: () => listener() })
+      return {
+        source: git,
+        git: {
+          source: git,
+          repository,
+          onRefs: (told) => {
+            listener = told
+          },
+        },
+        start: () => git.start(),
+        stop: () => git.stop(),
+      }
     }
   }
 }

@@ -4,8 +4,11 @@ import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import { isAddressTemplate, isChannelName } from './domain/channel.ts'
+import type { PrebuildScope } from './domain/desired-images.ts'
+import { isGlobList, parseGlobList } from './domain/globs.ts'
 import type { Compression } from './domain/keys.ts'
 import { isPopularityUrl } from './domain/popularity.ts'
+import { normaliseRepositoryUrl } from './domain/repository-url.ts'
 
 export interface Config {
   readonly host: string
@@ -28,6 +31,11 @@ export interface Config {
   readonly buildConcurrency: number
   /** Seconds that a pull waits for a build. */
   readonly pullWait: number
+  /** Absent: there are no webhooks. */
+  readonly webhookSecret?: string
+  /** Further URLs under which webhooks may name the tracked repository. */
+  readonly webhookRepositories: readonly string[]
+  readonly prebuild: PrebuildSettings
   readonly layerBudget: number
   readonly compression: Compression
   readonly logLevel: (typeof logLevels)[number]
@@ -50,6 +58,13 @@ export interface ChannelConfig {
   readonly tarballUrl: string
   /** Tells whether `{commit}` is in the history of `{branch}`; absent to trust every commit. */
   readonly compareUrl?: string
+}
+
+export interface PrebuildSettings extends PrebuildScope {
+  /** How many of the most pulled images are prebuilt besides the declared ones. */
+  readonly popular: number
+  /** Seconds that one Nix builder may run for a prebuild. */
+  readonly builderTimeout: number
 }
 
 /** PEM files. */
@@ -82,6 +97,9 @@ export class ConfigError extends Error {
   }
 }
 
+/** Milliseconds. */
+const day = 86_400_000
+
 const logLevels = ['debug', 'info', 'warn', 'error'] as const
 
 /** Layers that every known client and runtime mounts: overlayfs takes 128, some leave room for less. */
@@ -109,6 +127,9 @@ const template = (...placeholders: string[]) =>
       (text) => isAddressTemplate(text, ...placeholders),
       `an http(s) URL that holds ${placeholders.map((name) => `{${name}}`).join(' and ')}`,
     )
+
+const globList = (expected: string) =>
+  z.string().refine(isGlobList, expected).transform(parseGlobList)
 
 const readableFile = absolute.refine(isReadableFile, 'a file that can be read')
 
@@ -153,6 +174,30 @@ const settings = z.object({
       error: 'an http(s) URL that holds {branch} and {commit}, or none',
     })
     .default('https://api.github.com/repos/NixOS/nixpkgs/compare/{branch}...{commit}?per_page=1'),
+  SLIPWAY_WEBHOOK_SECRET: z
+    .string()
+    .refine(
+      (text) => text === text.trim(),
+      'without white space at its ends (a line end from a file?)',
+    )
+    .optional(),
+  SLIPWAY_WEBHOOK_REPOSITORY: z
+    .string()
+    .default('')
+    .transform((text) => text.split(/[\s,]+/).filter((url) => url !== ''))
+    .refine(
+      (urls) => urls.every((url) => normaliseRepositoryUrl(url) !== ''),
+      'clone URLs of the tracked repository, separated by spaces',
+    ),
+  SLIPWAY_PREBUILD_TAGS: globList(
+    'globs of tag names with commas or spaces between them, such as release-*, or none',
+  ).default(() => parseGlobList('*')),
+  SLIPWAY_PREBUILD_BRANCHES: globList(
+    'globs of branch names with commas or spaces between them, such as main release/*, or none',
+  ).optional(),
+  SLIPWAY_PREBUILD_MAX_AGE: whole('a whole number of days from 0 to 36500', 0, 36_500).default(30),
+  SLIPWAY_PREBUILD_POPULAR: whole('a whole number from 0 to 1000', 0, 1000).default(20),
+  SLIPWAY_PREBUILD_TIMEOUT: seconds().default(3600),
   NIX_POPULARITY_URL: z
     .string()
     .refine(isPopularityUrl, 'an https: or file: URL (http: only to this machine)')
@@ -167,7 +212,7 @@ const settings = z.object({
 type Settings = z.infer<typeof settings>
 
 /** Settings whose value is shown to nobody: a URL may hold credentials. */
-const mayHoldSecret = /_URL$|_REPO$|_SECRET$|_TOKEN$/
+const mayHoldSecret = /_URL$|_REPO$|_REPOSITORY$|_SECRET$|_TOKEN$/
 
 const sources = {
   NIXERY_PKGS_REPO: 'the URL of a git repository with the package set',
@@ -201,6 +246,15 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     evaluationTimeout: values.SLIPWAY_EVAL_TIMEOUT,
     buildConcurrency: values.SLIPWAY_BUILD_CONCURRENCY,
     pullWait: values.SLIPWAY_PULL_WAIT,
+    ...(values.SLIPWAY_WEBHOOK_SECRET ? { webhookSecret: values.SLIPWAY_WEBHOOK_SECRET } : {}),
+    webhookRepositories: values.SLIPWAY_WEBHOOK_REPOSITORY,
+    prebuild: {
+      tags: values.SLIPWAY_PREBUILD_TAGS,
+      ...(values.SLIPWAY_PREBUILD_BRANCHES ? { branches: values.SLIPWAY_PREBUILD_BRANCHES } : {}),
+      maxAge: values.SLIPWAY_PREBUILD_MAX_AGE * day,
+      popular: values.SLIPWAY_PREBUILD_POPULAR,
+      builderTimeout: values.SLIPWAY_PREBUILD_TIMEOUT,
+    },
     layerBudget: values.SLIPWAY_LAYER_BUDGET,
     compression: values.SLIPWAY_COMPRESSION,
     logLevel: values.SLIPWAY_LOG_LEVEL,

@@ -14,6 +14,10 @@ export interface GitRepository {
   isReachable(commit: string): Promise<boolean>
   /** Full ids of the reachable commits whose id begins with these hex digits. */
   commitsStartingWith(prefix: string): Promise<string[]>
+  /** Full ref name → when its tag was made, else its commit; milliseconds since 1970. */
+  refDates(): Promise<ReadonlyMap<string, number>>
+  /** The text of a file at a commit; undefined if there is none, or it is no text of a sensible size. */
+  readFile(commit: string, path: string): Promise<string | undefined>
   /**
    * Writes the tree of a commit, as it was committed, into an empty folder.
    * @throws Failure unavailable

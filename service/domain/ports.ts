@@ -66,9 +66,19 @@ export interface Evaluator {
   evaluate(request: EvaluationRequest): Promise<PackageOutcome[]>
 }
 
+/** Why an image is built: somebody waits for it, or nobody does yet. */
+export type Cause = 'pull' | 'prebuild'
+
+/** How long one builder may run. */
+export interface BuilderLimit {
+  readonly seconds: number
+  /** The setting that says so, for messages. */
+  readonly setting: 'NIX_TIMEOUT' | 'SLIPWAY_PREBUILD_TIMEOUT'
+}
+
 export interface RealiseOptions {
-  /** Seconds that one builder may run. */
-  readonly timeout: number
+  readonly cause: Cause
+  readonly limit: BuilderLimit
   /** Name of the set of GC roots that keeps the outputs until `release`. */
   readonly roots: string
 }
@@ -87,6 +97,15 @@ export interface NixStore {
    * @throws Failure build-failed with the package and the end of the log, or build-timed-out
    */
   realise(packages: readonly EvaluatedPackage[], options: RealiseOptions): Promise<void>
+  /**
+   * Builds the packages of many images in one Nix process; what fails does not keep the rest.
+   * @returns for each image a promise that is settled as soon as its own outputs are valid, or cannot
+   *   become so; it fails as `realise` does
+   */
+  realiseEach(
+    images: readonly (readonly EvaluatedPackage[])[],
+    options: Omit<RealiseOptions, 'roots'>,
+  ): Promise<void>[]
   /** The store paths and all that they refer to. */
   closure(paths: readonly StorePath[]): Promise<Closure>
   /** Lets go of a set of GC roots. */

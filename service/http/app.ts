@@ -5,13 +5,20 @@ import { health } from './health.ts'
 import { type RegistryServices, registry } from './registry.ts'
 
 /** What Node calls it when the other end closes the connection. */
-const goneCodes = new Set<string | undefined>(['ERR_STREAM_PREMATURE_CLOSE', 'ECONNRESET', 'EPIPE'])
+const goneCodes = new Set<string | undefined>([
+  'ERR_STREAM_PREMATURE_CLOSE',
+  'ECONNRESET',
+  'EPIPE',
+  'HPE_INVALID_EOF_STATE',
+])
 
-export function createApp(services: RegistryServices): Koa {
+/** @param others middleware for what else the service answers */
+export function createApp(services: RegistryServices, ...others: Koa.Middleware[]): Koa {
   const app = new Koa()
   app.use(requestLog(services.log))
   app.use(registry(services))
   app.use(health(services.source))
+  for (const other of others) app.use(other)
   // Koa reports the error of a stream twice: from the stream, and from the answer that it ended.
   const reported = new WeakSet<object>()
   app.on('error', (error: NodeJS.ErrnoException) => {

@@ -6,7 +6,7 @@ import Router from '@koa/router'
 import type { Context, Middleware } from 'koa'
 import { mediaTypes } from '../domain/descriptor.ts'
 import { Failure } from '../domain/errors.ts'
-import { parseImageName } from '../domain/image-name.ts'
+import { type ImageName, parseImageName } from '../domain/image-name.ts'
 import type { Document } from '../domain/manifest.ts'
 import type { Log } from '../domain/ports.ts'
 import { parseDigest, parseReference } from '../domain/reference.ts'
@@ -26,6 +26,8 @@ export interface RegistryServices {
   readonly blobs: Blobs
   readonly catalog: Catalog
   readonly source: Source
+  /** Told of each pull by tag that is answered; must cost nothing. */
+  readonly onPull: (name: ImageName, clientAddress: string) => void
   readonly log: Log
 }
 
@@ -60,6 +62,7 @@ export function registry(services: RegistryServices): Middleware {
     const reference = parseReference(captured(ctx, 1))
     if (reference.kind === 'tag') {
       const image = await pull.byTag(name, reference.tag)
+      services.onPull(name, ctx.ip)
       ctx.set('Vary', 'Accept')
       return sendManifest(ctx, chooseManifest(image, ctx), 'no-cache')
     }

@@ -7,13 +7,14 @@ import { planLayers } from '../domain/layers.ts'
 import { assembleImage, type Layer } from '../domain/manifest.ts'
 import { type EvaluatedPackage, storePathsOf } from '../domain/package.ts'
 import type { PopularitySource } from '../domain/popularity.ts'
-import type { Forest, LayerPacker, Log, NixStore } from '../domain/ports.ts'
+import type { BuilderLimit, Cause, Forest, LayerPacker, Log, NixStore } from '../domain/ports.ts'
 import type { Revision } from '../domain/source.ts'
 import type { Blobs } from './blobs.ts'
 import type { EvaluateImage } from './evaluate-image.ts'
 import { containerConfig } from './image-config.ts'
 import type { LayerShelf } from './layer-shelf.ts'
 import type { ImageRecord, PlanRecord, Records } from './records.ts'
+import type { Stage } from './stage.ts'
 import { Stopwatch } from './stopwatch.ts'
 
 export interface BuildRequest {
@@ -22,8 +23,10 @@ export interface BuildRequest {
   readonly imageKey: string
   /** What the name was evaluated to, if that is known already. */
   readonly packages?: readonly EvaluatedPackage[]
-  /** Seconds that one builder may run. */
-  readonly builderTimeout: number
+  /** The outputs are valid already: nothing is left to wait for but to hold them. */
+  readonly realised?: boolean
+  readonly cause: Cause
+  readonly limit: BuilderLimit
 }
 
 export interface BuildImageOptions {
@@ -36,6 +39,10 @@ export interface BuildImageOptions {
   readonly blobs: Blobs
   readonly popularity: PopularitySource
   readonly recipe: Recipe
+  /** Evaluating and realising. */
+  readonly nixStage: Stage
+  /** Packing and storing. */
+  readonly packStage: Stage
   readonly log: Log
 }
 
@@ -51,27 +58,22 @@ export class BuildImage {
    * @throws Failure manifest-unknown, evaluation-failed, build-failed, build-timed-out, unavailable
    */
   async build(request: BuildRequest): Promise<ImageRecord> {
-    const { evaluation, nix, log } = this.#options
-    const { name, revision, imageKey } = request
+    const { nix, nixStage, packStage, log } = this.#options
+    const { name, revision, imageKey, cause } = request
     const watch = new Stopwatch()
-    const image = { image: name.text, revision: revision.id }
+    const image = { image: name.text, revision: revision.id, cause }
     log.info({ ...image, ref: revision.ref }, 'building image')
     try {
-      const packages = await watch.time(
-        'evaluate',
-        () => request.packages ?? evaluation.packages(name, revision),
-      )
-      await watch.time('realise', () =>
-        nix.realise(packages, { timeout: request.builderTimeout, roots: imageKey }),
-      )
-      const closure = await watch.time('closure', () =>
-        nix.closure([...new Set(packages.flatMap(storePathsOf))]),
-      )
-      const plan = await watch.time('plan', () => this.#plan(closure))
-      const layers = await watch.time('pack', () =>
-        this.#pack(plan, forestOf(name, packages, closure)),
-      )
-      const record = await watch.time('publish', () => this.#publish(request, packages, layers))
+      const realise = () => this.#realise(request, watch)
+      const { packages, closure } = request.realised
+        ? await realise()
+        : await nixStage.run(cause, realise)
+      const record = await packStage.run(cause, async () => {
+        const plan = await watch.time('plan', () => this.#plan(closure))
+        const forest = forestOf(name, packages, closure)
+        const layers = await watch.time('pack', () => this.#pack(plan, forest))
+        return watch.time('publish', () => this.#publish(request, packages, layers))
+      })
       log.info({ ...image, digest: record.oci.digest, ...watch.report() }, 'image built')
       return record
     } catch (error) {
@@ -84,6 +86,21 @@ export class BuildImage {
         log.warn({ ...image, problem: messageOf(error) }, 'GC roots could not be removed')
       })
     }
+  }
+
+  /** The packages, in the Nix store. */
+  async #realise(
+    { name, revision, imageKey, packages: known, cause, limit }: BuildRequest,
+    watch: Stopwatch,
+  ): Promise<{ packages: readonly EvaluatedPackage[]; closure: Closure }> {
+    const { evaluation, nix } = this.#options
+    const packages = await watch.time(
+      'evaluate',
+      () => known ?? evaluation.packages(name, revision),
+    )
+    await watch.time('realise', () => nix.realise(packages, { cause, limit, roots: imageKey }))
+    const paths = [...new Set(packages.flatMap(storePathsOf))]
+    return { packages, closure: await watch.time('closure', () => nix.closure(paths)) }
   }
 
   async #plan(closure: Closure): Promise<StorePath[][]> {

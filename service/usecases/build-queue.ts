@@ -1,6 +1,7 @@
 /** One build per key at a time; a failure is remembered for a while, so that those who ask share it. */
 import { LRUCache } from 'lru-cache'
 import { Failure } from '../domain/errors.ts'
+import type { Cause } from '../domain/ports.ts'
 import { SingleFlight } from './single-flight.ts'
 
 /**
@@ -10,6 +11,8 @@ import { SingleFlight } from './single-flight.ts'
  */
 const shortestMemory = 30_000
 const longestMemory = 900_000
+/** A prebuild's failure is known before anybody pulls: who does hears it at once. */
+const prebuildMemory = 600_000
 /** What was out of reach may be back at once: only the requests of one pull share that. */
 const passingMemory = 3000
 /** Failures remembered at a time; each may hold the end of a log. */
@@ -25,32 +28,39 @@ export class BuildQueue<T> {
    * Joins the build of this key, or starts it. It runs to its end whoever still waits.
    * @throws Failure overloaded, or what the build throws
    */
-  async join(key: string, build: () => Promise<T>): Promise<T> {
+  async join(key: string, cause: Cause, build: () => Promise<T>): Promise<T> {
     const remembered = this.#failures.get(key)
-    if (remembered !== undefined) throw remembered
+    // A prebuild has more time than a pull.
+    const isPatient = cause === 'prebuild' && remembered?.kind === 'build-timed-out'
+    if (remembered !== undefined && !isPatient) throw remembered
     if (this.#flights.size >= mostBuilds && !this.#flights.has(key)) {
       throw new Failure('overloaded', `${mostBuilds} builds are waiting: try again later`, {
         retryAfter: 30,
       })
     }
-    return this.#flights.run(key, () => this.#build(key, build))
+    return this.#flights.run(key, () => this.#build(key, cause, build))
   }
 
-  async #build(key: string, build: () => Promise<T>): Promise<T> {
+  /** Has those who ask for this key get a failure for a while. */
+  remember(key: string, failure: Failure, cause: Cause, took = 0): void {
+    this.#failures.set(key, failure, { ttl: memoryOf(failure, cause, took) })
+  }
+
+  async #build(key: string, cause: Cause, build: () => Promise<T>): Promise<T> {
     const start = performance.now()
     try {
-      return await build()
+      const built = await build()
+      this.#failures.delete(key)
+      return built
     } catch (error) {
-      if (error instanceof Failure) {
-        const took = performance.now() - start
-        this.#failures.set(key, error, { ttl: memoryOf(error, took) })
-      }
+      if (error instanceof Failure) this.remember(key, error, cause, performance.now() - start)
       throw error
     }
   }
 }
 
-function memoryOf({ kind }: Failure, took: number): number {
+function memoryOf({ kind }: Failure, cause: Cause, took: number): number {
   if (kind === 'unavailable') return passingMemory
-  return Math.min(Math.max(took, shortestMemory), longestMemory)
+  const shortest = cause === 'prebuild' ? prebuildMemory : shortestMemory
+  return Math.min(Math.max(took, shortest), longestMemory)
 }

@@ -1,4 +1,6 @@
 /** Finds the packages of an image in the package set. */
+
+import { Failure } from '../domain/errors.ts'
 import { addedPackages, type ImageName } from '../domain/image-name.ts'
 import type { EvaluatedPackage, PackageOutcome } from '../domain/package.ts'
 import type { Evaluator, Log } from '../domain/ports.ts'
@@ -24,18 +26,49 @@ export class EvaluateImage {
    * @throws Failure manifest-unknown, evaluation-failed, unavailable
    */
   async packages(name: ImageName, revision: Revision): Promise<EvaluatedPackage[]> {
+    const [packages] = await this.batch([name], revision)
+    if (packages === undefined || packages instanceof Failure) throw packages
+    return packages
+  }
+
+  /**
+   * The same for many images of one platform, in one evaluation: what of one image cannot be evaluated
+   * is that image's failure alone.
+   * @throws Failure evaluation-failed, if the set itself cannot be evaluated; unavailable
+   */
+  async batch(
+    names: readonly ImageName[],
+    revision: Revision,
+  ): Promise<(EvaluatedPackage[] | Failure)[]> {
     const { packageSets, evaluator } = this.#options
-    const added = addedPackages.filter((extra) => !name.packages.includes(extra))
+    const wanted = [...new Set([...names.flatMap(({ packages }) => packages), ...addedPackages])]
     const outcomes = await evaluator.evaluate({
       folder: await packageSets.folder(revision),
-      system: name.platform.system,
-      packages: [...name.packages, ...added],
+      system: names[0]?.platform.system ?? '',
+      packages: wanted,
     })
-    const asked = outcomes.slice(0, name.packages.length)
-    const there = outcomes.slice(name.packages.length).filter((outcome) => this.#isThere(outcome))
-    const packages = foundPackages([...asked, ...there])
-    this.#warnOfForeign(name, packages)
-    return packages
+    const found = new Map(wanted.map((one, index) => [one, outcomes[index] as PackageOutcome]))
+    return names.map((name) => this.#packagesOf(name, found))
+  }
+
+  #packagesOf(
+    name: ImageName,
+    found: ReadonlyMap<string, PackageOutcome>,
+  ): EvaluatedPackage[] | Failure {
+    const added = addedPackages.filter((extra) => !name.packages.includes(extra))
+    const outcomesOf = (packages: readonly string[]) =>
+      packages.map((one) => found.get(one)).filter((outcome) => outcome !== undefined)
+    try {
+      const packages = foundPackages([
+        ...outcomesOf(name.packages),
+        ...outcomesOf(added).filter((outcome) => this.#isThere(outcome)),
+      ])
+      this.#warnOfForeign(name, packages)
+      return packages
+    } catch (error) {
+      if (error instanceof Failure) return error
+      throw error
+    }
   }
 
   /** Nobody asked for an added package: a set that has a broken one is a set without it. */

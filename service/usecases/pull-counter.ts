@@ -37,7 +37,12 @@ export interface PullCounterOptions {
 export class PullCounter {
   readonly #options: PullCounterOptions
   /** Client and image of the pulls that were counted lately. */
-  readonly #recent = new LRUCache<string, true>({ max: mostRecent, ttl: sameClientInterval })
+  readonly #recent = new LRUCache<string, true>({
+    max: mostRecent,
+    ttl: sameClientInterval,
+    // Milliseconds between looks at the clock.
+    ttlResolution: 1000,
+  })
   #own = new PullCounts(Date.now())
   /** What the other instances had counted; undefined until the storage has been read. */
   #others: PullSnapshot | undefined

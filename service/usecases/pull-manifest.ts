@@ -5,10 +5,10 @@ import { Failure } from '../domain/errors.ts'
 import type { ImageName } from '../domain/image-name.ts'
 import { imageKey, type Recipe } from '../domain/keys.ts'
 import type { Document } from '../domain/manifest.ts'
+import type { BuilderLimit } from '../domain/ports.ts'
 import type { Source } from '../domain/source.ts'
-import type { BuildImage } from './build-image.ts'
-import type { BuildQueue } from './build-queue.ts'
-import type { LiveRevisions, Pinned } from './live-revisions.ts'
+import type { ImageBuilds } from './image-builds.ts'
+import type { LiveRevisions } from './live-revisions.ts'
 import type { StoredImage, StoredImages } from './stored-images.ts'
 
 /** Seconds after which a client that was told to wait should ask again. */
@@ -18,13 +18,13 @@ export interface PullManifestOptions {
   readonly source: Source
   readonly live: LiveRevisions
   readonly images: StoredImages
-  readonly builds: BuildImage
-  readonly queue: BuildQueue<StoredImage>
+  readonly builds: ImageBuilds
   readonly recipe: Recipe
   /** Seconds that a pull waits for a build. */
   readonly pullWait: number
-  /** Seconds that one Nix builder may run. */
-  readonly builderTimeout: number
+  readonly limit: BuilderLimit
+  /** Told of an image that a pull has built, or waits for. */
+  readonly onBuild?: (imageKey: string) => void
 }
 
 export class PullManifest {
@@ -40,33 +40,20 @@ export class PullManifest {
    *   overloaded, unavailable
    */
   async byTag(name: ImageName, tag: string): Promise<StoredImage> {
-    const { source, live, images, queue, recipe } = this.#options
+    const { source, live, images, builds, recipe, limit } = this.#options
     const pinned = await live.pin(name, await source.resolve(tag))
     const { revision } = pinned
     const key = imageKey(revision, name, recipe)
     const remembered = images.remembered(key)
     if (remembered !== undefined) return remembered
-    return this.#wait(
-      queue.join(key, () => this.#loadOrBuild(key, name, pinned)),
-      `${name.text}:${tag}`,
-    )
+    this.#options.onBuild?.(key)
+    const build = builds.get({ name, ...pinned, imageKey: key, cause: 'pull', limit })
+    return this.#wait(build, `${name.text}:${tag}`)
   }
 
   /** A manifest as it is stored; undefined if there is none with this digest. */
   async byDigest(digest: Digest): Promise<Document | undefined> {
     return this.#options.images.document(digest)
-  }
-
-  async #loadOrBuild(key: string, name: ImageName, pinned: Pinned): Promise<StoredImage> {
-    const { images, builds, builderTimeout } = this.#options
-    const stored = await images.load(key)
-    if (stored !== undefined) return stored
-    const record = await builds.build({ name, ...pinned, imageKey: key, builderTimeout })
-    const built = await images.keep(key, record)
-    if (built !== undefined) return built
-    throw new Failure('unavailable', `${name.text} was built, but the storage lost part of it`, {
-      retryAfter,
-    })
   }
 
   /** Waits for a build within the limit. The build itself goes on in any case. */

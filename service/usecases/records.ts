@@ -72,6 +72,10 @@ export class Records<T> {
     }
   }
 
+  async has(key: string): Promise<boolean> {
+    return (await this.#store.stat(this.#path(key))) !== undefined
+  }
+
   /** Writes a record unless there is one; gives the one that holds from now on. */
   async settle(key: string, record: T): Promise<T> {
     const outcome = await this.#put(key, record, true)

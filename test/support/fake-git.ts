@@ -34,6 +34,19 @@ export class FakeGit implements GitRepository {
     return remote
   }
 
+  /** By ref. */
+  readonly dates = new Map<string, number>()
+  /** Texts by `commit:path`. */
+  readonly files = new Map<string, string>()
+
+  async refDates(): Promise<ReadonlyMap<string, number>> {
+    return this.dates
+  }
+
+  async readFile(commit: string, path: string): Promise<string | undefined> {
+    return this.files.get(`${commit}:${path}`)
+  }
+
   async isReachable(commit: string): Promise<boolean> {
     this.reachabilityQuestions += 1
     return this.reachable.has(commit)

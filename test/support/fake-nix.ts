@@ -92,9 +92,15 @@ export class FakeNix implements NixStore {
 
   async realise(packages: readonly EvaluatedPackage[], options: RealiseOptions): Promise<void> {
     this.#journal.push(`realise ${packages.map(({ name }) => name).join(' ')}`)
-    this.timeouts.push(options.timeout)
+    this.timeouts.push(options.limit.seconds)
     this.roots.add(options.roots)
     await this.before('realise')
+  }
+
+  realiseEach(images: readonly (readonly EvaluatedPackage[])[]): Promise<void>[] {
+    const names = images.map((packages) => packages.map(({ name }) => name).join(' '))
+    this.#journal.push(`realise each of ${names.join(', ')}`)
+    return images.map(async () => this.before('realise'))
   }
 
   async closure(paths: readonly StorePath[]): Promise<Closure> {

@@ -38,7 +38,10 @@ export class RegistryServer implements AsyncDisposable {
   static async start(options: RegistryServerOptions = {}): Promise<RegistryServer> {
     const bench = await Workbench.create(options)
     const { pull, images, blobs, catalog, source, log } = bench
-    const app = createApp({ pull, images, blobs, catalog, source, log, ...options.services })
+    const app = createApp({
+      ...{ pull, images, blobs, catalog, source, log, onPull: () => {} },
+      ...options.services,
+    })
     const server = createServer(app.callback())
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')

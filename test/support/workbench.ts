@@ -10,11 +10,13 @@ import { BuildImage } from '../../service/usecases/build-image.ts'
 import { BuildQueue } from '../../service/usecases/build-queue.ts'
 import { Catalog } from '../../service/usecases/catalog.ts'
 import { EvaluateImage } from '../../service/usecases/evaluate-image.ts'
+import { ImageBuilds } from '../../service/usecases/image-builds.ts'
 import { LayerShelf } from '../../service/usecases/layer-shelf.ts'
 import { LiveRevisions } from '../../service/usecases/live-revisions.ts'
 import { PackageSets } from '../../service/usecases/package-sets.ts'
 import { PullManifest } from '../../service/usecases/pull-manifest.ts'
 import { imageRecord, layerRecord, planRecord, Records } from '../../service/usecases/records.ts'
+import { Stage } from '../../service/usecases/stage.ts'
 import { type StoredImage, StoredImages } from '../../service/usecases/stored-images.ts'
 import { FakeEvaluator, FakeNix, type FakePackageSet } from './fake-nix.ts'
 import { FakePacker } from './fake-packer.ts'
@@ -76,6 +78,7 @@ export class Workbench implements AsyncDisposable {
     this.images = new StoredImages(this.imageRecords, this.blobs)
     const packageSets = new PackageSets(this.source, this.nix)
     const evaluation = new EvaluateImage({ packageSets, evaluator: this.evaluator, log })
+    const nixStage = new Stage(4)
     this.builds = new BuildImage({
       evaluation,
       nix: this.nix,
@@ -86,17 +89,18 @@ export class Workbench implements AsyncDisposable {
       blobs: this.blobs,
       popularity: { current: () => noPopularity },
       recipe,
+      nixStage,
+      packStage: new Stage(4),
       log,
     })
     this.pull = new PullManifest({
       source: this.source,
       live: new LiveRevisions(evaluation),
       images: this.images,
-      builds: this.builds,
-      queue: new BuildQueue(),
+      builds: new ImageBuilds(new BuildQueue(), this.images, this.builds),
       recipe,
       pullWait: options.pullWait ?? 60,
-      builderTimeout: 60,
+      limit: { seconds: 60, setting: 'NIX_TIMEOUT' },
     })
     this.catalog = new Catalog(this.imageRecords)
   }

@@ -17,7 +17,8 @@ function build(name: string, tag = 'v1', on = bench): Promise<ImageRecord> {
     name: parseImageName(name),
     revision: { id: on.source.refs.get(tag) ?? '' },
     imageKey: on.keyOf(name, tag),
-    builderTimeout: 7,
+    cause: 'pull',
+    limit: { seconds: 7, setting: 'NIX_TIMEOUT' },
   })
 }
 

@@ -92,7 +92,7 @@ describe('the schema for editors', () => {
   test('is checked in as it is generated', async () => {
     await expect(
       `${JSON.stringify(prebuildConfigSchema(), null, 2)}\n`,
-      'nix/slipway.schema.json is out of date: run this file with "vitest run --project unit -u"',
+      'nix/slipway.schema.json is out of date; write it anew: npx vitest run --project unit prebuild-config -u',
     ).toMatchFileSnapshot(schemaFile)
   })
 

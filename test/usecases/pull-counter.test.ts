@@ -1,33 +1,29 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { FilesystemStore } from '../../service/adapters/filesystem-store.ts'
 import { Failure } from '../../service/domain/errors.ts'
 import { parseImageName } from '../../service/domain/image-name.ts'
 import { PullCounter, pullRecord } from '../../service/usecases/pull-counter.ts'
 import { Records } from '../../service/usecases/records.ts'
+import { MemoryStore } from '../support/memory-store.ts'
 import { ObservedStore } from '../support/observed-store.ts'
 import { RecordingLog } from '../support/recording-log.ts'
-import { TemporaryFolder } from '../support/temporary-folder.ts'
 
 const second = 1000
 const minute = 60 * second
 const week = 7 * 24 * 60 * minute
 
-let folder: TemporaryFolder
 let store: ObservedStore
 let log: RecordingLog
 
-beforeEach(async () => {
+beforeEach(() => {
   vi.useFakeTimers({
     toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'],
     now: Date.UTC(2026, 0, 1),
   })
-  folder = await TemporaryFolder.create()
-  store = new ObservedStore(await FilesystemStore.open(folder.path))
+  store = new ObservedStore(new MemoryStore())
   log = new RecordingLog()
 })
-afterEach(async () => {
+afterEach(() => {
   vi.useRealTimers()
-  await folder[Symbol.asyncDispose]()
 })
 
 function counterOf(instance: string): PullCounter {
@@ -52,7 +48,7 @@ const top = (counter: PullCounter, limit = 10) => counter.mostPulled(limit).map(
 const puts = () => store.calls.filter((call) => call.startsWith('put '))
 /** Lets what the timers started come to its end, without any time passing. */
 async function settled(): Promise<void> {
-  for (let turn = 0; turn < 200; turn++) await new Promise(setImmediate)
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
 }
 
 function breakStorage(): void {
@@ -225,11 +221,11 @@ test('a pull costs microseconds', async () => {
   const counter = counterOf('one')
   const names = Array.from({ length: 1000 }, (_, index) => parseImageName(`git/name${index}`))
   const start = performance.now()
-  for (let client = 0; client < 50; client++) {
+  for (let client = 0; client < 10; client++) {
     for (const name of names) counter.count(name, `192.0.2.${client}`)
   }
   // A hundred times what it takes: this finds I/O and whole scans, not slow machines.
-  expect((performance.now() - start) / 50_000).toBeLessThan(0.2)
+  expect((performance.now() - start) / 10_000).toBeLessThan(0.2)
   await counter.flush()
 })
 

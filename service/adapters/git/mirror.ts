@@ -43,6 +43,9 @@ const fetchFlags = [
 /** An export is the tree as committed: no path left out, no placeholder, line end or filter applied. */
 const asCommitted = '* -export-ignore -export-subst -text -ident -filter !working-tree-encoding\n'
 
+/** Bytes of a file that is read into memory. */
+const largestFile = 1024 * 1024
+
 /** A living remote is heard of every 5 s: by its progress, or by what upload-pack sends instead. */
 const defaultIdleTimeout = 30_000
 const readTimeout = 30_000
@@ -149,6 +152,27 @@ export class GitMirror implements GitRepository {
     const ids = objects.split('\n').filter((id) => id !== '')
     const reachable = await Promise.all(ids.map((id) => this.isReachable(id)))
     return ids.filter((_, index) => reachable[index]).sort()
+  }
+
+  async refDates(): Promise<ReadonlyMap<string, number>> {
+    const format = '--format=%(creatordate:unix) %(*committerdate:unix) %(refname)'
+    const lines = await this.#git.read(['for-each-ref', format, ...namespaces])
+    const dates = new Map<string, number>()
+    for (const line of lines.split('\n')) {
+      const [created, peeled, ref] = line.split(' ')
+      const seconds = created || peeled
+      if (ref && seconds) dates.set(ref, Number(seconds) * 1000)
+    }
+    return dates
+  }
+
+  async readFile(commit: string, path: string): Promise<string | undefined> {
+    if (!isFullCommitId(commit)) throw new TypeError(`${commit} is no full commit id`)
+    const object = `${commit.toLowerCase()}:${path}`
+    const listed = await this.#git.read(['ls-tree', '-l', commit.toLowerCase(), '--', path])
+    const [, size] = /^\d+ blob [0-9a-f]+ +(\d+)\t/.exec(listed) ?? []
+    if (size === undefined || Number(size) > largestFile) return undefined
+    return this.#git.read(['cat-file', 'blob', object])
   }
 
   async export(commit: string, folder: string): Promise<void> {

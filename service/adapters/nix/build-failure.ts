@@ -4,7 +4,8 @@ import { z } from 'zod'
 import { type StorePath, storePathName } from '../../domain/closure.ts'
 import { Failure } from '../../domain/errors.ts'
 import type { EvaluatedPackage } from '../../domain/package.ts'
-import type { BuildLog } from './build-log.ts'
+import type { BuilderLimit } from '../../domain/ports.ts'
+import type { BuildLog, FailedBuild } from './build-log.ts'
 import { nixError } from './messages.ts'
 
 /** Runs a Nix program that only reads. @returns its stdout */
@@ -16,36 +17,48 @@ const nixSettings = z.record(z.string(), z.object({ value: z.unknown() }))
 
 /**
  * The failure, told of the package that needs the derivation which failed.
- * @param timeout seconds that a builder was allowed to run
  * @returns Failure build-failed or build-timed-out
  */
 export async function buildFailure(
   packages: readonly EvaluatedPackage[],
   log: BuildLog,
-  timeout: number,
+  { seconds, setting }: BuilderLimit,
   read: ReadNix,
 ): Promise<Failure> {
-  const [failed] = log.failures
-  if (failed === undefined) {
+  const [failed, owner] = (await firstOwned(packages, log, read)) ?? []
+  if (failed === undefined || owner === undefined) {
     const names = packages.map(({ name }) => name).join(', ')
     return (
       (await foreignFailure(packages, log, read)) ??
       new Failure('build-failed', `${names}: ${nixError(log.errors.join('\n'))}`)
     )
   }
-  const { name, derivation } = await ownerOf(failed.derivation, packages, read)
+  const { name, derivation } = owner
   const inside = storePathName(failed.derivation).replace(/\.drv$/, '')
   const subject = `package ${name}${derivation === failed.derivation ? '' : ` (building ${inside})`}`
   const printed =
     failed.lines.length === 0 ? '' : `; the end of its log:\n${failed.lines.join('\n')}`
   const detail = { package: name, derivation: failed.derivation, log: failed.lines }
   if (failed.timedOut) {
-    const limit = `the builder ran past ${timeout} seconds, the limit that NIX_TIMEOUT sets`
+    const limit = `the builder ran past ${seconds} seconds, the limit that ${setting} sets`
     return new Failure('build-timed-out', `${subject}: ${limit}${printed}`, { detail })
   }
   return new Failure('build-failed', `${subject}: the builder ${failed.reason}${printed}`, {
     detail,
   })
+}
+
+/** The first failure that any of the packages needs: a log may tell of other images' too. */
+async function firstOwned(
+  packages: readonly EvaluatedPackage[],
+  { failures }: BuildLog,
+  read: ReadNix,
+): Promise<[FailedBuild, Owner] | undefined> {
+  for (const failed of failures) {
+    const owner = await ownerOf(failed.derivation, packages, read)
+    if (owner !== undefined) return [failed, owner]
+  }
+  return undefined
 }
 
 /** The failure to build for a system for which there is no builder. */
@@ -56,7 +69,9 @@ async function foreignFailure(
 ): Promise<Failure | undefined> {
   const [, system, derivation] = foreignSystem.exec(log.errors.join('\n')) ?? []
   if (system === undefined || derivation === undefined) return undefined
-  const { name } = await ownerOf(derivation, packages, read)
+  const owner = await ownerOf(derivation, packages, read)
+  if (owner === undefined) return undefined
+  const { name } = owner
   const setting = await readSettings(read)
   const local = [setting('system'), setting('extra-platforms')].join(' ').trim()
   return new Failure(
@@ -83,19 +98,24 @@ async function remoteBuilders(setting: (name: string) => string): Promise<string
   return `${systems.length}, for ${different.join(', ')}`
 }
 
-/** The package that a derivation was built for. */
+interface Owner {
+  readonly name: string
+  readonly derivation: StorePath
+}
+
+/** The package that needs a derivation; undefined if none of them does. */
 async function ownerOf(
   wanted: StorePath,
   packages: readonly EvaluatedPackage[],
   read: ReadNix,
-): Promise<{ name: string; derivation?: StorePath }> {
+): Promise<Owner | undefined> {
   const own = packages.find(({ derivation }) => derivation === wanted)
   if (own !== undefined) return own
   for (const candidate of packages) {
     const needed = await read('nix-store', ['--query', '--requisites', candidate.derivation])
     if (needed.split('\n').includes(wanted)) return candidate
   }
-  return { name: packages.map(({ name }) => name).join(', ') }
+  return undefined
 }
 
 /** Nix's settings as text, empty where one is not set. */

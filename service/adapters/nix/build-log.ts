@@ -64,6 +64,13 @@ export class BuildLog {
   readonly #running = new Map<number, Builder>()
   readonly #stopped = new LRUCache<StorePath, string[]>({ max: keptStopped })
 
+  readonly #onBuilt: () => void
+
+  /** @param onBuilt called when a builder has ended, well or not */
+  constructor(onBuilt: () => void = () => {}) {
+    this.#onBuilt = onBuilt
+  }
+
   /** Takes a line of stderr. Lines that are no events are errors of Nix, printed before it logs. */
   add(line: string): void {
     if (!line.startsWith('@nix ')) {
@@ -94,7 +101,9 @@ export class BuildLog {
   #stop(id: number): void {
     const builder = this.#running.get(id)
     this.#running.delete(id)
-    if (builder && builder.lines.length > 0) this.#stopped.set(builder.derivation, builder.lines)
+    if (builder === undefined) return
+    if (builder.lines.length > 0) this.#stopped.set(builder.derivation, builder.lines)
+    this.#onBuilt()
   }
 
   #linesOf(derivation: StorePath): readonly string[] {

@@ -5,12 +5,13 @@ import { z } from 'zod'
 import type { Closure, StorePath } from '../../domain/closure.ts'
 import { Failure } from '../../domain/errors.ts'
 import type { EvaluatedPackage } from '../../domain/package.ts'
-import type { NixStore, RealiseOptions } from '../../domain/ports.ts'
+import type { BuilderLimit, NixStore, RealiseOptions } from '../../domain/ports.ts'
 import type { ProcessGroups } from '../process-group.ts'
 import { buildFailure } from './build-failure.ts'
 import { BuildLog } from './build-log.ts'
 import { BuilderSlots } from './builder-slots.ts'
 import { nixError } from './messages.ts'
+import { RealiseBatch } from './realise-batch.ts'
 
 /** Seconds for what only reads the store or copies a source tree: minutes mean that it hangs. */
 const storeTimeout = 300
@@ -77,18 +78,38 @@ export class LocalNixStore implements NixStore {
 
   async realise(packages: readonly EvaluatedPackage[], options: RealiseOptions): Promise<void> {
     if (packages.length === 0) return
-    const folder = this.#rootsOf(options.roots)
-    await mkdir(folder, { recursive: true })
+    const roots = this.#rootsOf(options.roots)
+    await mkdir(roots, { recursive: true })
+    const rooted = ['--add-root', join(roots, 'output')]
     // Most of what is asked for is built already, or substituted: that waits for nobody's builder.
-    const first = await this.#realise(packages, folder, options, 0)
+    const first = await this.#realise(packages, options.limit, ['--max-jobs', '0', ...rooted])
     if (first === undefined) return
     // A remote builder may have tried, and failed, already.
     const log =
       first.failures.length > 0
         ? first
-        : await this.#slots.with((builders) => this.#realise(packages, folder, options, builders))
+        : await this.#slots.with(options.cause, (builders) =>
+            this.#realise(packages, options.limit, ['--max-jobs', String(builders), ...rooted]),
+          )
     if (log === undefined) return
-    throw await buildFailure(packages, log, options.timeout, (...command) => this.#read(...command))
+    throw await buildFailure(packages, log, options.limit, (...command) => this.#read(...command))
+  }
+
+  realiseEach(
+    images: readonly (readonly EvaluatedPackage[])[],
+    { cause, limit }: Omit<RealiseOptions, 'roots'>,
+  ): Promise<void>[] {
+    const batch = new RealiseBatch(images, (...command) => this.#read(...command))
+    this.#slots
+      .with(cause, (builders) => {
+        const flags = ['--keep-going', '--max-jobs', String(builders)]
+        return this.#realise(images.flat(), limit, flags, () => batch.look())
+      })
+      .then(
+        (log) => batch.end(log, limit),
+        (error: unknown) => batch.fail(error),
+      )
+    return batch.outcomes
   }
 
   async closure(paths: readonly StorePath[]): Promise<Closure> {
@@ -112,26 +133,31 @@ export class LocalNixStore implements NixStore {
     await rm(this.#rootsOf(roots), { recursive: true, force: true })
   }
 
-  /** The log if anything failed. */
+  /**
+   * The log if anything failed.
+   * @param onBuilt called when a builder has ended, well or not
+   */
   async #realise(
     packages: readonly EvaluatedPackage[],
-    roots: string,
-    options: RealiseOptions,
-    builders: number,
+    limit: BuilderLimit,
+    flags: readonly string[],
+    onBuilt: () => void = () => {},
   ): Promise<BuildLog | undefined> {
-    const log = new BuildLog()
+    const log = new BuildLog(onBuilt)
     const outputs = packages
       .flatMap((one) => [one, ...(one.requires ?? [])])
       .map(({ derivation, outputName }) => `${derivation}!${outputName}`)
     const { groups, env } = this.#options
     const { exitCode } = await groups.run(
       'nix-store',
-      ['--realise', ...outputs, '--add-root', join(roots, 'output')]
-        .concat(['--timeout', String(options.timeout), '--max-jobs', String(builders)])
-        .concat(['--log-format', 'internal-json', '-v']),
+      ['--realise', ...new Set(outputs), ...flags, '--timeout', String(limit.seconds)].concat([
+        '--log-format',
+        'internal-json',
+        '-v',
+      ]),
       {
         env,
-        idleTimeout: (options.timeout + stalled) * 1000,
+        idleTimeout: (limit.seconds + stalled) * 1000,
         onStderrLine: (line) => log.add(line),
       },
     )

@@ -1,5 +1,6 @@
 /** The body of a request, whole and as it came. */
 import type { IncomingMessage } from 'node:http'
+import { messageOf } from '../../domain/errors.ts'
 import { Refusal } from './refusal.ts'
 
 /** Bytes. The largest payloads list the commits of a push, some hundred bytes each, at most 2,048. */
@@ -8,35 +9,48 @@ const bodyLimit = 5 * 1024 * 1024
 /** Milliseconds after which the hosting services themselves give a delivery up. */
 export const defaultBodyTimeout = 10_000
 
-/**
- * Reads no further than the limit, and no longer than the timeout (milliseconds).
- * @throws Refusal too-large, timed-out: the connection is then in the middle of a request
- * @throws Error ECONNRESET when the sender goes away
- */
-export async function readBody(request: IncomingMessage, timeout: number): Promise<Buffer> {
-  // Told beforehand, it need not be sent.
-  if (Number(request.headers['content-length']) > bodyLimit) throw tooLarge()
-  const late = Promise.withResolvers<never>()
-  const timer = setTimeout(() => {
-    const reason = `the payload was not there after ${timeout / 1000} seconds`
-    late.reject(new Refusal('timed-out', reason))
-  }, timeout)
-  const incoming = request.iterator({ destroyOnReturn: false })
-  const chunks: Buffer[] = []
-  let size = 0
-  try {
-    for (;;) {
-      const { value, done } = await Promise.race([incoming.next(), late.promise])
-      if (done) return Buffer.concat(chunks, size)
-      size += value.length
-      if (size > bodyLimit) throw tooLarge()
-      chunks.push(value)
-    }
-  } finally {
-    clearTimeout(timer)
-  }
-}
+// What is over the limit is not kept, but taken a little longer: most senders look at the answer when
+// they have written everything, and would see a broken connection in its place.
 
-function tooLarge(): Refusal {
-  return new Refusal('too-large', `the payload is larger than ${bodyLimit} bytes`)
+/** Bytes in all: as many as GitHub ever sends. */
+const mostTaken = 25 * 1024 * 1024
+/** Milliseconds. */
+const lingering = 2000
+
+/**
+ * @param timeout in milliseconds
+ * @throws Refusal too-large, timed-out (the request may be incomplete then), broken-off
+ */
+export function readBody(request: IncomingMessage, timeout: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    let kept = true
+    const lateReason = `the payload was not there after ${timeout / 1000} seconds`
+    let timer = setTimeout(() => reject(new Refusal('timed-out', lateReason)), timeout)
+    const refuse = () =>
+      reject(new Refusal('too-large', `the payload is larger than ${bodyLimit} bytes`))
+    const drop = () => {
+      kept = false
+      chunks.length = 0
+      clearTimeout(timer)
+      timer = setTimeout(refuse, lingering)
+    }
+    const declared = Number(request.headers['content-length'])
+    if (declared > mostTaken) refuse()
+    if (declared > bodyLimit) drop()
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (kept && size > bodyLimit) drop()
+      if (kept) chunks.push(chunk)
+      if (size <= mostTaken) return
+      request.pause()
+      refuse()
+    })
+    request.on('end', () => (kept ? resolve(Buffer.concat(chunks)) : refuse()))
+    request.on('error', (error) =>
+      reject(new Refusal('broken-off', `the payload broke off: ${messageOf(error)}`)),
+    )
+    request.on('close', () => clearTimeout(timer))
+  })
 }

@@ -26,7 +26,7 @@ const scheme = 'sha256='
 export function generic(secret: string): Provider {
   return {
     name: 'generic',
-    headers: { proof: signature, event: [], delivery: ['x-delivery'] },
+    headers: { proof: signature, event: [], delivery: [] },
     events: 'any',
     jsonAdvice: 'send the header "Content-Type: application/json"',
     authenticate(body, headers) {

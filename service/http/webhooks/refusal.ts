@@ -10,6 +10,7 @@ export type WebhookOutcome =
   | 'malformed'
   /** No proof that the sender knows the secret, or a wrong one. */
   | 'unauthorized'
+  | 'broken-off'
   | 'timed-out'
   | 'too-large'
   | 'unsupported-type'

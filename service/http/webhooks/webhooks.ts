@@ -48,6 +48,7 @@ const statuses: Record<WebhookOutcome, number> = {
   'other-repository': 202,
   malformed: 400,
   unauthorized: 401,
+  'broken-off': 400,
   'timed-out': 408,
   'too-large': 413,
   'unsupported-type': 415,
@@ -93,7 +94,7 @@ export function webhooks(options: WebhookOptions): Middleware {
       else log.warn({ ...fields, outcome, status, reason }, 'webhook refused')
       options.onOutcome?.(provider.name, outcome)
       // No request can follow a payload that was not read to its end.
-      if (outcome === 'too-large' || outcome === 'timed-out') ctx.set('Connection', 'close')
+      if (!ctx.req.complete) ctx.set('Connection', 'close')
       send(ctx, status, reason)
     }
   }

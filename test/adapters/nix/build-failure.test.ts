@@ -27,7 +27,11 @@ async function foreignFailure(builders: string): Promise<string> {
     'extra-platforms': { value: ['i686-linux'] },
     builders: { value: builders },
   }
-  return (await buildFailure([tool], log, 60, async () => JSON.stringify(settings))).message
+  return (
+    await buildFailure([tool], log, { seconds: 60, setting: 'NIX_TIMEOUT' }, async () =>
+      JSON.stringify(settings),
+    )
+  ).message
 }
 
 describe('a package for another system', () => {

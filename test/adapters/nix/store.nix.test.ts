@@ -12,6 +12,7 @@ import { LocalNixStore } from '../../../service/adapters/nix/store.ts'
 import { ProcessGroups } from '../../../service/adapters/process-group.ts'
 import { Failure } from '../../../service/domain/errors.ts'
 import type { EvaluatedPackage } from '../../../service/domain/package.ts'
+import type { RealiseOptions } from '../../../service/domain/ports.ts'
 import { silentLog } from '../../support/silent-log.ts'
 
 const run = promisify(execFile)
@@ -73,7 +74,7 @@ async function failureOf(work: Promise<unknown>): Promise<Failure> {
 describe('realising', () => {
   test('builds outputs and keeps them by GC roots until they are released', async () => {
     const packages = await packagesOf({ kept: 'echo kept > $out' })
-    await nix.realise(packages, { timeout: 30, roots: 'kept' })
+    await nix.realise(packages, options(30, 'kept'))
     const path = packages[0]?.storePath ?? ''
     await access(path)
     await expect(run('nix-store', ['--delete', path])).rejects.toThrow(/still alive/)
@@ -86,7 +87,7 @@ describe('realising', () => {
     const packages = await packagesOf({ again: 'echo again > $out' })
     const path = packages[0]?.storePath ?? ''
     for (const roots of ['first', 'second']) {
-      await nix.realise(packages, { timeout: 30, roots })
+      await nix.realise(packages, options(30, roots))
       await nix.release(roots)
       expect(await nix.has(path)).toBe(true)
       await run('nix-store', ['--delete', path])
@@ -100,7 +101,7 @@ describe('realising', () => {
       fine: 'echo > $out',
     })
     const wanted = packages.filter(({ name }) => name !== 'inner')
-    const failure = await failureOf(nix.realise(wanted, { timeout: 30, roots: 'failing' }))
+    const failure = await failureOf(nix.realise(wanted, options(30, 'failing')))
     expect(failure.kind).toBe('build-failed')
     expect(failure.message).toBe(
       'package outer (building inner): the builder failed with exit code 3; ' +
@@ -110,7 +111,7 @@ describe('realising', () => {
 
   test('a builder that runs too long is told as such', async () => {
     const packages = await packagesOf({ endless: 'echo started; while :; do :; done' })
-    const failure = await failureOf(nix.realise(packages, { timeout: 1, roots: 'endless' }))
+    const failure = await failureOf(nix.realise(packages, options(1, 'endless')))
     expect(failure.kind).toBe('build-timed-out')
     expect(failure.message).toMatch(/^package endless: the builder ran past 1 seconds.*NIX_TIMEOUT/)
     const { stdout } = await run('ps', ['-eo', 'args'])
@@ -120,23 +121,25 @@ describe('realising', () => {
   test('what is built already does not wait for builders that are busy', async () => {
     const [busy, ready] = await Promise.all([
       packagesOf({ ready: 'echo > $out' }).then((packages) =>
-        nix.realise(packages, { timeout: 30, roots: 'ready' }).then(() => packages),
+        nix.realise(packages, options(30, 'ready')).then(() => packages),
       ),
     ]).then(async ([built]) => [await packagesOf({ s1: slow(1), s2: slow(2), s3: slow(3) }), built])
     const building = (busy ?? []).map((one, index) =>
-      nix.realise([one], { timeout: 3, roots: `busy-${index}` }).catch((error) => error.kind),
+      nix.realise([one], options(3, `busy-${index}`)).catch((error) => error.kind),
     )
     const order: string[] = []
     await Promise.all([
       ...building.map((build) => build.then(() => order.push('busy'))),
-      nix
-        .realise(ready ?? [], { timeout: 30, roots: 'ready-again' })
-        .then(() => order.push('ready')),
+      nix.realise(ready ?? [], options(30, 'ready-again')).then(() => order.push('ready')),
     ])
     expect(order[0]).toBe('ready')
     expect(order).toHaveLength(4)
   })
 })
+
+const options = (seconds: number, roots: string): RealiseOptions => {
+  return { cause: 'pull', limit: { seconds, setting: 'NIX_TIMEOUT' }, roots }
+}
 
 const slow = (n: number) => `echo ${n}; while :; do :; done`
 
@@ -147,7 +150,7 @@ describe('closures', () => {
       middle: 'echo ${leaf} > $out',
       top: 'echo ${middle} > $out',
     })
-    await nix.realise(packages, { timeout: 30, roots: 'closure' })
+    await nix.realise(packages, options(30, 'closure'))
     const [leaf, middle, top] = packages.map(({ storePath }) => storePath)
     const closure = await nix.closure([top ?? ''])
     expect(closure.map(({ path }) => path)).toEqual([leaf, middle, top].sort())

@@ -1,0 +1,42 @@
+/** Images by their key: from storage, or built; each once at a time, whoever asks and however many. */
+import { Failure } from '../domain/errors.ts'
+import type { BuildImage, BuildRequest } from './build-image.ts'
+import type { BuildQueue } from './build-queue.ts'
+import type { StoredImage, StoredImages } from './stored-images.ts'
+
+/** Seconds after which asking again makes sense when the storage lost what was just stored. */
+const retryAfter = 10
+
+export class ImageBuilds {
+  readonly #queue: BuildQueue<StoredImage>
+  readonly #images: StoredImages
+  readonly #builds: BuildImage
+
+  constructor(queue: BuildQueue<StoredImage>, images: StoredImages, builds: BuildImage) {
+    this.#queue = queue
+    this.#images = images
+    this.#builds = builds
+  }
+
+  /** @throws what the build throws, now or a short while ago; Failure overloaded */
+  get(request: BuildRequest): Promise<StoredImage> {
+    return this.#queue.join(request.imageKey, request.cause, () => this.#loadOrBuild(request))
+  }
+
+  /** Has those who ask for an image get a failure that was found without building it. */
+  remember(imageKey: string, failure: Failure): void {
+    this.#queue.remember(imageKey, failure, 'prebuild')
+  }
+
+  async #loadOrBuild(request: BuildRequest): Promise<StoredImage> {
+    const { imageKey, name } = request
+    const stored = await this.#images.load(imageKey)
+    if (stored !== undefined) return stored
+    const record = await this.#builds.build(request)
+    const built = await this.#images.keep(imageKey, record)
+    if (built !== undefined) return built
+    throw new Failure('unavailable', `${name.text} was built, but the storage lost part of it`, {
+      retryAfter,
+    })
+  }
+}

@@ -1,0 +1,183 @@
+/**
+ * Builds images before anybody asks. The images of one commit are one batch: evaluated in one Nix
+ * process and realised in one, and each is packed as soon as its own outputs are there.
+ */
+import { Failure, messageOf } from '../domain/errors.ts'
+import type { ImageName } from '../domain/image-name.ts'
+import type { EvaluatedPackage } from '../domain/package.ts'
+import type { BuilderLimit, Log, NixStore } from '../domain/ports.ts'
+import type { Revision } from '../domain/source.ts'
+import type { EvaluateImage } from './evaluate-image.ts'
+import type { FailedPrebuilds } from './failed-prebuilds.ts'
+import type { ImageBuilds } from './image-builds.ts'
+import type { Stage } from './stage.ts'
+
+export interface Prebuild {
+  readonly imageKey: string
+  readonly name: ImageName
+  readonly revision: Revision
+}
+
+export interface PrebuildsOptions {
+  readonly evaluation: EvaluateImage
+  readonly nix: NixStore
+  readonly builds: ImageBuilds
+  readonly failed: FailedPrebuilds
+  readonly nixStage: Stage
+  readonly limit: BuilderLimit
+  /** Batches at a time. */
+  readonly concurrency: number
+  readonly log: Log
+  /** Milliseconds before each further attempt after a failure that may pass. @default 5 s, 20 s, 60 s */
+  readonly retryDelays?: readonly number[]
+}
+
+const defaultRetryDelays = [5000, 20_000, 60_000]
+
+export class Prebuilds {
+  readonly #options: PrebuildsOptions
+  /** By image key, in the order in which they are to be built. */
+  readonly #waiting = new Map<string, Prebuild>()
+  /** Attempts that failed for a cause that may pass. */
+  readonly #attempts = new Map<string, number>()
+  readonly #retries = new Set<NodeJS.Timeout>()
+  #running = 0
+  #stopped = false
+
+  constructor(options: PrebuildsOptions) {
+    this.#options = options
+  }
+
+  /** Images that have not been started. */
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
+  /** Adds images behind those that wait; those that wait already keep their place. */
+  add(images: readonly Prebuild[]): void {
+    for (const image of images) {
+      if (!this.#waiting.has(image.imageKey)) this.#waiting.set(image.imageKey, image)
+    }
+    this.#startBatches()
+  }
+
+  /** Forgets images that have not been started and are not wanted any more. */
+  drop(isWanted: (image: Prebuild) => boolean): void {
+    for (const [key, image] of this.#waiting) if (!isWanted(image)) this.#waiting.delete(key)
+  }
+
+  /** Somebody pulls an image: it is built for them, and need not be built here. */
+  take(imageKey: string): void {
+    this.#waiting.delete(imageKey)
+  }
+
+  /** Starts nothing more. */
+  stop(): void {
+    this.#stopped = true
+    this.#waiting.clear()
+    for (const timer of this.#retries) clearTimeout(timer)
+  }
+
+  #startBatches(): void {
+    while (!this.#stopped && this.#running < this.#options.concurrency) {
+      const batch = this.#nextBatch()
+      if (batch.length === 0) return
+      this.#running += 1
+      this.#build(batch).finally(() => {
+        this.#running -= 1
+        this.#startBatches()
+      })
+    }
+  }
+
+  /** All that waits of the first image's commit and platform. */
+  #nextBatch(): Prebuild[] {
+    const [first] = this.#waiting.values()
+    if (first === undefined) return []
+    const batch = [...this.#waiting.values()].filter(
+      ({ name, revision }) =>
+        revision.id === first.revision.id && name.platform.system === first.name.platform.system,
+    )
+    for (const { imageKey } of batch) this.#waiting.delete(imageKey)
+    return batch
+  }
+
+  /** Never fails: each image's end is its own. */
+  async #build(batch: readonly Prebuild[]): Promise<void> {
+    const { nixStage, log } = this.#options
+    const revision = batch[0]?.revision
+    log.info({ revision: revision?.id, ref: revision?.ref, images: batch.length }, 'prebuilding')
+    const packing: Promise<void>[] = []
+    try {
+      await nixStage.run('prebuild', () => this.#realise(batch, packing))
+    } catch (error) {
+      for (const image of batch) this.#fail(image, error)
+    }
+    await Promise.all(packing)
+  }
+
+  /** Ends when Nix has nothing more to do for the batch; images that are ready are packed meanwhile. */
+  async #realise(batch: readonly Prebuild[], packing: Promise<void>[]): Promise<void> {
+    const { evaluation, nix, limit } = this.#options
+    const [{ revision }] = batch as readonly [Prebuild]
+    const names = batch.map(({ name }) => name)
+    const outcomes = await evaluation.batch(names, revision)
+    const sound: { image: Prebuild; packages: EvaluatedPackage[] }[] = []
+    for (const [index, image] of batch.entries()) {
+      const outcome = outcomes[index]
+      if (Array.isArray(outcome)) sound.push({ image, packages: outcome })
+      else this.#fail(image, outcome)
+    }
+    if (sound.length === 0) return
+    const realised = nix.realiseEach(
+      sound.map(({ packages }) => packages),
+      { cause: 'prebuild', limit },
+    )
+    await Promise.all(
+      sound.map(async ({ image, packages }, index) => {
+        try {
+          await realised[index]
+        } catch (error) {
+          return this.#fail(image, error)
+        }
+        packing.push(this.#pack(image, packages))
+      }),
+    )
+  }
+
+  async #pack(image: Prebuild, packages: readonly EvaluatedPackage[]): Promise<void> {
+    const { builds, failed, limit } = this.#options
+    try {
+      await builds.get({ ...image, packages, realised: true, cause: 'prebuild', limit })
+      failed.forget(image.imageKey)
+      this.#attempts.delete(image.imageKey)
+    } catch (error) {
+      this.#fail(image, error)
+    }
+  }
+
+  /** A fault of the package stays; whatever else went wrong may pass, and is tried again. */
+  #fail(image: Prebuild, error: unknown): void {
+    const { builds, failed, log, retryDelays = defaultRetryDelays } = this.#options
+    const { imageKey, name, revision } = image
+    const fields = { image: name.text, revision: revision.id, problem: messageOf(error) }
+    if (failed.note(imageKey, error)) {
+      if (error instanceof Failure) builds.remember(imageKey, error)
+      log.warn(fields, 'image cannot be prebuilt')
+      return
+    }
+    const attempts = this.#attempts.get(imageKey) ?? 0
+    const delay = retryDelays[attempts]
+    log.warn({ ...fields, attempts: attempts + 1 }, 'prebuild failed')
+    if (delay === undefined || this.#stopped) {
+      this.#attempts.delete(imageKey)
+      return
+    }
+    this.#attempts.set(imageKey, attempts + 1)
+    const timer = setTimeout(() => {
+      this.#retries.delete(timer)
+      this.add([image])
+    }, delay).unref()
+    this.#retries.add(timer)
+  }
+}

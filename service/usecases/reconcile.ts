@@ -1,0 +1,166 @@
+/**
+ * The loop that follows the package set: what should exist follows from git, what does exist from the
+ * storage, and what is missing is built. It is level-triggered: a run looks at what is, not at what
+ * happened, so a lost webhook, a crash or a second instance costs time, never correctness.
+ */
+import PQueue from 'p-queue'
+import {
+  type DesiredImage,
+  eachOnce,
+  imagesOf,
+  missingImages,
+  type PrebuildConfig,
+  type PrebuildScope,
+  refsInScope,
+} from '../domain/desired-images.ts'
+import { messageOf } from '../domain/errors.ts'
+import type { GitRepository } from '../domain/git.ts'
+import { imageKey, type Recipe } from '../domain/keys.ts'
+import type { Log } from '../domain/ports.ts'
+import type { RefTable } from '../domain/ref-table.ts'
+import type { FailedPrebuilds } from './failed-prebuilds.ts'
+import type { GitSource } from './git-source.ts'
+import { prebuildConfigPath, readPrebuildConfig } from './prebuild-config.ts'
+import type { Prebuild, Prebuilds } from './prebuilds.ts'
+import type { PullCounter } from './pull-counter.ts'
+import type { ImageRecord, Records } from './records.ts'
+
+/** Milliseconds before a fetch that failed is tried again: doubled each time, up to the longest. */
+const firstRetry = 2000
+const longestRetry = 300_000
+
+/** Records looked up at a time: enough to hide the latency of a bucket. */
+const lookups = 16
+
+export interface ReconcilerOptions {
+  readonly source: GitSource
+  readonly repository: GitRepository
+  readonly images: Records<ImageRecord>
+  readonly pulls: PullCounter
+  readonly prebuilds: Prebuilds
+  readonly failed: FailedPrebuilds
+  readonly scope: PrebuildScope
+  /** How many of the most pulled images are prebuilt besides the declared ones. */
+  readonly popular: number
+  readonly recipe: Recipe
+  readonly log: Log
+}
+
+export class Reconciler {
+  readonly #options: ReconcilerOptions
+  /** The last table whose refs were all dealt with. */
+  #previous: RefTable | undefined
+  #running: Promise<void> | undefined
+  #again = false
+  #failures = 0
+  #retry: NodeJS.Timeout | undefined
+  #stopped = false
+
+  constructor(options: ReconcilerOptions) {
+    this.#options = options
+  }
+
+  /** Asks for a fetch and a run, and returns at once. However many ask, one runs and one waits. */
+  request(): void {
+    this.#options.source.refresh().then(
+      () => {
+        this.#failures = 0
+      },
+      () => this.#fetchLater(),
+    )
+  }
+
+  /** Has the refs that are known now dealt with: after each fetch, whoever asked for it. */
+  run(): void {
+    this.#again = true
+    this.#running ??= this.#runs().finally(() => {
+      this.#running = undefined
+    })
+  }
+
+  stop(): void {
+    this.#stopped = true
+    clearTimeout(this.#retry)
+  }
+
+  async #runs(): Promise<void> {
+    while (this.#again && !this.#stopped) {
+      this.#again = false
+      try {
+        await this.#reconcile()
+      } catch (error) {
+        this.#options.log.warn({ problem: messageOf(error) }, 'reconcile failed')
+        this.#fetchLater()
+      }
+    }
+  }
+
+  async #reconcile(): Promise<void> {
+    const { source, prebuilds, log } = this.#options
+    const table = source.refs
+    if (table === undefined || table === this.#previous) return
+    const missing = await this.#missing(table)
+    const commits = new Set(table.refs.values())
+    prebuilds.drop(({ revision }) => commits.has(revision.id))
+    prebuilds.add(missing.map((image) => this.#prebuildOf(image)))
+    this.#previous = table
+    log.info({ refs: table.refs.size, missing: missing.length }, 'reconciled')
+  }
+
+  /** The images that should exist and have no record, in the order in which they are wanted. */
+  async #missing(table: RefTable): Promise<readonly DesiredImage[]> {
+    const { repository, pulls, scope, popular } = this.#options
+    const dates = await repository.refDates()
+    const previous = this.#previous
+    const refs = refsInScope({ table, previous, dates, scope, now: Date.now() })
+    // Refs that did not move were dealt with before; at start-up nothing was.
+    const due = previous ? refs.filter(({ cause }) => cause === 'pushed') : refs
+    const mostPulled = pulls.mostPulled(popular)
+    const missing: DesiredImage[] = []
+    for (const ref of due) {
+      const images = imagesOf(ref, await this.#configAt(ref.ref, ref.commit), mostPulled)
+      const settled = await this.#settled(images)
+      missing.push(...missingImages(ref, images, (image) => settled.has(image)))
+    }
+    return eachOnce(missing)
+  }
+
+  /** What the package set declares at a commit; an invalid file is that ref's problem alone. */
+  async #configAt(ref: string, commit: string): Promise<PrebuildConfig | undefined> {
+    const { repository, log } = this.#options
+    const text = await repository.readFile(commit, prebuildConfigPath)
+    if (text === undefined) return undefined
+    try {
+      return readPrebuildConfig(text)
+    } catch (error) {
+      log.warn({ ref, commit, problem: messageOf(error) }, 'slipway.json is invalid')
+      return undefined
+    }
+  }
+
+  /** Those that have a record, or are known not to build. */
+  async #settled(images: readonly DesiredImage[]): Promise<ReadonlySet<DesiredImage>> {
+    const { images: records, failed } = this.#options
+    const settled = new Set<DesiredImage>()
+    const checks = images.map((image) => async () => {
+      const key = this.#prebuildOf(image).imageKey
+      if (failed.get(key) !== undefined || (await records.has(key))) settled.add(image)
+    })
+    await new PQueue({ concurrency: lookups }).addAll(checks)
+    return settled
+  }
+
+  #prebuildOf({ ref, commit, name }: DesiredImage): Prebuild {
+    const revision = { id: commit, ref }
+    return { imageKey: imageKey(revision, name, this.#options.recipe), name, revision }
+  }
+
+  /** With jitter, so that instances which lost one remote do not come back to it all at once. */
+  #fetchLater(): void {
+    if (this.#stopped) return
+    const delay = Math.min(firstRetry * 2 ** this.#failures, longestRetry)
+    this.#failures += 1
+    clearTimeout(this.#retry)
+    this.#retry = setTimeout(() => this.request(), delay * (0.5 + Math.random())).unref()
+  }
+}
