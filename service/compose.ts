@@ -10,9 +10,10 @@ import { withoutCredentials } from './adapters/git/credentials.ts'
 import { GitMirror } from './adapters/git/mirror.ts'
 import { LayerPacker } from './adapters/layer-packer.ts'
 import { createLog } from './adapters/log.ts'
-import { nixEnvironment } from './adapters/nix/environment.ts'
+import { evaluationEnvironment, nixEnvironment } from './adapters/nix/environment.ts'
 import { NixEvaluator } from './adapters/nix/evaluator.ts'
 import { LocalNixStore } from './adapters/nix/store.ts'
+import { PathSource } from './adapters/path-source.ts'
 import { PopularityDocument } from './adapters/popularity-document.ts'
 import { ProcessGroups } from './adapters/process-group.ts'
 import { StateFolder } from './adapters/state-folder.ts'
@@ -35,7 +36,6 @@ import { ImageBuilds } from './usecases/image-builds.ts'
 import { LayerShelf } from './usecases/layer-shelf.ts'
 import { LiveRevisions } from './usecases/live-revisions.ts'
 import { PackageSets } from './usecases/package-sets.ts'
-import { PathSource } from './usecases/path-source.ts'
 import { Prebuilds } from './usecases/prebuilds.ts'
 import { PullCounter, pullRecord } from './usecases/pull-counter.ts'
 import { PullManifest } from './usecases/pull-manifest.ts'
@@ -102,7 +102,7 @@ export async function compose(config: Config, log: Log): Promise<Service> {
   const images = new StoredImages(imageRecords, blobs)
   const evaluator = new NixEvaluator({
     groups,
-    env,
+    env: evaluationEnvironment(env, state.emptyHome),
     timeout: config.evaluationTimeout,
     // One more than prebuilds may take: see Stage.
     concurrency: config.buildConcurrency + 1,

@@ -27,6 +27,8 @@ export class StateFolder implements AsyncDisposable {
   readonly temporary: string
   /** For GC roots; empty at the start. */
   readonly roots: string
+  /** An empty folder, for programs that must not find anybody's configuration. */
+  readonly emptyHome: string
   readonly #lock: Server
 
   private constructor(path: string, instance: string, lock: Server) {
@@ -34,6 +36,7 @@ export class StateFolder implements AsyncDisposable {
     this.instance = instance
     this.temporary = join(path, 'run/tmp')
     this.roots = join(path, 'run/gcroots')
+    this.emptyHome = join(path, 'run/home')
     this.#lock = lock
   }
 
@@ -47,7 +50,7 @@ export class StateFolder implements AsyncDisposable {
     const lock = await lockFolder(path, options.patience ?? patience)
     try {
       const state = new StateFolder(path, await readInstance(path), lock)
-      for (const folder of [state.temporary, state.roots]) {
+      for (const folder of [state.temporary, state.roots, state.emptyHome]) {
         await rm(folder, { recursive: true, force: true })
         await mkdir(folder, { recursive: true })
       }

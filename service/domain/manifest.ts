@@ -30,6 +30,7 @@ export interface ContainerConfig {
   readonly Volumes?: Readonly<Record<string, object>>
   readonly WorkingDir?: string
   readonly Labels?: Readonly<Record<string, string>>
+  readonly ArgsEscaped?: boolean
   readonly StopSignal?: string
   readonly Healthcheck?: object
 }

@@ -69,6 +69,7 @@ export function registry(services: RegistryServices): Middleware {
     const { digest } = reference
     const document = await pull.byDigest(digest)
     if (document === undefined) {
+      images.forgetBlob(digest)
       throw new Failure('manifest-unknown', `no manifest ${digest} is stored`, {
         detail: { digest },
       })

@@ -1,5 +1,7 @@
 /** What stands on the status page. Everything on it may have been written by anybody: see html.ts. */
+
 import type { RefImage, RefState, RefStateList } from '../domain/ref-state.ts'
+import { slugOf } from '../domain/ref-table.ts'
 import type { SourceStatus } from '../domain/source.ts'
 import type { BuildEntry } from '../usecases/build-entry.ts'
 import { Html, html } from './html.ts'
@@ -55,7 +57,7 @@ ${sourceLine(facts)}
 <main>
 <section>
 <h2>Pull</h2>
-<pre class="command">docker pull ${host}/${exampleOf(list)}</pre>
+<pre class="command">docker pull ${host}/${exampleOf(list, builds)}</pre>
 <p>An image is a list of packages, such as <code>shell/git/jq</code>. A tag is a tag, a branch or a
 commit of the package set; none, or <code>latest</code>, is the default branch.</p>
 </section>
@@ -91,14 +93,15 @@ function aside(text: string | undefined): Html | undefined {
 }
 
 /** An image that is there already, if one is. */
-function exampleOf(refs: readonly RefState[]): string {
+function exampleOf(refs: readonly RefState[], builds: readonly BuildEntry[]): string {
   for (const wanted of ['stored', 'building', 'queued', 'absent']) {
     for (const { tag, images } of refs) {
       const image = images.find(({ state }) => state === wanted)
       if (image) return `${image.name}:${tag}`
     }
   }
-  return 'shell/git/jq'
+  const built = builds.find(({ outcome }) => outcome === 'built')
+  return built ? pullName(built) : 'shell/git/jq'
 }
 
 /** Failures that no later build of the same image and revision has mended, each once. */
@@ -177,9 +180,10 @@ const stateOf: Record<BuildEntry['outcome'], string> = {
   aborted: 'absent',
 }
 
-/** As somebody would pull it: the ref's name without its folder, else the commit. */
+/** As somebody would pull it: at the ref's tag, else at the commit. */
 function pullName({ image, ref, revision }: BuildEntry): string {
-  return `${image}:${ref?.replace(/^refs\/(?:tags|heads)\//, '') ?? revision.slice(0, commitShown)}`
+  const shortName = ref?.replace(/^refs\/(?:tags|heads)\//, '')
+  return `${image}:${shortName === undefined ? revision.slice(0, commitShown) : slugOf(shortName)}`
 }
 
 /** A colour, and a word for those who do not see it. */

@@ -4,7 +4,7 @@ import { messageOf } from '../domain/errors.ts'
 import type { ImageName } from '../domain/image-name.ts'
 import { forestKey, layerKey, planKey, type Recipe } from '../domain/keys.ts'
 import { planLayers } from '../domain/layers.ts'
-import { assembleImage, type Layer } from '../domain/manifest.ts'
+import { assembleImage, type ContainerConfig, type Layer } from '../domain/manifest.ts'
 import { type EvaluatedPackage, storePathsOf } from '../domain/package.ts'
 import type { PopularitySource } from '../domain/popularity.ts'
 import type { BuilderLimit, Cause, Forest, LayerPacker, Log, NixStore } from '../domain/ports.ts'
@@ -46,6 +46,13 @@ export interface BuildImageOptions {
   readonly log: Log
 }
 
+/** An image whose packages are in the Nix store. */
+interface Realised {
+  readonly packages: readonly EvaluatedPackage[]
+  readonly config: ContainerConfig
+  readonly closure: Closure
+}
+
 export class BuildImage {
   readonly #options: BuildImageOptions
 
@@ -65,14 +72,14 @@ export class BuildImage {
     log.info({ ...image, ref: revision.ref }, 'building image')
     try {
       const realise = () => this.#realise(request, watch)
-      const { packages, closure } = request.realised
+      const { packages, config, closure } = request.realised
         ? await realise()
         : await nixStage.run(cause, realise)
       const record = await packStage.run(cause, async () => {
         const plan = await watch.time('plan', () => this.#plan(closure))
         const forest = forestOf(name, packages, closure)
         const layers = await watch.time('pack', () => this.#pack(plan, forest))
-        return watch.time('publish', () => this.#publish(request, packages, layers))
+        return watch.time('publish', () => this.#publish(request, config, layers))
       })
       log.info({ ...image, digest: record.oci.digest, ...watch.report() }, 'image built')
       return record
@@ -92,15 +99,17 @@ export class BuildImage {
   async #realise(
     { name, revision, imageKey, packages: known, cause, limit }: BuildRequest,
     watch: Stopwatch,
-  ): Promise<{ packages: readonly EvaluatedPackage[]; closure: Closure }> {
+  ): Promise<Realised> {
     const { evaluation, nix } = this.#options
     const packages = await watch.time(
       'evaluate',
       () => known ?? evaluation.packages(name, revision),
     )
+    // Before anything is built: a fault in it is told at once.
+    const config = configOf(name, packages)
     await watch.time('realise', () => nix.realise(packages, { cause, limit, roots: imageKey }))
     const paths = [...new Set(packages.flatMap(storePathsOf))]
-    return { packages, closure: await watch.time('closure', () => nix.closure(paths)) }
+    return { packages, config, closure: await watch.time('closure', () => nix.closure(paths)) }
   }
 
   async #plan(closure: Closure): Promise<StorePath[][]> {
@@ -145,13 +154,10 @@ export class BuildImage {
 
   async #publish(
     { name, revision, imageKey }: BuildRequest,
-    packages: readonly EvaluatedPackage[],
+    config: ContainerConfig,
     layers: readonly Layer[],
   ): Promise<ImageRecord> {
     const { blobs, images, recipe } = this.#options
-    const asked = packages.filter((found) => name.packages.includes(found.name))
-    const hasCertificates = packages.some((found) => found.name === 'cacert')
-    const config = containerConfig(name, asked, hasCertificates)
     const image = assembleImage(layers, config, name.platform, recipe.compression)
     await blobs.putDocument(image.config)
     await Promise.all([blobs.putDocument(image.oci), blobs.putDocument(image.docker)])
@@ -168,6 +174,12 @@ export class BuildImage {
     await images.replace(imageKey, record)
     return record
   }
+}
+
+function configOf(name: ImageName, packages: readonly EvaluatedPackage[]): ContainerConfig {
+  const asked = packages.filter((found) => name.packages.includes(found.name))
+  const hasCertificates = packages.some((found) => found.name === 'cacert')
+  return containerConfig(name, asked, hasCertificates)
 }
 
 /** In an order of its own, so that equal content has equal bytes however it was asked for. */

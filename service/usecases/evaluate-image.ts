@@ -1,5 +1,6 @@
 /** Finds the packages of an image in the package set. */
 
+import { LRUCache } from 'lru-cache'
 import { Failure } from '../domain/errors.ts'
 import { addedPackages, type ImageName } from '../domain/image-name.ts'
 import type { EvaluatedPackage, PackageOutcome } from '../domain/package.ts'
@@ -16,6 +17,8 @@ export interface EvaluateImageOptions {
 
 export class EvaluateImage {
   readonly #options: EvaluateImageOptions
+  /** Warnings that were given: a folder is evaluated at each pull, and once is enough. */
+  readonly #warned = new LRUCache<string, true>({ max: 10_000 })
 
   constructor(options: EvaluateImageOptions) {
     this.#options = options
@@ -75,7 +78,7 @@ export class EvaluateImage {
   #isThere(outcome: PackageOutcome): boolean {
     if (outcome.status === 'found' || outcome.status === 'timed-out') return true
     if (outcome.status !== 'missing') {
-      this.#options.log.warn({ outcome }, 'images go without a package that is usually added')
+      this.#warnOnce({ outcome }, 'images go without a package that is usually added')
     }
     return false
   }
@@ -86,6 +89,13 @@ export class EvaluateImage {
     const foreign = packages.filter((found) => found.system !== system).map((found) => found.name)
     if (foreign.length === 0) return
     const fields = { image: name.text, system, packages: foreign }
-    this.#options.log.warn(fields, 'packages are built on another system than the image is for')
+    this.#warnOnce(fields, 'packages are built on another system than the image is for')
+  }
+
+  #warnOnce(fields: object, message: string): void {
+    const warning = JSON.stringify([message, fields])
+    if (this.#warned.has(warning)) return
+    this.#warned.set(warning, true)
+    this.#options.log.warn(fields, message)
   }
 }

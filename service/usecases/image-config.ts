@@ -13,6 +13,7 @@ const emptyObjects = (key: z.ZodString) => z.record(key, z.strictObject({}))
 const port = z
   .string()
   .regex(/^\d{1,5}(\/(tcp|udp|sctp))?$/, 'a port is written 8080, 8080/tcp, 8080/udp or 8080/sctp')
+  .refine((text) => Number.parseInt(text, 10) <= 65_535, 'a port is at most 65535')
 const variable = z.string().regex(/^[^=\0]+=[^\0]*$/, 'a variable is written NAME=VALUE')
 const absolutePath = z.string().startsWith('/', 'the path must begin with "/"')
 const words = z.array(z.string())
@@ -28,6 +29,8 @@ const packageConfig = z.strictObject({
   Volumes: emptyObjects(absolutePath).optional(),
   WorkingDir: absolutePath.optional(),
   Labels: z.record(z.string(), z.string()).optional(),
+  /** Of Windows images, and deprecated; without effect here. */
+  ArgsEscaped: z.boolean().optional(),
   StopSignal: z
     .string()
     .regex(/^(SIG[A-Z0-9+-]+|\d{1,2})$/, 'a signal is written SIGTERM or 15')

@@ -4,14 +4,18 @@
  */
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import { Failure } from '../domain/errors.ts'
 import type { ImageName } from '../domain/image-name.ts'
 import type { EvaluatedPackage } from '../domain/package.ts'
 import type { Revision } from '../domain/source.ts'
 import type { EvaluateImage } from './evaluate-image.ts'
 
-/** Milliseconds that an evaluation is good for: the requests of one pull share it. */
+/**
+ * Milliseconds that an evaluation is good for, from its end; and for which one that runs is joined, from
+ * its start. So the requests of one pull share it, and nobody gets what is older than their request.
+ */
 const freshness = 1000
-/** Images that are pulled within that time, at most. */
+/** Images that are evaluated, or wait for it, at a time. */
 const mostImages = 1000
 
 export interface Pinned {
@@ -20,9 +24,17 @@ export interface Pinned {
   readonly packages?: readonly EvaluatedPackage[]
 }
 
+interface Evaluation {
+  readonly outcome: Promise<Pinned>
+  readonly startedAt: number
+}
+
 export class LiveRevisions {
   readonly #evaluation: EvaluateImage
   readonly #recent = new LRUCache<string, Promise<Pinned>>({ max: mostImages, ttl: freshness })
+  readonly #running = new Map<string, Evaluation>()
+  /** Those that start when the running one of the same image ends. */
+  readonly #next = new Map<string, Promise<Pinned>>()
 
   constructor(evaluation: EvaluateImage) {
     this.#evaluation = evaluation
@@ -30,16 +42,42 @@ export class LiveRevisions {
 
   /**
    * A revision whose id determines the image.
-   * @throws what the evaluation throws
+   * @throws what the evaluation throws; Failure overloaded
    */
   async pin(name: ImageName, revision: Revision): Promise<Pinned> {
     if (revision.liveFolder === undefined) return { revision }
     const key = JSON.stringify([name.packages, name.platform.system])
     const recent = this.#recent.get(key)
     if (recent !== undefined) return recent
-    const pinned = this.#evaluate(name, revision)
-    this.#recent.set(key, pinned)
-    return pinned
+    const running = this.#running.get(key)
+    if (running === undefined) return this.#start(key, name, revision)
+    if (performance.now() - running.startedAt < freshness) return running.outcome
+    const next =
+      this.#next.get(key) ??
+      running.outcome
+        .catch(() => {})
+        .then(() => {
+          this.#next.delete(key)
+          return this.#start(key, name, revision)
+        })
+    this.#next.set(key, next)
+    return next
+  }
+
+  async #start(key: string, name: ImageName, revision: Revision): Promise<Pinned> {
+    if (this.#running.size >= mostImages) {
+      throw new Failure('overloaded', `${mostImages} images are being evaluated: try again later`, {
+        retryAfter: 10,
+      })
+    }
+    const outcome = this.#evaluate(name, revision)
+    this.#running.set(key, { outcome, startedAt: performance.now() })
+    try {
+      return await outcome
+    } finally {
+      this.#running.delete(key)
+      this.#recent.set(key, outcome)
+    }
   }
 
   async #evaluate(name: ImageName, revision: Revision): Promise<Pinned> {

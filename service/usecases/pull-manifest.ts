@@ -1,5 +1,4 @@
 /** Answers pulls: from memory, from storage, or by building. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Digest } from '../domain/descriptor.ts'
 import { Failure } from '../domain/errors.ts'
 import type { ImageName } from '../domain/image-name.ts'
@@ -39,16 +38,18 @@ export class PullManifest {
    * @throws Failure manifest-unknown, evaluation-failed, build-failed, build-timed-out, still-building,
    *   overloaded, unavailable
    */
-  async byTag(name: ImageName, tag: string): Promise<StoredImage> {
+  byTag(name: ImageName, tag: string): Promise<StoredImage> {
+    return this.#within(this.#find(name, tag), `${name.text}:${tag}`)
+  }
+
+  async #find(name: ImageName, tag: string): Promise<StoredImage> {
     const { source, live, images, builds, recipe, limit } = this.#options
     const pinned = await live.pin(name, await source.resolve(tag))
-    const { revision } = pinned
-    const key = imageKey(revision, name, recipe)
+    const key = imageKey(pinned.revision, name, recipe)
     const remembered = images.remembered(key)
     if (remembered !== undefined) return remembered
     this.#options.onBuild?.(key)
-    const build = builds.get({ name, ...pinned, imageKey: key, cause: 'pull', limit })
-    return this.#wait(build, `${name.text}:${tag}`)
+    return builds.get({ name, ...pinned, imageKey: key, cause: 'pull', limit })
   }
 
   /** A manifest as it is stored; undefined if there is none with this digest. */
@@ -56,23 +57,15 @@ export class PullManifest {
     return this.#options.images.document(digest)
   }
 
-  /** Waits for a build within the limit. The build itself goes on in any case. */
-  async #wait(build: Promise<StoredImage>, image: string): Promise<StoredImage> {
+  /** Whatever a pull waits for, it waits no longer than the limit. The work itself goes on. */
+  #within(work: Promise<StoredImage>, image: string): Promise<StoredImage> {
     const { pullWait } = this.#options
-    const patience = new AbortController()
-    const limit = sleep(pullWait * 1000, undefined, { signal: patience.signal, ref: false })
-    try {
-      const outcome = await Promise.race([build, limit])
-      if (outcome !== undefined) return outcome
-    } finally {
-      patience.abort()
-      limit.catch(() => {})
-      build.catch(() => {})
-    }
-    throw new Failure(
-      'still-building',
-      `${image} is still being built after ${pullWait} seconds; the build goes on: pull again`,
-      { retryAfter },
-    )
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        const message = `${image} is not ready after ${pullWait} seconds; the build goes on: pull again`
+        reject(new Failure('still-building', message, { retryAfter }))
+      }, pullWait * 1000).unref()
+      work.then(resolve, reject).finally(() => clearTimeout(timer))
+    })
   }
 }

@@ -11,7 +11,7 @@ export interface StoredImage {
   readonly record: ImageRecord
   readonly oci: Document
   readonly docker: Document
-  /** Digests of its layers and config. */
+  /** Digests of all that it needs: layers, config, manifests. */
   readonly blobs: ReadonlySet<Digest>
 }
 
@@ -70,7 +70,9 @@ export class StoredImages {
     const needed = blobsOf(oci)
     const found = await Promise.all(needed.map(({ digest }) => this.#blobs.stat(digest)))
     if (needed.some(({ size }, index) => found[index]?.size !== size)) return undefined
-    const image = { record, oci, docker, blobs: new Set(needed.map(({ digest }) => digest)) }
+    const digests = [oci, docker].map(({ descriptor }) => descriptor.digest)
+    const blobs = new Set([...needed.map(({ digest }) => digest), ...digests])
+    const image = { record, oci, docker, blobs }
     this.#images.set(imageKey, image)
     for (const { digest, size } of needed) this.#sizes.set(digest, size)
     return image

@@ -164,7 +164,7 @@ describe('skopeo', () => {
     const refused = await impatient.fetch('/v2/slowbuild/manifests/latest')
     expect(refused.status).toBe(429)
     expect(refused.headers.get('Retry-After')).toMatch(/^\d+$/)
-    expect(await refused.text()).toMatch(/still being built after 1 seconds; the build goes on/)
+    expect(await refused.text()).toMatch(/not ready after 1 seconds; the build goes on/)
     await skopeo(
       'copy',
       '--src-tls-verify=false',

@@ -28,7 +28,9 @@ test('an image with all its blobs is served, and then from memory', async () => 
   const image = await images.load(key)
   expect(image?.oci.descriptor.digest).toBe(manifests.oci)
   expect(image?.docker.descriptor.digest).toBe(manifests.docker)
-  expect(image?.blobs).toEqual(new Set([blobs.config, ...blobs.layers]))
+  expect(image?.blobs).toEqual(
+    new Set([blobs.config, ...blobs.layers, manifests.oci, manifests.docker]),
+  )
   expect(images.remembered(key)).toBe(image)
 })
 

@@ -11,7 +11,10 @@ import { nixError } from './messages.ts'
 /** Runs a Nix program that only reads. @returns its stdout */
 export type ReadNix = (program: string, args: string[]) => Promise<string>
 
-const foreignSystem = /a '([^']+)' with features \{[^}]*\} is required to build '([^'!^]+)/
+const unmetOld =
+  /a '(?<system>[^']+)' with features \{(?<features>[^}]*)\} is required to build '(?<derivation>[^'!^]+)/
+const unmetNew =
+  /Cannot build '(?<derivation>[^'!^]+).*?required system or feature not available.*?Required system: '(?<system>[^']+)' with features \{(?<features>[^}]*)\}/s
 
 const nixSettings = z.record(z.string(), z.object({ value: z.unknown() }))
 
@@ -61,26 +64,45 @@ async function firstOwned(
   return undefined
 }
 
-/** The failure to build for a system for which there is no builder. */
+/** The failure to build for a system, or with features, for which there is no builder. */
 async function foreignFailure(
   packages: readonly EvaluatedPackage[],
   log: BuildLog,
   read: ReadNix,
 ): Promise<Failure | undefined> {
-  const [, system, derivation] = foreignSystem.exec(log.errors.join('\n')) ?? []
-  if (system === undefined || derivation === undefined) return undefined
-  const owner = await ownerOf(derivation, packages, read)
-  if (owner === undefined) return undefined
+  const wanted = unmetRequirement(log.errors.join('\n'))
+  const owner = wanted && (await ownerOf(wanted.derivation, packages, read))
+  if (wanted === undefined || owner === undefined) return undefined
+  const { derivation, system, features } = wanted
   const { name } = owner
   const setting = await readSettings(read)
-  const local = [setting('system'), setting('extra-platforms')].join(' ').trim()
-  return new Failure(
-    'build-failed',
-    `package ${name} is built on ${system}, and nothing here builds for that: this machine builds for ` +
-      `${local}, and its remote builders are: ${await remoteBuilders(setting)}. Add one ` +
-      `(builders) or emulation (extra-platforms) for ${system} to Nix's configuration`,
-    { detail: { package: name, derivation, system } },
-  )
+  const local = `${setting('system')} ${setting('extra-platforms')}`.trim().split(/\s+/)
+  const builders = `its remote builders are: ${await remoteBuilders(setting)}`
+  const detail = { package: name, derivation, system, features }
+  const message = local.includes(system)
+    ? `package ${name} needs a builder with the features ${features.join(', ')}: this machine has ` +
+      `${setting('system-features') || 'none'} (system-features), and ${builders}`
+    : `package ${name} is built on ${system}, and nothing here builds for that: this machine builds for ` +
+      `${local.join(' ')}, and ${builders}. Add one (builders) or emulation (extra-platforms) for ` +
+      `${system} to Nix's configuration`
+  return new Failure('build-failed', message, { detail })
+}
+
+interface Requirement {
+  readonly derivation: StorePath
+  readonly system: string
+  readonly features: readonly string[]
+}
+
+/** What Nix says that it has no builder for, in the words of its older and its newer versions. */
+function unmetRequirement(text: string): Requirement | undefined {
+  const {
+    derivation,
+    system,
+    features = '',
+  } = (unmetOld.exec(text) ?? unmetNew.exec(text))?.groups ?? {}
+  if (derivation === undefined || system === undefined) return undefined
+  return { derivation, system, features: features.split(/[,\s]+/).filter((one) => one !== '') }
 }
 
 /** How many there are and for which systems; of hosts, key files and the rest nothing is told. */

@@ -1,4 +1,5 @@
 /** What Nix processes see of the service's environment: its own settings, and no secrets. */
+import { join } from 'node:path'
 
 const wanted = [
   'HOME',
@@ -39,5 +40,26 @@ export function nixEnvironment(from: NodeJS.ProcessEnv): Record<string, string> 
     GIT_TERMINAL_PROMPT: '0',
     NO_COLOR: '1',
     LC_ALL: 'C',
+  }
+}
+
+/**
+ * The environment of evaluations. Package sets such as nixpkgs read the home folder's configuration
+ * and overlays, and two instances would then make different images of one commit: so there is none. What
+ * Nix and git need of the real home is named one by one; ssh does not go by HOME.
+ * @param emptyHome an empty folder
+ */
+export function evaluationEnvironment(
+  { XDG_CONFIG_HOME, ...environment }: Record<string, string>,
+  emptyHome: string,
+): Record<string, string> {
+  const { HOME } = environment
+  if (HOME === undefined) return { ...environment, HOME: emptyHome }
+  return {
+    NIX_USER_CONF_FILES: join(XDG_CONFIG_HOME ?? join(HOME, '.config'), 'nix/nix.conf'),
+    GIT_CONFIG_GLOBAL: join(HOME, '.gitconfig'),
+    XDG_CACHE_HOME: join(HOME, '.cache'),
+    ...environment,
+    HOME: emptyHome,
   }
 }

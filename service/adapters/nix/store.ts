@@ -148,7 +148,7 @@ export class LocalNixStore implements NixStore {
       .flatMap((one) => [one, ...(one.requires ?? [])])
       .map(({ derivation, outputName }) => `${derivation}!${outputName}`)
     const { groups, env } = this.#options
-    const { exitCode } = await groups.run(
+    const { exitCode, signal, timedOut } = await groups.run(
       'nix-store',
       ['--realise', ...new Set(outputs), ...flags, '--timeout', String(limit.seconds)].concat([
         '--log-format',
@@ -161,7 +161,15 @@ export class LocalNixStore implements NixStore {
         onStderrLine: (line) => log.add(line),
       },
     )
-    return exitCode === 0 ? undefined : log
+    if (exitCode === 0) return undefined
+    if (exitCode === undefined && log.failures.length === 0) {
+      // Not a word about the package: it is Nix that was stopped, by us or by the system.
+      const end = timedOut ? `said nothing for ${limit.seconds + stalled} seconds` : `got ${signal}`
+      throw new Failure('unavailable', `Nix was ended while it built: it ${end}`, {
+        retryAfter: 30,
+      })
+    }
+    return log
   }
 
   async #read(program: string, args: string[]): Promise<string> {

@@ -16,16 +16,23 @@ const tool = {
   priority: 5,
 }
 
+const older = (system: string, features = '') =>
+  `error: a '${system}' with features {${features}} is required to build '${derivation}', but I am a 'x86_64-linux' with features {}`
+const newer = (system: string, features = '') =>
+  `error: Cannot build '${derivation}'.
+       Reason: required system or feature not available
+       Required system: '${system}' with features {${features}}
+       Current system: 'x86_64-linux' with features {}`
+
 /** What is told when Nix, set up like this, has nobody to build for another system. */
-async function foreignFailure(builders: string): Promise<string> {
+async function foreignFailure(builders: string, error = older('aarch64-linux')): Promise<string> {
   const log = new BuildLog()
-  log.add(
-    `error: a 'aarch64-linux' with features {} is required to build '${derivation}', but I am a 'x86_64-linux' with features {}`,
-  )
+  log.add(`@nix ${JSON.stringify({ action: 'msg', level: 0, msg: error })}`)
   const settings = {
     system: { value: 'x86_64-linux' },
     'extra-platforms': { value: ['i686-linux'] },
     builders: { value: builders },
+    'system-features': { value: ['benchmark', 'nixos-test'] },
   }
   return (
     await buildFailure([tool], log, { seconds: 60, setting: 'NIX_TIMEOUT' }, async () =>
@@ -35,8 +42,11 @@ async function foreignFailure(builders: string): Promise<string> {
 }
 
 describe('a package for another system', () => {
-  test('is told with what this machine builds for', async () => {
-    expect(await foreignFailure('')).toMatch(
+  test.each([
+    ['Nix 2.8', older('aarch64-linux')],
+    ['a newer Nix', newer('aarch64-linux')],
+  ])('is told with what this machine builds for, by %s', async (_, error) => {
+    expect(await foreignFailure('', error)).toMatch(
       /^package tool is built on aarch64-linux, .*builds for x86_64-linux i686-linux, and its remote builders are: none\./,
     )
   })
@@ -59,4 +69,14 @@ describe('a package for another system', () => {
     expect(message).toContain('its remote builders are: 1, for armv7l-linux.')
     expect(message).not.toMatch(/intern|machines/)
   })
+})
+
+test.each([
+  ['Nix 2.8', older('x86_64-linux', 'kvm, big')],
+  ['a newer Nix', newer('x86_64-linux', 'kvm, big')],
+])('a package that needs features is told which, by %s', async (_, error) => {
+  expect(await foreignFailure('', error)).toBe(
+    'package tool needs a builder with the features kvm, big: this machine has benchmark nixos-test ' +
+      '(system-features), and its remote builders are: none',
+  )
 })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { nixEnvironment } from '../../../service/adapters/nix/environment.ts'
+import { evaluationEnvironment, nixEnvironment } from '../../../service/adapters/nix/environment.ts'
 
 test('Nix sees its own settings, git and ssh, and nothing else of the service', () => {
   const environment = nixEnvironment({
@@ -34,4 +34,22 @@ test('Nix sees its own settings, git and ssh, and nothing else of the service', 
     NO_COLOR: '1',
     LC_ALL: 'C',
   })
+})
+
+test('an evaluation finds nobody’s home, but what Nix and git need of it', () => {
+  const own = { HOME: '/home/slipway', PATH: '/bin', XDG_CONFIG_HOME: '/etc/slipway' }
+  expect(evaluationEnvironment(own, '/empty')).toEqual({
+    HOME: '/empty',
+    PATH: '/bin',
+    NIX_USER_CONF_FILES: '/etc/slipway/nix/nix.conf',
+    GIT_CONFIG_GLOBAL: '/home/slipway/.gitconfig',
+    XDG_CACHE_HOME: '/home/slipway/.cache',
+  })
+  const told = {
+    HOME: '/h',
+    GIT_CONFIG_GLOBAL: '/g',
+    NIX_USER_CONF_FILES: '/n',
+    XDG_CACHE_HOME: '/c',
+  }
+  expect(evaluationEnvironment(told, '/empty')).toEqual({ ...told, HOME: '/empty' })
 })

@@ -1,5 +1,7 @@
 /** The package set in a local folder, as it is at the moment of each pull. */
-import { Failure } from '../domain/errors.ts'
+import { accessSync, constants } from 'node:fs'
+import { join } from 'node:path'
+import { Failure, messageOf } from '../domain/errors.ts'
 import type { Revision, Source, SourceStatus } from '../domain/source.ts'
 
 export class PathSource implements Source {
@@ -28,6 +30,11 @@ export class PathSource implements Source {
   }
 
   status(): SourceStatus {
-    return { ready: true }
+    try {
+      accessSync(join(this.#folder, 'default.nix'), constants.R_OK)
+      return { ready: true }
+    } catch (error) {
+      return { ready: false, problem: messageOf(error) }
+    }
   }
 }
