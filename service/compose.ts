@@ -16,16 +16,23 @@ import { LocalNixStore } from './adapters/nix/store.ts'
 import { PathSource } from './adapters/path-source.ts'
 import { PopularityDocument } from './adapters/popularity-document.ts'
 import { ProcessGroups } from './adapters/process-group.ts'
+import { PrometheusMetrics } from './adapters/prometheus.ts'
 import { StateFolder } from './adapters/state-folder.ts'
 import type { Config } from './config.ts'
 import type { ImageName } from './domain/image-name.ts'
+import type { Metrics } from './domain/metrics.ts'
 import { noPopularity } from './domain/popularity.ts'
 import type { Log, ObjectStore } from './domain/ports.ts'
 import type { Source } from './domain/source.ts'
+import { api } from './http/api.ts'
 import { createApp } from './http/app.ts'
+import { metrics as metricsPage } from './http/metrics.ts'
+import { statusPage } from './http/status-page.ts'
 import { webhooks } from './http/webhooks/webhooks.ts'
 import { Blobs } from './usecases/blobs.ts'
+import { buildEntry } from './usecases/build-entry.ts'
 import { BuildImage } from './usecases/build-image.ts'
+import { BuildJournal } from './usecases/build-journal.ts'
 import { BuildQueue } from './usecases/build-queue.ts'
 import { Catalog } from './usecases/catalog.ts'
 import { ChannelSource, channelRecord } from './usecases/channel-source.ts'
@@ -41,10 +48,11 @@ import { PullCounter, pullRecord } from './usecases/pull-counter.ts'
 import { PullManifest } from './usecases/pull-manifest.ts'
 import { Reconciler } from './usecases/reconcile.ts'
 import { imageRecord, layerRecord, planRecord, Records } from './usecases/records.ts'
+import { GitRefStates } from './usecases/ref-states.ts'
 import { Stage } from './usecases/stage.ts'
 import { StoredImages } from './usecases/stored-images.ts'
 
-/** Milliseconds that saving the pull counts may take at the end. */
+/** Milliseconds that saving pull counts and the last builds may take at the end. */
 const flushLimit = 2000
 
 export function composeLog(config: Config): Log {
@@ -56,6 +64,7 @@ interface Tools {
   readonly state: StateFolder
   readonly groups: ProcessGroups
   readonly store: ObjectStore
+  readonly metrics: Metrics
   readonly log: Log
 }
 
@@ -71,6 +80,7 @@ export interface Service {
  */
 export async function compose(config: Config, log: Log): Promise<Service> {
   const groups = new ProcessGroups()
+  const metrics = new PrometheusMetrics()
   const state = await StateFolder.open(config.statePath)
 
   const env = nixEnvironment(process.env)
@@ -91,7 +101,7 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     log,
   })
 
-  const running = composeSource(config, { state, groups, store, log })
+  const running = composeSource(config, { state, groups, store, metrics, log })
   const popularity = composePopularity(config, log)
   await Promise.all([running.start(), popularity.start()])
   const { source } = running
@@ -113,12 +123,19 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     evaluator,
     log,
   })
+  const journal = new BuildJournal({
+    records: new Records(store, 'builds', buildEntry, log),
+    remove: (id) => store.delete(`builds/${id}`),
+    log,
+  })
+  // Not awaited: it only fills the memory with what the storage has.
+  void journal.load()
   const nixStage = new Stage(config.buildConcurrency)
   const build = new BuildImage({
     evaluation,
     nix,
     packer,
-    layers: new LayerShelf(new Records(store, 'layers', layerRecord, log), blobs, log),
+    layers: new LayerShelf(new Records(store, 'layers', layerRecord, log), blobs, metrics, log),
     plans: new Records(store, 'plans', planRecord, log),
     images: imageRecords,
     blobs,
@@ -126,6 +143,8 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     recipe,
     nixStage,
     packStage: new Stage(availableParallelism()),
+    journal,
+    metrics,
     log,
   })
   const builds = new ImageBuilds(new BuildQueue(), images, build)
@@ -153,22 +172,24 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     recipe,
     pullWait: config.pullWait,
     limit: { seconds: config.builderTimeout, setting: 'NIX_TIMEOUT' },
+    metrics,
     onBuild: (key) => prebuilds.take(key),
   })
   await pulls.load()
-  const reconciler =
-    running.git &&
-    new Reconciler({
-      ...running.git,
-      images: imageRecords,
-      pulls,
-      prebuilds,
-      failed,
-      scope: config.prebuild,
-      popular: config.prebuild.popular,
-      recipe,
-      log,
-    })
+  const following = running.git && {
+    ...running.git,
+    images: imageRecords,
+    pulls,
+    prebuilds,
+    failed,
+    scope: config.prebuild,
+    popular: config.prebuild.popular,
+    recipe,
+    metrics,
+    log,
+  }
+  const reconciler = following && new Reconciler(following)
+  const refs = following && new GitRefStates(following)
   running.git?.onRefs(() => reconciler?.run())
   reconciler?.run()
 
@@ -181,9 +202,21 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     others: config.webhookRepositories,
     request: () => reconciler?.request(),
     log,
+    onOutcome: (provider, outcome) => metrics.webhookAnswered(provider, outcome),
   })
+  metrics.watchQueue((queue) =>
+    queue === 'pull' ? nixStage.waitingPulls : prebuilds.waitingFor(queue),
+  )
+  const onBlobBytes = (count: number) => metrics.blobBytesServed(count)
+  const { publicUrl } = config
   return {
-    app: createApp({ pull, images, blobs, catalog, source, onPull, log }, hooks),
+    app: createApp(
+      { pull, images, blobs, catalog, source, onPull, onBlobBytes, log },
+      hooks,
+      metricsPage(metrics),
+      api({ builds: journal, refs, retry: () => reconciler?.retry(), log }),
+      statusPage({ builds: journal, refs, source, log, ...(publicUrl ? { publicUrl } : {}) }),
+    ),
     async stop() {
       running.stop()
       popularity.stop()
@@ -192,7 +225,7 @@ export async function compose(config: Config, log: Log): Promise<Service> {
       await Promise.all([
         groups.killAll(),
         packer.close(),
-        Promise.race([pulls.flush(), sleep(flushLimit)]),
+        Promise.race([Promise.all([pulls.flush(), journal.flush()]), sleep(flushLimit)]),
       ])
       await state[Symbol.asyncDispose]()
     },
@@ -215,7 +248,7 @@ interface RunningSource {
 
 function composeSource(
   { source, statePath, pollInterval }: Config,
-  { state, groups, store, log }: Tools,
+  { state, groups, store, metrics, log }: Tools,
 ): RunningSource {
   switch (source.kind) {
     case 'path':
@@ -241,7 +274,13 @@ function composeSource(
       const folder = join(statePath, 'mirrors', name)
       const repository = new GitMirror({ url: source.url, folder, groups, log })
       let listener = () => {}
-      const git = new GitSource({ repository, pollInterval, log, onRefs: () => listener() })
+      const git = new GitSource({
+        repository,
+        pollInterval,
+        metrics,
+        log,
+        onRefs: () => listener(),
+      })
       return {
         source: git,
         git: {

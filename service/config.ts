@@ -36,6 +36,8 @@ export interface Config {
   /** Further URLs under which webhooks may name the tracked repository. */
   readonly webhookRepositories: readonly string[]
   readonly prebuild: PrebuildSettings
+  /** How clients reach the service. */
+  readonly publicUrl?: URL
   readonly layerBudget: number
   readonly compression: Compression
   readonly logLevel: (typeof logLevels)[number]
@@ -189,6 +191,11 @@ const settings = z.object({
       (urls) => urls.every((url) => normaliseRepositoryUrl(url) !== ''),
       'clone URLs of the tracked repository, separated by spaces',
     ),
+  SLIPWAY_PUBLIC_URL: z
+    .string()
+    .refine((text) => /^https?:/i.test(text) && URL.canParse(text), 'an http(s) URL')
+    .transform((text) => new URL(text))
+    .optional(),
   SLIPWAY_PREBUILD_TAGS: globList(
     'globs of tag names with commas or spaces between them, such as release-*, or none',
   ).default(() => parseGlobList('*')),
@@ -248,6 +255,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     pullWait: values.SLIPWAY_PULL_WAIT,
     ...(values.SLIPWAY_WEBHOOK_SECRET ? { webhookSecret: values.SLIPWAY_WEBHOOK_SECRET } : {}),
     webhookRepositories: values.SLIPWAY_WEBHOOK_REPOSITORY,
+    ...(values.SLIPWAY_PUBLIC_URL ? { publicUrl: values.SLIPWAY_PUBLIC_URL } : {}),
     prebuild: {
       tags: values.SLIPWAY_PREBUILD_TAGS,
       ...(values.SLIPWAY_PREBUILD_BRANCHES ? { branches: values.SLIPWAY_PREBUILD_BRANCHES } : {}),

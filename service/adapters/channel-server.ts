@@ -3,8 +3,7 @@ import { z } from 'zod'
 import { type ChannelServer, isNixpkgsCommit } from '../domain/channel.ts'
 import { Failure } from '../domain/errors.ts'
 import type { ProcessGroups } from './process-group.ts'
-import { type RemoteAnswer, readRemote, wholeBody } from './remote-document.ts'
-import { scrub } from './scrub.ts'
+import { originOf, type RemoteAnswer, readRemote, wholeBody } from './remote-document.ts'
 import { Tarballs } from './tarballs.ts'
 
 /** Milliseconds: at the turn of an hour a pull waits for this. */
@@ -94,6 +93,10 @@ export class HttpChannelServer implements ChannelServer {
     await this.#tarballs.unpack(commit, folder)
   }
 
+  keep(commits: readonly string[]): void {
+    this.#tarballs.keep(commits)
+  }
+
   async #fetchTarball(commit: string): Promise<void> {
     const { tarballUrl, idleTimeout = defaultIdleTimeout } = this.#options
     const url = filled(tarballUrl, { commit })
@@ -106,7 +109,7 @@ export class HttpChannelServer implements ChannelServer {
     }
     await readRemote(url, options, async (answer) => {
       if (isAbsent(answer)) {
-        const reason = `there is no nixpkgs commit ${commit}: ${scrub(url)} answered ${answer.status}`
+        const reason = `there is no nixpkgs commit ${commit}: ${originOf(url)} answered ${answer.status}`
         throw new Failure('manifest-unknown', reason, { detail: { tag: commit } })
       }
       expectSuccess(url, answer)
@@ -137,7 +140,7 @@ function expectSuccess(url: string, { status }: RemoteAnswer): void {
 }
 
 function refused(url: string, reason: string): Failure {
-  return new Failure('unavailable', `${scrub(url)}: ${reason}`, { retryAfter })
+  return new Failure('unavailable', `${originOf(url)}: ${reason}`, { retryAfter })
 }
 
 /** Undefined if it is no JSON. */

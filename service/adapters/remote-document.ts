@@ -1,7 +1,9 @@
 /**
- * Reads what stands at an http(s) URL, within limits of time and size. No message tells the URL's
- * credentials, and no Failure carries a cause: the errors of fetch quote URLs.
+ * Reads what stands at an http(s) URL, within limits of time and size; through the proxies that
+ * http_proxy, https_proxy and no_proxy name. Messages tell no more of the URL than its origin, and no
+ * Failure carries a cause: the errors of fetch quote URLs.
  */
+import http from 'node:http'
 import { Failure, messageOf } from '../domain/errors.ts'
 import { scrubberFor } from './scrub.ts'
 
@@ -44,6 +46,7 @@ export async function readRemote<T>(
   const whole =
     timeout && setTimeout(() => end(`it was not done within ${timeout / 1000} s`), timeout)
   try {
+    heedProxies()
     const { address, headers } = withoutCredentials(url)
     const response = await fetch(address, {
       headers: { 'User-Agent': 'slipway', ...headers, ...options.headers },
@@ -59,7 +62,7 @@ export async function readRemote<T>(
     }
   } catch (error) {
     if (error instanceof Failure) throw error
-    const message = scrubberFor(url)(`${url}: ${reasonOf(error)}`)
+    const message = `${originOf(url)}: ${scrubberFor(url)(reasonOf(error))}`
     throw new Failure('unavailable', message, { retryAfter })
   } finally {
     clearTimeout(idle)
@@ -67,9 +70,32 @@ export async function readRemote<T>(
   }
 }
 
+/** What of a URL anybody may see: scheme, host and port. Tokens stand in paths and queries, too. */
+export function originOf(url: string): string {
+  return URL.parse(url)?.origin ?? 'an address that is no URL'
+}
+
 /** The body as bytes. */
 export async function wholeBody(answer: RemoteAnswer): Promise<Buffer> {
   return Buffer.concat(await Array.fromAsync(answer.body))
+}
+
+let proxiesHeeded = false
+
+/**
+ * Without this fetch knows of no proxy. It holds for the whole process.
+ * @see https://nodejs.org/docs/latest-v24.x/api/http.html#httpsetglobalproxyfromenvproxyenv
+ */
+function heedProxies(): void {
+  if (proxiesHeeded) return
+  try {
+    // Not in the first versions of Node 24.
+    http.setGlobalProxyFromEnv?.()
+  } catch {
+    // The error quotes the setting, with its password.
+    throw new Error('http_proxy or https_proxy is no URL such as http://proxy.example.com:3128')
+  }
+  proxiesHeeded = true
 }
 
 /** fetch refuses a URL with credentials; it takes them as a header, and drops that at another host. */
@@ -101,10 +127,11 @@ async function* measured(response: Response, limit: number, onBytes: () => void)
   }
 }
 
-/** fetch says "fetch failed" and "terminated"; what happened stands in the cause. */
+/** fetch says "fetch failed" and "terminated"; what happened stands in the innermost cause. */
 function reasonOf(error: unknown): string {
-  const cause = error instanceof Error ? error.cause : undefined
-  if (cause === undefined) return messageOf(error)
+  let cause = error
+  while (cause instanceof Error && cause.cause !== undefined) cause = cause.cause
+  if (cause === error) return messageOf(error)
   const reasons = cause instanceof AggregateError ? cause.errors.map(messageOf) : [messageOf(cause)]
   const broken = messageOf(error) === 'terminated' ? 'the connection broke off: ' : ''
   return broken + reasons.join('; ')

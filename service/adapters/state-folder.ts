@@ -1,9 +1,9 @@
 /** The folder for what may be lost: mirrors, GC roots, temporary files. One process uses it at a time. */
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { messageOf } from '../domain/errors.ts'
 
@@ -11,8 +11,8 @@ import { messageOf } from '../domain/errors.ts'
 const patience = 15_000
 const retryInterval = 250
 
-/** Bytes in the path of a Unix socket, at most (sockaddr_un). */
-const longestSocketPath = 107
+/** Bytes; the path of a Unix socket has 107 at most (sockaddr_un). */
+const longestPath = 107 - '/locks/.12345678'.length
 
 export interface StateFolderOptions {
   /** @default 15,000 */
@@ -29,15 +29,15 @@ export class StateFolder implements AsyncDisposable {
   readonly roots: string
   /** An empty folder, for programs that must not find anybody's configuration. */
   readonly emptyHome: string
-  readonly #lock: Server
+  readonly #presence: Presence
 
-  private constructor(path: string, instance: string, lock: Server) {
+  private constructor(path: string, instance: string, presence: Presence) {
     this.path = path
     this.instance = instance
     this.temporary = join(path, 'run/tmp')
     this.roots = join(path, 'run/gcroots')
     this.emptyHome = join(path, 'run/home')
-    this.#lock = lock
+    this.#presence = presence
   }
 
   /**
@@ -47,58 +47,105 @@ export class StateFolder implements AsyncDisposable {
   static async open(path: string, options: StateFolderOptions = {}): Promise<StateFolder> {
     // It holds a private repository: nobody else's business.
     await mkdir(path, { recursive: true, mode: 0o700 })
-    const lock = await lockFolder(path, options.patience ?? patience)
+    const presence = await lockFolder(path, options.patience ?? patience)
     try {
-      const state = new StateFolder(path, await readInstance(path), lock)
+      const state = new StateFolder(path, await readInstance(path), presence)
       for (const folder of [state.temporary, state.roots, state.emptyHome]) {
         await rm(folder, { recursive: true, force: true })
         await mkdir(folder, { recursive: true })
       }
       return state
     } catch (error) {
-      lock.close()
+      await presence.end()
       throw error
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#lock.close()
-    await once(this.#lock, 'close')
+    await this.#presence.end()
   }
 }
 
-/** A listening socket is a lock that ends with its process, however that ends. */
-async function lockFolder(path: string, limit: number): Promise<Server> {
-  const socket = join(path, 'lock')
-  if (Buffer.byteLength(socket) > longestSocketPath) {
-    throw new Error(`${path} is too long: the state folder's path has at most 102 bytes`)
+/** That this process uses the folder, for others to see. */
+class Presence {
+  readonly #path: string
+  readonly #server: Server
+
+  private constructor(path: string, server: Server) {
+    this.#path = path
+    this.#server = server
   }
-  for (const deadline = Date.now() + limit; ; await sleep(retryInterval)) {
-    const lock = await listen(socket)
-    if (lock !== undefined) return lock
-    if (!(await isAlive(socket))) {
-      await rm(socket, { force: true })
-      continue
+
+  /** @param folder where the sockets of all are */
+  static async show(folder: string): Promise<Presence> {
+    const name = randomBytes(6).toString('base64url')
+    const hidden = join(folder, `.${name}`)
+    const server = createServer((connection) => connection.destroy())
+    server.unref()
+    try {
+      server.listen(hidden)
+      await once(server, 'listening')
+      // Only now: a socket that is bound and does not listen yet would look like that of a dead process.
+      await rename(hidden, join(folder, name))
+      return new Presence(join(folder, name), server)
+    } catch (error) {
+      server.close()
+      throw new Error(`the state folder cannot be used: ${messageOf(error)}`)
     }
+  }
+
+  /** Whether another process shows itself, too. What dead ones left is removed. */
+  async isShared(): Promise<boolean> {
+    const folder = dirname(this.#path)
+    const names = (await readdir(folder)).filter((name) => !name.startsWith('.'))
+    const others = names.map((name) => join(folder, name)).filter((path) => path !== this.#path)
+    for (const other of others) {
+      if (await isAlive(other)) return true
+      await rm(other, { force: true })
+    }
+    return false
+  }
+
+  async end(): Promise<void> {
+    await rm(this.#path, { force: true })
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+}
+
+/**
+ * Waits until this process alone uses the folder. A listening socket tells of a process as long as that
+ * lives, however it ends. Each has one under a name of its own, and looks for those of others after it
+ * has shown its own: so of two that start at once at least one sees the other, and gives way. A name
+ * is never used again, so that what was found dead can be removed at any time later.
+ *
+ *     shown: Jx2k (dead)          A shows bT7w, sees Jx2k, removes it, and is alone
+ *     shown: bT7w                 B shows q0Zd, sees bT7w, takes q0Zd away and waits
+ */
+async function lockFolder(path: string, limit: number): Promise<Presence> {
+  const folder = join(path, 'locks')
+  if (Buffer.byteLength(path) > longestPath) {
+    throw new Error(
+      `${path} is too long: the state folder's path has at most ${longestPath} bytes`,
+    )
+  }
+  await mkdir(folder, { recursive: true })
+  const deadline = Date.now() + limit
+  for (;;) {
+    const presence = await Presence.show(folder)
+    const shared = await presence.isShared().catch(async (error) => {
+      await presence.end()
+      throw error
+    })
+    if (!shared) return presence
+    await presence.end()
     if (Date.now() >= deadline) {
       throw new Error(
         `${path} is in use by another Slipway: end that one, or set SLIPWAY_STATE_PATH to another folder`,
       )
     }
-  }
-}
-
-/** Undefined when the name is taken, be it by a socket that nobody listens on any more. */
-async function listen(socket: string): Promise<Server | undefined> {
-  const server = createServer((connection) => connection.destroy())
-  server.unref()
-  try {
-    server.listen(socket)
-    await once(server, 'listening')
-    return server
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') return undefined
-    throw new Error(`the state folder cannot be used: ${messageOf(error)}`)
+    // At random, or two that gave way to each other would meet again.
+    await sleep(retryInterval * (0.5 + Math.random()))
   }
 }
 
@@ -107,8 +154,9 @@ async function isAlive(socket: string): Promise<boolean> {
   try {
     await once(connection, 'connect')
     return true
-  } catch {
-    return false
+  } catch (error) {
+    // Anything else, such as a queue of connections that is full, needs a process.
+    return !['ECONNREFUSED', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')
   } finally {
     connection.destroy()
   }

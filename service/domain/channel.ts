@@ -45,4 +45,9 @@ export interface ChannelServer {
    * @throws Failure unavailable; manifest-unknown if there is no such commit
    */
   download(commit: string, folder: string): Promise<void>
+  /**
+   * Names the commits whose trees, once downloaded, stay for when the publisher is out of reach; they
+   * replace those that were named before.
+   */
+  keep(commits: readonly string[]): void
 }

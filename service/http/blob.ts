@@ -20,6 +20,7 @@ export async function serveBlob(
   digest: Digest,
   blobs: Blobs,
   images: StoredImages,
+  onBytes: (count: number) => void,
 ): Promise<void> {
   const found = await blobs.stat(digest)
   const expected = images.sizeOf(digest) ?? found?.size
@@ -64,7 +65,7 @@ export async function serveBlob(
   const stream = await blobs.get(digest, range)
   if (stream === undefined) throw lost(digest, images)
   const length = range === undefined ? found.size : range.end - range.start + 1
-  ctx.body = exactly(length, stream)
+  ctx.body = exactly(length, stream, onBytes)
   ctx.length = length
   if (range !== undefined) {
     ctx.status = 206
@@ -81,7 +82,7 @@ function lost(digest: Digest, images: StoredImages): Failure {
  * Fails when the bytes are not as many as Content-Length promised: too few would have the client wait
  * for the rest, too many would be read as the next answer on the connection.
  */
-function exactly(length: number, stream: Readable): Readable {
+function exactly(length: number, stream: Readable, onBytes: (count: number) => void): Readable {
   let left = length
   const counted = new Transform({
     transform(chunk: Uint8Array, _encoding, done) {
@@ -94,7 +95,7 @@ function exactly(length: number, stream: Readable): Readable {
     },
   })
   // An error of either reaches the other one; Koa hears of it through the one that it is given.
-  pipeline(stream, counted, () => {})
+  pipeline(stream, counted, () => onBytes(length - left))
   return counted
 }
 

@@ -28,6 +28,8 @@ export interface RegistryServices {
   readonly source: Source
   /** Told of each pull by tag that is answered; must cost nothing. */
   readonly onPull: (name: ImageName, clientAddress: string) => void
+  /** Told of the bytes of a blob that were sent. */
+  readonly onBlobBytes: (count: number) => void
   readonly log: Log
 }
 
@@ -79,7 +81,8 @@ export function registry(services: RegistryServices): Middleware {
 
   router.get(blobRoute, async (ctx) => {
     parseImageName(captured(ctx, 0))
-    await serveBlob(ctx, parseDigest(captured(ctx, 1)), blobs, images)
+    const digest = parseDigest(captured(ctx, 1))
+    await serveBlob(ctx, digest, blobs, images, services.onBlobBytes)
   })
 
   router.get(referrersRoute, (ctx) => {

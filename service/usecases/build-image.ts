@@ -5,11 +5,13 @@ import type { ImageName } from '../domain/image-name.ts'
 import { forestKey, layerKey, planKey, type Recipe } from '../domain/keys.ts'
 import { planLayers } from '../domain/layers.ts'
 import { assembleImage, type ContainerConfig, type Layer } from '../domain/manifest.ts'
+import type { Metrics } from '../domain/metrics.ts'
 import { type EvaluatedPackage, storePathsOf } from '../domain/package.ts'
 import type { PopularitySource } from '../domain/popularity.ts'
 import type { BuilderLimit, Cause, Forest, LayerPacker, Log, NixStore } from '../domain/ports.ts'
 import type { Revision } from '../domain/source.ts'
 import type { Blobs } from './blobs.ts'
+import type { BuildJournal } from './build-journal.ts'
 import type { EvaluateImage } from './evaluate-image.ts'
 import { containerConfig } from './image-config.ts'
 import type { LayerShelf } from './layer-shelf.ts'
@@ -43,6 +45,8 @@ export interface BuildImageOptions {
   readonly nixStage: Stage
   /** Packing and storing. */
   readonly packStage: Stage
+  readonly journal: BuildJournal
+  readonly metrics: Metrics
   readonly log: Log
 }
 
@@ -65,9 +69,18 @@ export class BuildImage {
    * @throws Failure manifest-unknown, evaluation-failed, build-failed, build-timed-out, unavailable
    */
   async build(request: BuildRequest): Promise<ImageRecord> {
-    const { nix, nixStage, packStage, log } = this.#options
+    const { nix, nixStage, packStage, journal, metrics, log } = this.#options
     const { name, revision, imageKey, cause } = request
-    const watch = new Stopwatch()
+    const entry = journal.begin({
+      image: name.text,
+      revision: revision.id,
+      ref: revision.ref,
+      cause,
+    })
+    const watch = new Stopwatch((stage, milliseconds) => {
+      entry.stage(stage, milliseconds)
+      metrics.stageEnded(stage, milliseconds / 1000)
+    })
     const image = { image: name.text, revision: revision.id, cause }
     log.info({ ...image, ref: revision.ref }, 'building image')
     try {
@@ -82,10 +95,14 @@ export class BuildImage {
         return watch.time('publish', () => this.#publish(request, config, layers))
       })
       log.info({ ...image, digest: record.oci.digest, ...watch.report() }, 'image built')
+      entry.built(record.oci.digest)
+      metrics.buildEnded('built', cause)
       return record
     } catch (error) {
       // Here and not only where it is answered: by then nobody may wait for it any more.
       log.warn({ ...image, problem: messageOf(error), ...watch.report() }, 'image not built')
+      entry.failed(error)
+      metrics.buildEnded('failed', cause)
       throw error
     } finally {
       // Roots that stay cost disk space; they do not make the image wrong, nor change why it failed.

@@ -41,6 +41,11 @@ export class BuildQueue<T> {
     return this.#flights.run(key, () => this.#build(key, cause, build))
   }
 
+  /** Whether a build of this key runs. */
+  has(key: string): boolean {
+    return this.#flights.has(key)
+  }
+
   /** Has those who ask for this key get a failure for a while. */
   remember(key: string, failure: Failure, cause: Cause, took = 0): void {
     this.#failures.set(key, failure, { ttl: memoryOf(failure, cause, took) })

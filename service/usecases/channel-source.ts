@@ -89,7 +89,7 @@ export class ChannelSource implements Source {
       await this.#commitOf(channel)
       return
     }
-    this.#channels.set(channel, { commit: last.commit, hour: '' })
+    this.#remember(channel, { commit: last.commit, hour: '' })
     this.#commitOf(channel).catch(() => {})
   }
 
@@ -176,7 +176,7 @@ export class ChannelSource implements Source {
       log.info({ channel, commit }, 'the channel is at another commit')
     }
     if (known?.problem !== undefined) log.info({ channel }, 'the channel can be resolved again')
-    this.#channels.set(channel, now)
+    this.#remember(channel, now)
     this.#refreshedAt = new Date().toISOString()
     return commit
   }
@@ -191,8 +191,14 @@ export class ChannelSource implements Source {
         'the channel cannot be resolved; the commit that it was at last goes on being served',
       )
     }
-    this.#channels.set(channel, { ...known, problem, retryAt: Date.now() + retryInterval })
+    this.#remember(channel, { ...known, problem, retryAt: Date.now() + retryInterval })
     return commit
+  }
+
+  /** Whatever else is pulled, the tree of a commit that a channel goes on with must not get lost. */
+  #remember(channel: string, state: Channel): void {
+    this.#channels.set(channel, state)
+    this.#options.server.keep(Array.from(this.#channels.values(), ({ commit }) => commit))
   }
 
   async #last(channel: string): Promise<Channel | undefined> {

@@ -5,6 +5,7 @@
 import { LRUCache } from 'lru-cache'
 import { Failure, messageOf } from '../domain/errors.ts'
 import type { GitRepository } from '../domain/git.ts'
+import type { Metrics } from '../domain/metrics.ts'
 import type { Log } from '../domain/ports.ts'
 import { isAbbreviatedCommitId, isFullCommitId, type RefTable } from '../domain/ref-table.ts'
 import type { Revision, Source, SourceStatus } from '../domain/source.ts'
@@ -25,6 +26,7 @@ export interface GitSourceOptions {
   readonly log: Log
   /** Seconds between fetches; 0 turns the timer off. */
   readonly pollInterval: number
+  readonly metrics?: Metrics
   /** Told of each table that differs from the one before it, the first one included. */
   readonly onRefs?: (table: RefTable, previous: RefTable | undefined) => void
   /** Milliseconds between the starts of fetches for unknown tags. @default 2000 */
@@ -207,13 +209,17 @@ export class GitSource implements Source {
   }
 
   async #fetchTable(): Promise<void> {
-    const { repository, log } = this.#options
+    const { repository, log, metrics } = this.#options
+    const start = performance.now()
+    const seconds = () => (performance.now() - start) / 1000
     try {
       this.#adopt(await repository.fetch())
+      metrics?.fetched('fetched', seconds())
       this.#refreshedAt = new Date().toISOString()
       if (this.#problem !== undefined) log.info({}, 'git can be fetched again')
       this.#problem = undefined
     } catch (error) {
+      metrics?.fetched('failed', seconds())
       const problem = messageOf(error)
       // Without a table the caller of start() reports it; of a state that lasts, once is enough.
       if (this.#problem === undefined && this.#snapshot) {

@@ -7,20 +7,31 @@ import type { StoredImage, StoredImages } from './stored-images.ts'
 /** Seconds after which asking again makes sense when the storage lost what was just stored. */
 const retryAfter = 10
 
+export interface FoundImage {
+  readonly image: StoredImage
+  /** Whether it was there, or had to be built. */
+  readonly outcome: 'record' | 'built'
+}
+
 export class ImageBuilds {
-  readonly #queue: BuildQueue<StoredImage>
+  readonly #queue: BuildQueue<FoundImage>
   readonly #images: StoredImages
   readonly #builds: BuildImage
 
-  constructor(queue: BuildQueue<StoredImage>, images: StoredImages, builds: BuildImage) {
+  constructor(queue: BuildQueue<FoundImage>, images: StoredImages, builds: BuildImage) {
     this.#queue = queue
     this.#images = images
     this.#builds = builds
   }
 
   /** @throws what the build throws, now or a short while ago; Failure overloaded */
-  get(request: BuildRequest): Promise<StoredImage> {
+  get(request: BuildRequest): Promise<FoundImage> {
     return this.#queue.join(request.imageKey, request.cause, () => this.#loadOrBuild(request))
+  }
+
+  /** Whether somebody has asked already, and waits. */
+  isUnderWay(imageKey: string): boolean {
+    return this.#queue.has(imageKey)
   }
 
   /** Has those who ask for an image get a failure that was found without building it. */
@@ -28,13 +39,13 @@ export class ImageBuilds {
     this.#queue.remember(imageKey, failure, 'prebuild')
   }
 
-  async #loadOrBuild(request: BuildRequest): Promise<StoredImage> {
+  async #loadOrBuild(request: BuildRequest): Promise<FoundImage> {
     const { imageKey, name } = request
     const stored = await this.#images.load(imageKey)
-    if (stored !== undefined) return stored
+    if (stored !== undefined) return { image: stored, outcome: 'record' }
     const record = await this.#builds.build(request)
     const built = await this.#images.keep(imageKey, record)
-    if (built !== undefined) return built
+    if (built !== undefined) return { image: built, outcome: 'built' }
     throw new Failure('unavailable', `${name.text} was built, but the storage lost part of it`, {
       retryAfter,
     })

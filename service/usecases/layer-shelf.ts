@@ -1,5 +1,6 @@
 /** Packed layers: each is packed once, stored under its digest, and remembered under its layer key. */
 import type { Layer } from '../domain/manifest.ts'
+import type { Metrics } from '../domain/metrics.ts'
 import type { Log, PackedLayer } from '../domain/ports.ts'
 import type { Blobs } from './blobs.ts'
 import type { LayerRecord, Records } from './records.ts'
@@ -15,12 +16,14 @@ export interface LayerRequest {
 export class LayerShelf {
   readonly #records: Records<LayerRecord>
   readonly #blobs: Blobs
+  readonly #metrics: Metrics
   readonly #log: Log
   readonly #flights = new SingleFlight<LayerRecord>()
 
-  constructor(records: Records<LayerRecord>, blobs: Blobs, log: Log) {
+  constructor(records: Records<LayerRecord>, blobs: Blobs, metrics: Metrics, log: Log) {
     this.#records = records
     this.#blobs = blobs
+    this.#metrics = metrics
     this.#log = log
   }
 
@@ -32,8 +35,12 @@ export class LayerShelf {
 
   async #find(key: string, pack: () => Promise<PackedLayer>): Promise<LayerRecord> {
     const known = await this.#records.get(key)
-    if (known !== undefined && (await this.#isStored(known))) return known
+    if (known !== undefined && (await this.#isStored(known))) {
+      this.#metrics.layerTaken('reused')
+      return known
+    }
     const packed = await pack()
+    this.#metrics.layerTaken('packed')
     await this.#blobs.putLayer(packed)
     const { digest, diffId, tarSize } = packed
     const record = { digest, size: packed.file.size, diffId, tarSize }

@@ -41,6 +41,8 @@ export class Prebuilds {
   /** Attempts that failed for a cause that may pass. */
   readonly #attempts = new Map<string, number>()
   readonly #retries = new Set<NodeJS.Timeout>()
+  /** Image keys of the batches that were started. */
+  readonly #building = new Set<string>()
   #running = 0
   #stopped = false
 
@@ -51,6 +53,19 @@ export class Prebuilds {
   /** Images that have not been started. */
   get waiting(): number {
     return this.#waiting.size
+  }
+
+  /** Those of them that a tag, or a branch, wants. */
+  waitingFor(kind: 'tag' | 'branch'): number {
+    const prefix = kind === 'tag' ? 'refs/tags/' : 'refs/heads/'
+    return [...this.#waiting.values()].filter(({ revision }) => revision.ref?.startsWith(prefix))
+      .length
+  }
+
+  /** How far an image is; undefined if it is not prebuilt at the moment. */
+  stateOf(imageKey: string): 'queued' | 'building' | undefined {
+    if (this.#building.has(imageKey)) return 'building'
+    return this.#waiting.has(imageKey) ? 'queued' : undefined
   }
 
   /** Adds images behind those that wait; those that wait already keep their place. */
@@ -83,7 +98,9 @@ export class Prebuilds {
       const batch = this.#nextBatch()
       if (batch.length === 0) return
       this.#running += 1
+      for (const { imageKey } of batch) this.#building.add(imageKey)
       this.#build(batch).finally(() => {
+        for (const { imageKey } of batch) this.#building.delete(imageKey)
         this.#running -= 1
         this.#startBatches()
       })

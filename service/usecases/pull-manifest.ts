@@ -4,6 +4,7 @@ import { Failure } from '../domain/errors.ts'
 import type { ImageName } from '../domain/image-name.ts'
 import { imageKey, type Recipe } from '../domain/keys.ts'
 import type { Document } from '../domain/manifest.ts'
+import type { Metrics } from '../domain/metrics.ts'
 import type { BuilderLimit } from '../domain/ports.ts'
 import type { Source } from '../domain/source.ts'
 import type { ImageBuilds } from './image-builds.ts'
@@ -22,6 +23,7 @@ export interface PullManifestOptions {
   /** Seconds that a pull waits for a build. */
   readonly pullWait: number
   readonly limit: BuilderLimit
+  readonly metrics: Metrics
   /** Told of an image that a pull has built, or waits for. */
   readonly onBuild?: (imageKey: string) => void
 }
@@ -39,17 +41,25 @@ export class PullManifest {
    *   overloaded, unavailable
    */
   byTag(name: ImageName, tag: string): Promise<StoredImage> {
-    return this.#within(this.#find(name, tag), `${name.text}:${tag}`)
+    const found = this.#find(name, tag)
+    found.catch(() => this.#options.metrics.manifestAnswered('failed'))
+    return this.#within(found, `${name.text}:${tag}`)
   }
 
   async #find(name: ImageName, tag: string): Promise<StoredImage> {
-    const { source, live, images, builds, recipe, limit } = this.#options
+    const { source, live, images, builds, recipe, limit, metrics } = this.#options
     const pinned = await live.pin(name, await source.resolve(tag))
     const key = imageKey(pinned.revision, name, recipe)
     const remembered = images.remembered(key)
-    if (remembered !== undefined) return remembered
+    if (remembered !== undefined) {
+      metrics.manifestAnswered('record')
+      return remembered
+    }
     this.#options.onBuild?.(key)
-    return builds.get({ name, ...pinned, imageKey: key, cause: 'pull', limit })
+    const joins = builds.isUnderWay(key)
+    const found = await builds.get({ name, ...pinned, imageKey: key, cause: 'pull', limit })
+    metrics.manifestAnswered(joins ? 'waited' : found.outcome)
+    return found.image
   }
 
   /** A manifest as it is stored; undefined if there is none with this digest. */

@@ -16,6 +16,7 @@ import {
 import { messageOf } from '../domain/errors.ts'
 import type { GitRepository } from '../domain/git.ts'
 import { imageKey, type Recipe } from '../domain/keys.ts'
+import type { Metrics } from '../domain/metrics.ts'
 import type { Log } from '../domain/ports.ts'
 import type { RefTable } from '../domain/ref-table.ts'
 import type { FailedPrebuilds } from './failed-prebuilds.ts'
@@ -43,6 +44,7 @@ export interface ReconcilerOptions {
   /** How many of the most pulled images are prebuilt besides the declared ones. */
   readonly popular: number
   readonly recipe: Recipe
+  readonly metrics: Metrics
   readonly log: Log
 }
 
@@ -78,6 +80,13 @@ export class Reconciler {
     })
   }
 
+  /** Forgets what does not build, and looks at everything anew. */
+  retry(): void {
+    this.#options.failed.clear()
+    this.#previous = undefined
+    this.run()
+  }
+
   stop(): void {
     this.#stopped = true
     clearTimeout(this.#retry)
@@ -90,13 +99,14 @@ export class Reconciler {
         await this.#reconcile()
       } catch (error) {
         this.#options.log.warn({ problem: messageOf(error) }, 'reconcile failed')
+        this.#options.metrics.reconciled('failed')
         this.#fetchLater()
       }
     }
   }
 
   async #reconcile(): Promise<void> {
-    const { source, prebuilds, log } = this.#options
+    const { source, prebuilds, metrics, log } = this.#options
     const table = source.refs
     if (table === undefined || table === this.#previous) return
     const missing = await this.#missing(table)
@@ -104,6 +114,7 @@ export class Reconciler {
     prebuilds.drop(({ revision }) => commits.has(revision.id))
     prebuilds.add(missing.map((image) => this.#prebuildOf(image)))
     this.#previous = table
+    metrics.reconciled(missing.length > 0 ? 'queued' : 'settled')
     log.info({ refs: table.refs.size, missing: missing.length }, 'reconciled')
   }
 

@@ -21,6 +21,11 @@ export class Stage {
     this.#places = new PQueue({ concurrency: capacity + 1 })
   }
 
+  /** Pulls that wait for a place. */
+  get waitingPulls(): number {
+    return this.#places.sizeBy({ priority: 1 })
+  }
+
   run<T>(cause: Cause, work: () => Promise<T>): Promise<T> {
     return cause === 'pull'
       ? this.#places.add(work, { priority: 1 })

@@ -10,6 +10,7 @@ export class FakeChannelServer implements ChannelServer {
   /** Each question waits for it. */
   gate: Promise<void> | undefined
   readonly asked: string[] = []
+  kept: readonly string[] = []
 
   async resolve(channel: string): Promise<string | undefined> {
     await this.#note(channel)
@@ -23,6 +24,10 @@ export class FakeChannelServer implements ChannelServer {
 
   async download(commit: string, folder: string): Promise<void> {
     await this.#note(`${commit} to ${folder}`)
+  }
+
+  keep(commits: readonly string[]): void {
+    this.kept = commits
   }
 
   async #note(question: string): Promise<void> {

@@ -4,9 +4,11 @@ import { FilesystemStore } from '../../service/adapters/filesystem-store.ts'
 import { type Digest, hexOf, sha256Digest } from '../../service/domain/descriptor.ts'
 import { parseImageName } from '../../service/domain/image-name.ts'
 import { imageKey, type Recipe } from '../../service/domain/keys.ts'
+import { noMetrics } from '../../service/domain/metrics.ts'
 import { noPopularity } from '../../service/domain/popularity.ts'
 import { Blobs } from '../../service/usecases/blobs.ts'
 import { BuildImage } from '../../service/usecases/build-image.ts'
+import type { BuildJournal } from '../../service/usecases/build-journal.ts'
 import { BuildQueue } from '../../service/usecases/build-queue.ts'
 import { Catalog } from '../../service/usecases/catalog.ts'
 import { EvaluateImage } from '../../service/usecases/evaluate-image.ts'
@@ -24,6 +26,11 @@ import { FakeSource } from './fake-source.ts'
 import { ObservedStore } from './observed-store.ts'
 import { RecordingLog } from './recording-log.ts'
 import { TemporaryFolder } from './temporary-folder.ts'
+
+/** For tests that do not look at the journal. */
+const silentJournal = {
+  begin: () => ({ stage() {}, built() {}, failed() {}, aborted() {} }),
+} as unknown as BuildJournal
 
 export interface WorkbenchOptions {
   readonly packages?: FakePackageSet
@@ -83,7 +90,12 @@ export class Workbench implements AsyncDisposable {
       evaluation,
       nix: this.nix,
       packer: this.packer,
-      layers: new LayerShelf(new Records(this.store, 'layers', layerRecord, log), this.blobs, log),
+      layers: new LayerShelf(
+        new Records(this.store, 'layers', layerRecord, log),
+        this.blobs,
+        noMetrics,
+        log,
+      ),
       plans: new Records(this.store, 'plans', planRecord, log),
       images: this.imageRecords,
       blobs: this.blobs,
@@ -91,6 +103,8 @@ export class Workbench implements AsyncDisposable {
       recipe,
       nixStage,
       packStage: new Stage(4),
+      journal: silentJournal,
+      metrics: noMetrics,
       log,
     })
     this.pull = new PullManifest({
@@ -101,6 +115,7 @@ export class Workbench implements AsyncDisposable {
       recipe,
       pullWait: options.pullWait ?? 60,
       limit: { seconds: 60, setting: 'NIX_TIMEOUT' },
+      metrics: noMetrics,
     })
     this.catalog = new Catalog(this.imageRecords)
   }

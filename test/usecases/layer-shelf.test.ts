@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { FilesystemStore } from '../../service/adapters/filesystem-store.ts'
 import { type Digest, hexOf } from '../../service/domain/descriptor.ts'
 import { Failure } from '../../service/domain/errors.ts'
+import { noMetrics } from '../../service/domain/metrics.ts'
 import { Blobs } from '../../service/usecases/blobs.ts'
 import { LayerShelf } from '../../service/usecases/layer-shelf.ts'
 import { layerRecord, Records } from '../../service/usecases/records.ts'
@@ -31,7 +32,12 @@ afterEach(() => folder[Symbol.asyncDispose]())
 /** Over the same storage, as after a restart or on another instance. */
 function newShelf(): LayerShelf {
   const log = new RecordingLog()
-  return new LayerShelf(new Records(store, 'layers', layerRecord, log), new Blobs(store, log), log)
+  return new LayerShelf(
+    new Records(store, 'layers', layerRecord, log),
+    new Blobs(store, log),
+    noMetrics,
+    log,
+  )
 }
 
 const layer = (what: string, key = what) => ({

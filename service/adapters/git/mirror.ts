@@ -1,8 +1,11 @@
 /**
  * A bare mirror of the branches and tags of one remote repository.
  *
- * HEAD of the mirror says what the remote's default branch is, or that there is none, or that nothing
- * has been fetched yet; so the folder alone tells all after a restart.
+ * HEAD of the mirror says what the remote's default branch is, or that there is none; so the folder alone
+ * tells all after a restart. A mirror that is missing or cannot be read is cloned beside its place, and
+ * takes it when all has been fetched:
+ *
+ *     NAME.new → NAME → NAME.old, which is removed
  */
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
@@ -15,8 +18,7 @@ import type { ProcessGroups } from '../process-group.ts'
 import { GitCommands } from './commands.ts'
 import { type GitRemote, gitRemote } from './credentials.ts'
 
-/** HEAD must name some ref; these never exist. */
-const neverFetched = 'refs/slipway/never-fetched'
+/** HEAD must name some ref; this one never exists. */
 const noDefaultBranch = 'refs/slipway/no-default-branch'
 
 /** Nothing else: a hosting service also shows commits of forks, below refs/pull and the like. */
@@ -78,9 +80,14 @@ interface RemoteHead {
 export class GitMirror implements GitRepository {
   readonly #remote: GitRemote
   readonly #folder: string
+  /** Where a clone is made; what is there otherwise was left by a crash. */
+  readonly #newFolder: string
+  readonly #oldFolder: string
   readonly #log: Log
   readonly #idleTimeout: number
   readonly #git: GitCommands
+  /** Of the clone. */
+  readonly #newGit: GitCommands
   readonly #reads = new PQueue({ concurrency: readsAtOnce })
   /** Whether the folder was found to be a good repository and nothing failed since. */
   #usable = false
@@ -96,15 +103,22 @@ export class GitMirror implements GitRepository {
     } = options
     this.#remote = gitRemote(url)
     this.#folder = resolve(options.folder)
+    this.#newFolder = `${this.#folder}.new`
+    this.#oldFolder = `${this.#folder}.old`
     this.#log = log
     this.#idleTimeout = idleTimeout
-    this.#git = new GitCommands({ url, folder: this.#folder, groups, environment })
+    const commands = { url, groups, environment }
+    this.#git = new GitCommands({ ...commands, folder: this.#folder })
+    this.#newGit = new GitCommands({ ...commands, folder: this.#newFolder })
   }
 
   async open(): Promise<RefTable | undefined> {
+    for (const left of [this.#newFolder, this.#oldFolder]) {
+      await rm(left, { recursive: true, force: true })
+    }
     if (!(await exists(this.#folder))) return undefined
     try {
-      const table = await this.#readTable()
+      const table = await readTable(this.#git)
       await writeAttributes(this.#folder)
       this.#usable = true
       return table
@@ -120,14 +134,15 @@ export class GitMirror implements GitRepository {
   async fetch(): Promise<RefTable> {
     const asking = this.#askForHead()
     // Both conversations with the remote run at once; neither is left behind when the other fails.
-    const downloading = this.#prepare(asking).then(() => this.#download())
+    const downloading = this.#download(asking)
     const [head, download] = await Promise.allSettled([asking, downloading])
     this.#usable = false
     if (head.status === 'rejected') throw head.reason
     if (download.status === 'rejected') throw download.reason
-    await this.#setHead(head.value.branch ?? noDefaultBranch)
-    const table = await this.#readTable()
-    if (!table) throw this.#git.failure('the HEAD of the git mirror was changed by somebody else')
+    const git = download.value
+    await setHead(git, head.value.branch ?? noDefaultBranch)
+    const table = await readTable(git)
+    if (git === this.#newGit) await this.#replaceByClone()
     this.#usable = true
     this.#maintain()
     return table
@@ -138,7 +153,7 @@ export class GitMirror implements GitRepository {
     const id = commit.toLowerCase()
     return this.#reads.add(async () => {
       // Compared, because git would also take a ref of such a name.
-      const [type, found] = (await this.#typesAndIds([id]))[0] ?? []
+      const [type, found] = (await typesAndIds(this.#git, [id]))[0] ?? []
       if (type !== 'commit' || found !== id) return false
       return (await this.#git.read(['rev-list', '-n1', id, '--not', '--all'])) === ''
     })
@@ -184,7 +199,7 @@ export class GitMirror implements GitRepository {
   }
 
   async #askForHead(): Promise<RemoteHead> {
-    const lines = await this.#converse('ls-remote', ['--symref'], ['HEAD'])
+    const lines = await this.#converse(this.#git, 'ls-remote', ['--symref'], ['HEAD'])
     return {
       // Other refs whose names end in /HEAD are listed too.
       branch: /^ref: (refs\/heads\/\S+)\tHEAD$/m.exec(lines)?.[1],
@@ -192,96 +207,68 @@ export class GitMirror implements GitRepository {
     }
   }
 
-  async #download(): Promise<void> {
-    const fetch = () => this.#converse('fetch', fetchFlags, refspecs)
+  /** Fetches into the mirror, or into a clone that is to replace it. @returns which of the two */
+  async #download(asking: Promise<RemoteHead>): Promise<GitCommands> {
+    if (!this.#usable && !(await this.#isReadable())) {
+      await this.#startClone(await asking)
+      await this.#fetchInto(this.#newGit)
+      return this.#newGit
+    }
     try {
-      await fetch()
+      await this.#fetchInto(this.#git)
     } catch (error) {
       const locked = /File exists|remove the file manually/.test(messageOf(error))
       if (!locked || !(await this.#removeStaleLocks())) throw error
-      await fetch()
+      await this.#fetchInto(this.#git)
     }
+    return this.#git
+  }
+
+  async #fetchInto(git: GitCommands): Promise<void> {
+    await this.#converse(git, 'fetch', fetchFlags, refspecs)
   }
 
   /** Runs a command that talks to the remote. @returns its stdout */
-  async #converse(command: string, flags: readonly string[], refs: readonly string[]) {
+  async #converse(
+    git: GitCommands,
+    command: string,
+    flags: readonly string[],
+    refs: readonly string[],
+  ): Promise<string> {
     const { url, options, environment } = this.#remote
-    return this.#git.run(
+    return git.run(
       command,
       { before: [...patience, ...options], after: [...flags, '--', url, ...refs] },
       {
-        env: { ...(await this.#git.remoteEnvironment()), ...environment },
+        env: { ...(await git.remoteEnvironment()), ...environment },
         idleTimeout: this.#idleTimeout,
       },
     )
   }
 
-  /** Makes sure that there is a good repository to fetch into, replacing one that is not. */
-  async #prepare(asking: Promise<RemoteHead>): Promise<void> {
-    if (this.#usable || ((await exists(this.#folder)) && (await this.#isRepository()))) return
-    const { id } = await asking
-    // Made elsewhere and moved, so that no half-made repository is ever taken for one.
-    const gitDir = `${this.#folder}.new`
-    await rm(gitDir, { recursive: true, force: true })
-    await mkdir(dirname(gitDir), { recursive: true })
-    const format = id?.length === 64 ? 'sha256' : 'sha1'
-    const flags = ['--bare', '--quiet', '--template=', `--object-format=${format}`]
-    await this.#git.run('init', { after: flags, gitDir })
-    await this.#git.run('symbolic-ref', { after: ['HEAD', neverFetched], gitDir })
-    await writeAttributes(gitDir)
-    await rm(this.#folder, { recursive: true, force: true })
-    await rename(gitDir, this.#folder)
-  }
-
-  async #isRepository(): Promise<boolean> {
-    return this.#readTable().then(
+  async #isReadable(): Promise<boolean> {
+    if (!(await exists(this.#folder))) return false
+    return readTable(this.#git).then(
       () => true,
       () => false,
     )
   }
 
-  async #setHead(ref: string): Promise<void> {
-    if ((await this.#git.read(['symbolic-ref', 'HEAD'])) === ref) return
-    await this.#git.read(['symbolic-ref', 'HEAD', ref])
+  async #startClone({ id }: RemoteHead): Promise<void> {
+    await rm(this.#newFolder, { recursive: true, force: true })
+    await mkdir(dirname(this.#newFolder), { recursive: true })
+    const format = id?.length === 64 ? 'sha256' : 'sha1'
+    const flags = ['--bare', '--quiet', '--template=', `--object-format=${format}`]
+    await this.#newGit.run('init', { after: flags })
+    await writeAttributes(this.#newFolder)
   }
 
-  /** Undefined when nothing has been fetched yet. */
-  async #readTable(): Promise<RefTable | undefined> {
-    const head = await this.#git.read(['symbolic-ref', 'HEAD'])
-    const format = '%(objecttype) %(objectname) %(*objecttype) %(*objectname) %(refname)'
-    const lines = await this.#git.read(['for-each-ref', `--format=${format}`, ...namespaces])
-    if (head === neverFetched) return undefined
-    const commits: [ref: string, commit: string][] = []
-    const nested: [ref: string, id: string][] = []
-    for (const line of lines.split('\n')) {
-      const [type, id = '', targetType, target = '', ref] = line.split(' ')
-      if (ref === undefined) continue
-      if (type === 'commit') commits.push([ref, id])
-      else if (targetType === 'commit') commits.push([ref, target])
-      // Before 2.45 git follows a tag of a tag by one step only.
-      else if (targetType === 'tag') nested.push([ref, id])
-    }
-    const peeled = await this.#typesAndIds(nested.map(([, id]) => `${id}^{commit}`))
-    for (const [index, [type, commit]] of peeled.entries()) {
-      const ref = nested[index]?.[0]
-      if (ref !== undefined && type === 'commit') commits.push([ref, commit])
-    }
-    return new RefTable(commits, head)
-  }
-
-  /** Type and full id of each object; another type for one that there is not. */
-  async #typesAndIds(objects: readonly string[]): Promise<[type: string, id: string][]> {
-    if (objects.length === 0) return []
-    const input = objects.map((object) => `${object}\n`).join('')
-    const after = ['--batch-check=%(objecttype) %(objectname)']
-    const lines = await this.#git.run('cat-file', { after }, { input, timeout: readTimeout })
-    return lines
-      .trimEnd()
-      .split('\n')
-      .map((line) => {
-        const [type = '', id = ''] = line.split(' ')
-        return [type, id]
-      })
+  async #replaceByClone(): Promise<void> {
+    // Renamed before it is removed: removing a large one takes seconds, in which there would be none.
+    await rm(this.#oldFolder, { recursive: true, force: true })
+    if (await exists(this.#folder)) await rename(this.#folder, this.#oldFolder)
+    await rename(this.#newFolder, this.#folder)
+    await rm(this.#oldFolder, { recursive: true, force: true })
   }
 
   /** Whether there was one. */
@@ -314,6 +301,54 @@ export class GitMirror implements GitRepository {
         this.#maintenance = undefined
       })
   }
+}
+
+async function setHead(git: GitCommands, ref: string): Promise<void> {
+  if ((await git.read(['symbolic-ref', 'HEAD'])) === ref) return
+  await git.read(['symbolic-ref', 'HEAD', ref])
+}
+
+async function readTable(git: GitCommands): Promise<RefTable> {
+  const head = await git.read(['symbolic-ref', 'HEAD'])
+  const format = '%(objecttype) %(objectname) %(*objecttype) %(*objectname) %(refname)'
+  const lines = await git.read(['for-each-ref', `--format=${format}`, ...namespaces])
+  const commits: [ref: string, commit: string][] = []
+  const nested: [ref: string, id: string][] = []
+  for (const line of lines.split('\n')) {
+    const [type, id = '', targetType, target = '', ref] = line.split(' ')
+    if (ref === undefined) continue
+    if (type === 'commit') commits.push([ref, id])
+    else if (targetType === 'commit') commits.push([ref, target])
+    // Before 2.45 git follows a tag of a tag by one step only.
+    else if (targetType === 'tag') nested.push([ref, id])
+  }
+  const peeled = await typesAndIds(
+    git,
+    nested.map(([, id]) => `${id}^{commit}`),
+  )
+  for (const [index, [type, commit]] of peeled.entries()) {
+    const ref = nested[index]?.[0]
+    if (ref !== undefined && type === 'commit') commits.push([ref, commit])
+  }
+  return new RefTable(commits, head)
+}
+
+/** Type and full id of each object; another type for one that there is not. */
+async function typesAndIds(
+  git: GitCommands,
+  objects: readonly string[],
+): Promise<[type: string, id: string][]> {
+  if (objects.length === 0) return []
+  const input = objects.map((object) => `${object}\n`).join('')
+  const after = ['--batch-check=%(objecttype) %(objectname)']
+  const lines = await git.run('cat-file', { after }, { input, timeout: readTimeout })
+  return lines
+    .trimEnd()
+    .split('\n')
+    .map((line) => {
+      const [type = '', id = ''] = line.split(' ')
+      return [type, id]
+    })
 }
 
 async function writeAttributes(gitDir: string): Promise<void> {

@@ -1,0 +1,96 @@
+/** How far the images of each ref are: what the status page and the API show. */
+import {
+  type DesiredImage,
+  imagesOf,
+  type PrebuildScope,
+  refsInScope,
+} from '../domain/desired-images.ts'
+import { Failure } from '../domain/errors.ts'
+import type { GitRepository } from '../domain/git.ts'
+import { imageKey, type Recipe } from '../domain/keys.ts'
+import type { RefImage, RefState, RefStateList, RefStates } from '../domain/ref-state.ts'
+import { slugOf } from '../domain/ref-table.ts'
+import { isTag } from '../domain/reference.ts'
+import type { FailedPrebuilds } from './failed-prebuilds.ts'
+import type { GitSource } from './git-source.ts'
+import { prebuildConfigPath, readPrebuildConfig } from './prebuild-config.ts'
+import type { Prebuilds } from './prebuilds.ts'
+import type { PullCounter } from './pull-counter.ts'
+import type { ImageRecord, Records } from './records.ts'
+
+export interface RefStatesOptions {
+  readonly source: GitSource
+  readonly repository: GitRepository
+  readonly images: Records<ImageRecord>
+  readonly pulls: PullCounter
+  readonly prebuilds: Prebuilds
+  readonly failed: FailedPrebuilds
+  readonly scope: PrebuildScope
+  readonly popular: number
+  readonly recipe: Recipe
+}
+
+export class GitRefStates implements RefStates {
+  readonly #options: RefStatesOptions
+
+  constructor(options: RefStatesOptions) {
+    this.#options = options
+  }
+
+  async list(limit: number): Promise<RefStateList> {
+    const { source, repository, scope } = this.#options
+    const table = source.refs
+    if (table === undefined) return { refs: [], total: 0 }
+    const dates = await repository.refDates()
+    const question = { table, dates, scope: { ...scope, maxAge: Number.POSITIVE_INFINITY } }
+    const wanted = refsInScope({ ...question, now: Date.now() })
+    const inScope = new Set(wanted.map(({ ref }) => ref))
+    const others = [...table.refs].filter(([ref]) => !inScope.has(ref))
+    const listed = [
+      ...wanted.map(({ ref, commit }) => ({ ref, commit, inScope: true })),
+      ...others.map(([ref, commit]) => ({ ref, commit, inScope: false })),
+    ].slice(0, limit)
+    return {
+      refs: await Promise.all(listed.map((ref) => this.#state(ref))),
+      total: table.refs.size,
+    }
+  }
+
+  async #state(found: { ref: string; commit: string; inScope: boolean }): Promise<RefState> {
+    const shortName = found.ref.replace(/^refs\/(heads|tags)\//, '')
+    const state = { ...found, tag: isTag(shortName) ? shortName : slugOf(shortName) }
+    if (!found.inScope) return { ...state, images: [] }
+    const { images, problem } = await this.#desired(found.ref, found.commit)
+    const states = await Promise.all(images.map((image) => this.#image(image)))
+    return { ...state, images: states, ...(problem === undefined ? {} : { problem }) }
+  }
+
+  async #desired(
+    ref: string,
+    commit: string,
+  ): Promise<{ images: readonly DesiredImage[]; problem?: string }> {
+    const { repository, pulls, popular } = this.#options
+    const mostPulled = pulls.mostPulled(popular)
+    const inScope = { ref, commit, cause: 'found' } as const
+    const text = await repository.readFile(commit, prebuildConfigPath)
+    try {
+      const config = text === undefined ? undefined : readPrebuildConfig(text)
+      return { images: imagesOf(inScope, config, mostPulled) }
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      return { images: imagesOf(inScope, undefined, mostPulled), problem: error.message }
+    }
+  }
+
+  async #image({ ref, commit, name }: DesiredImage): Promise<RefImage> {
+    const { images, prebuilds, failed, recipe } = this.#options
+    const key = imageKey({ id: commit, ref }, name, recipe)
+    const record = await images.get(key)
+    if (record !== undefined) return { name: name.text, state: 'stored', digest: record.oci.digest }
+    const state = prebuilds.stateOf(key)
+    if (state !== undefined) return { name: name.text, state }
+    const failure = failed.get(key)
+    if (failure === undefined) return { name: name.text, state: 'absent' }
+    return { name: name.text, state: 'failed', problem: failure.message }
+  }
+}
