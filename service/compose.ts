@@ -182,6 +182,7 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     pulls,
     prebuilds,
     failed,
+    forgetFailures: () => builds.forgetFailures(),
     scope: config.prebuild,
     popular: config.prebuild.popular,
     recipe,
@@ -214,7 +215,12 @@ export async function compose(config: Config, log: Log): Promise<Service> {
       { pull, images, blobs, catalog, source, onPull, onBlobBytes, log },
       hooks,
       metricsPage(metrics),
-      api({ builds: journal, refs, retry: () => reconciler?.retry(), log }),
+      api({
+        builds: journal,
+        refs,
+        retry: () => (reconciler ? reconciler.retry() : builds.forgetFailures()),
+        log,
+      }),
       statusPage({ builds: journal, refs, source, log, ...(publicUrl ? { publicUrl } : {}) }),
     ),
     async stop() {

@@ -125,9 +125,7 @@ class Presence {
 async function lockFolder(path: string, limit: number): Promise<Presence> {
   const folder = join(path, 'locks')
   if (Buffer.byteLength(path) > longestPath) {
-    throw new Error(
-      `${path} is too long: the state folder's path has at most ${longestPath} bytes`,
-    )
+    throw new Error(`${path} is too long: the state folder's path has at most ${longestPath} bytes`)
   }
   await mkdir(folder, { recursive: true })
   const deadline = Date.now() + limit

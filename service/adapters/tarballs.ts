@@ -96,7 +96,10 @@ export class Tarballs {
   async #extract(path: string, folder: string): Promise<void> {
     const archive = [await compressionOf(path), '--file', path]
     const flags = ['--no-same-owner', '--no-same-permissions', '--strip-components=1']
-    const { exitCode, signal, stderr } = await this.#tar(['--extract', ...archive, ...flags], folder)
+    const { exitCode, signal, stderr } = await this.#tar(
+      ['--extract', ...archive, ...flags],
+      folder,
+    )
     if (exitCode === 0) return
     if (signal !== undefined) throw new Error(`tar was ended by ${signal}`)
     const reason = stderr.trim().split('\n').slice(0, 3).join('; ')

@@ -83,6 +83,11 @@ export interface RealiseOptions {
   readonly roots: string
 }
 
+export interface RealiseEachOptions extends Omit<RealiseOptions, 'roots'> {
+  /** Ends Nix, and with it whatever is not valid yet. */
+  readonly signal?: AbortSignal
+}
+
 /** The Nix store. */
 export interface NixStore {
   /**
@@ -104,7 +109,7 @@ export interface NixStore {
    */
   realiseEach(
     images: readonly (readonly EvaluatedPackage[])[],
-    options: Omit<RealiseOptions, 'roots'>,
+    options: RealiseEachOptions,
   ): Promise<void>[]
   /** The store paths and all that they refer to. */
   closure(paths: readonly StorePath[]): Promise<Closure>

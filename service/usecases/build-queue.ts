@@ -51,6 +51,11 @@ export class BuildQueue<T> {
     this.#failures.set(key, failure, { ttl: memoryOf(failure, cause, took) })
   }
 
+  /** Has the next who ask try again. */
+  forgetFailures(): void {
+    this.#failures.clear()
+  }
+
   async #build(key: string, cause: Cause, build: () => Promise<T>): Promise<T> {
     const start = performance.now()
     try {

@@ -39,6 +39,11 @@ export class ImageBuilds {
     this.#queue.remember(imageKey, failure, 'prebuild')
   }
 
+  /** Has the next who ask try again whatever failed. */
+  forgetFailures(): void {
+    this.#queue.forgetFailures()
+  }
+
   async #loadOrBuild(request: BuildRequest): Promise<FoundImage> {
     const { imageKey, name } = request
     const stored = await this.#images.load(imageKey)

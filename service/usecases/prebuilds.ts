@@ -34,6 +34,15 @@ export interface PrebuildsOptions {
 
 const defaultRetryDelays = [5000, 20_000, 60_000]
 
+/** Images of one commit and platform that are built together. */
+interface Batch {
+  readonly images: readonly Prebuild[]
+  readonly keys: ReadonlySet<string>
+  readonly abort: AbortController
+}
+
+const unwanted = new Error('no ref leads to the commit any more')
+
 export class Prebuilds {
   readonly #options: PrebuildsOptions
   /** By image key, in the order in which they are to be built. */
@@ -41,9 +50,7 @@ export class Prebuilds {
   /** Attempts that failed for a cause that may pass. */
   readonly #attempts = new Map<string, number>()
   readonly #retries = new Set<NodeJS.Timeout>()
-  /** Image keys of the batches that were started. */
-  readonly #building = new Set<string>()
-  #running = 0
+  readonly #batches = new Set<Batch>()
   #stopped = false
 
   constructor(options: PrebuildsOptions) {
@@ -64,7 +71,7 @@ export class Prebuilds {
 
   /** How far an image is; undefined if it is not prebuilt at the moment. */
   stateOf(imageKey: string): 'queued' | 'building' | undefined {
-    if (this.#building.has(imageKey)) return 'building'
+    if (this.#batches.values().some(({ keys }) => keys.has(imageKey))) return 'building'
     return this.#waiting.has(imageKey) ? 'queued' : undefined
   }
 
@@ -76,9 +83,13 @@ export class Prebuilds {
     this.#startBatches()
   }
 
-  /** Forgets images that have not been started and are not wanted any more. */
+  /**
+   * Forgets images that are not wanted any more: those that have not been started, and a batch that
+   * runs and of which none is wanted. Who pulls one of them has a build of their own.
+   */
   drop(isWanted: (image: Prebuild) => boolean): void {
     for (const [key, image] of this.#waiting) if (!isWanted(image)) this.#waiting.delete(key)
+    for (const { images, abort } of this.#batches) if (!images.some(isWanted)) abort.abort(unwanted)
   }
 
   /** Somebody pulls an image: it is built for them, and need not be built here. */
@@ -94,21 +105,21 @@ export class Prebuilds {
   }
 
   #startBatches(): void {
-    while (!this.#stopped && this.#running < this.#options.concurrency) {
-      const batch = this.#nextBatch()
-      if (batch.length === 0) return
-      this.#running += 1
-      for (const { imageKey } of batch) this.#building.add(imageKey)
+    while (!this.#stopped && this.#batches.size < this.#options.concurrency) {
+      const images = this.#nextImages()
+      if (images.length === 0) return
+      const keys = new Set(images.map(({ imageKey }) => imageKey))
+      const batch = { images, keys, abort: new AbortController() }
+      this.#batches.add(batch)
       this.#build(batch).finally(() => {
-        for (const { imageKey } of batch) this.#building.delete(imageKey)
-        this.#running -= 1
+        this.#batches.delete(batch)
         this.#startBatches()
       })
     }
   }
 
   /** All that waits of the first image's commit and platform. */
-  #nextBatch(): Prebuild[] {
+  #nextImages(): Prebuild[] {
     const [first] = this.#waiting.values()
     if (first === undefined) return []
     const batch = [...this.#waiting.values()].filter(
@@ -120,27 +131,30 @@ export class Prebuilds {
   }
 
   /** Never fails: each image's end is its own. */
-  async #build(batch: readonly Prebuild[]): Promise<void> {
+  async #build(batch: Batch): Promise<void> {
     const { nixStage, log } = this.#options
-    const revision = batch[0]?.revision
-    log.info({ revision: revision?.id, ref: revision?.ref, images: batch.length }, 'prebuilding')
+    const { images } = batch
+    const revision = images[0]?.revision
+    log.info({ revision: revision?.id, ref: revision?.ref, images: images.length }, 'prebuilding')
     const packing: Promise<void>[] = []
     try {
       await nixStage.run('prebuild', () => this.#realise(batch, packing))
     } catch (error) {
-      for (const image of batch) this.#fail(image, error)
+      for (const image of images) this.#fail(image, error)
     }
     await Promise.all(packing)
   }
 
   /** Ends when Nix has nothing more to do for the batch; images that are ready are packed meanwhile. */
-  async #realise(batch: readonly Prebuild[], packing: Promise<void>[]): Promise<void> {
+  async #realise({ images, abort }: Batch, packing: Promise<void>[]): Promise<void> {
     const { evaluation, nix, limit } = this.#options
-    const [{ revision }] = batch as readonly [Prebuild]
-    const names = batch.map(({ name }) => name)
+    const { signal } = abort
+    const [{ revision }] = images as readonly [Prebuild]
+    const names = images.map(({ name }) => name)
     const outcomes = await evaluation.batch(names, revision)
     const sound: { image: Prebuild; packages: EvaluatedPackage[] }[] = []
-    for (const [index, image] of batch.entries()) {
+    if (signal.aborted) throw signal.reason
+    for (const [index, image] of images.entries()) {
       const outcome = outcomes[index]
       if (Array.isArray(outcome)) sound.push({ image, packages: outcome })
       else this.#fail(image, outcome)
@@ -148,7 +162,7 @@ export class Prebuilds {
     if (sound.length === 0) return
     const realised = nix.realiseEach(
       sound.map(({ packages }) => packages),
-      { cause: 'prebuild', limit },
+      { cause: 'prebuild', limit, signal },
     )
     await Promise.all(
       sound.map(async ({ image, packages }, index) => {
@@ -178,6 +192,10 @@ export class Prebuilds {
     const { builds, failed, log, retryDelays = defaultRetryDelays } = this.#options
     const { imageKey, name, revision } = image
     const fields = { image: name.text, revision: revision.id, problem: messageOf(error) }
+    if (error === unwanted) {
+      log.info(fields, 'prebuild given up')
+      return
+    }
     if (failed.note(imageKey, error)) {
       if (error instanceof Failure) builds.remember(imageKey, error)
       log.warn(fields, 'image cannot be prebuilt')

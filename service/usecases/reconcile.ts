@@ -40,6 +40,8 @@ export interface ReconcilerOptions {
   readonly pulls: PullCounter
   readonly prebuilds: Prebuilds
   readonly failed: FailedPrebuilds
+  /** Has pulls try again what failed, too. */
+  readonly forgetFailures: () => void
   readonly scope: PrebuildScope
   /** How many of the most pulled images are prebuilt besides the declared ones. */
   readonly popular: number
@@ -83,6 +85,7 @@ export class Reconciler {
   /** Forgets what does not build, and looks at everything anew. */
   retry(): void {
     this.#options.failed.clear()
+    this.#options.forgetFailures()
     this.#previous = undefined
     this.run()
   }

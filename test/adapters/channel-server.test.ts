@@ -100,7 +100,7 @@ describe('resolving a channel', () => {
   test.each([403, 500, 503])('says so when the server answers %d', async (status) => {
     web.serve(revisionPath, 'no', status)
     await expect(channelServer().resolve('nixos-24.11')).rejects.toMatchObject(
-      unavailable(`${web.url}${revisionPath}: the server answered ${status}`),
+      unavailable(`${web.url}: the server answered ${status}`),
     )
   })
 
@@ -148,11 +148,42 @@ describe('resolving a channel', () => {
     const refused: Error = await server.resolve('nixos-24.11').catch((error) => error)
     web = await WebServer.start()
     for (const error of [garbage, refused]) {
-      expect(error.message).toContain('http://***@127.0.0.1')
+      expect(error.message).toContain('http://127.0.0.1')
       expect(error.message).not.toMatch(/s3cr|someone/)
       expect(error.cause).toBeUndefined()
     }
   })
+})
+
+test('what stands in the path or the query of an address is told to nobody', async () => {
+  const secret = 'hush-hush'
+  const { url } = web
+  const address = `${web.url}/${secret}/{channel}{branch}{commit}?key=${secret}`
+  const server = channelServer({ channelUrl: address, tarballUrl: address, compareUrl: address })
+  const questions = [
+    () => server.resolve('nixos-24.11'),
+    () => server.isReachable(A, ['master']),
+    () => server.download(A, target),
+  ]
+  const messages: string[] = []
+  const ask = async () => {
+    for (const question of questions) {
+      await question().catch(({ message }: Error) => messages.push(message))
+    }
+  }
+  await ask()
+  for (const seen of web.requests) web.serve(seen.path, 'no', 500)
+  await ask()
+  for (const seen of web.requests) web.redirect(seen.path, seen.path)
+  await ask()
+  await web[Symbol.asyncDispose]()
+  await ask()
+  web = await WebServer.start()
+  expect(messages).toHaveLength(10)
+  for (const message of messages) {
+    expect(message).toContain(url)
+    expect(message).not.toContain(secret)
+  }
 })
 
 describe('a commit is reachable', () => {
@@ -230,9 +261,10 @@ describe('a tree', () => {
     web = await WebServer.start()
   })
 
-  test('is kept for the four commits that were used last', async () => {
+  test('is kept for the four commits that were used last, besides those to be kept', async () => {
     const content = await tarball()
     const server = channelServer()
+    server.keep(['0'.repeat(40)])
     for (let index = 0; index < 6; index++) {
       const commit = String(index).repeat(40)
       web.serve(`/archive/${commit}.tar.gz`, content)
@@ -241,13 +273,28 @@ describe('a tree', () => {
       await server.download(commit, into)
     }
     const kept = await readdir(join(folder.path, 'tarballs'))
-    expect(kept.map((name) => name[0]).sort()).toEqual(['2', '3', '4', '5'])
+    expect(kept.map((name) => name[0]).sort()).toEqual(['0', '2', '3', '4', '5'])
+  })
+
+  test('can be had without the server, however many others were, if it is to be kept', async () => {
+    const content = await tarball()
+    const server = channelServer()
+    server.keep([A])
+    for (const commit of [A, ...['1', '2', '3', '4', '5'].map((digit) => digit.repeat(40))]) {
+      web.serve(`/archive/${commit}.tar.gz`, content)
+      const into = join(folder.path, `target-${commit}`)
+      await mkdir(into)
+      await server.download(commit, into)
+    }
+    web.pages.clear()
+    await server.download(A, target)
+    expect(await readdir(target)).toContain('default.nix')
   })
 
   test('of a commit that does not exist is unknown', async () => {
     await expect(channelServer().download(A, target)).rejects.toMatchObject({
       kind: 'manifest-unknown',
-      message: `there is no nixpkgs commit ${A}: ${web.url}${tarballPath} answered 404`,
+      message: `there is no nixpkgs commit ${A}: ${web.url} answered 404`,
     })
   })
 
@@ -299,6 +346,51 @@ describe('a tree', () => {
     const server = channelServer()
     await expect(server.download(A, target)).rejects.toMatchObject(unavailable(reason))
     expect(await readdir(join(folder.path, 'tarballs'))).toEqual([])
+  })
+
+  describe('that cannot be unpacked at the moment leaves the tarball as it is', () => {
+    const kept = () => readdir(join(folder.path, 'tarballs'))
+
+    test('when there is no tar, or none of its helpers', async () => {
+      web.serve(tarballPath, await tarball('--xz'))
+      const { PATH } = process.env
+      const bin = join(folder.path, 'bin')
+      await mkdir(bin)
+      try {
+        process.env.PATH = bin
+        const missing = unavailable('cannot start tar')
+        await expect(channelServer().download(A, target)).rejects.toMatchObject(missing)
+        expect(await kept()).toEqual([A])
+        const tar = execFileSync('sh', ['-c', 'command -v tar'], {
+          env: { PATH },
+          encoding: 'utf8',
+        })
+        await symlink(tar.trim(), join(bin, 'tar'))
+        await expect(channelServer().download(A, target)).rejects.toMatchObject(unavailable('xz'))
+        expect(await kept()).toEqual([A])
+      } finally {
+        process.env.PATH = PATH
+      }
+    })
+
+    test('when it cannot be written', async () => {
+      web.serve(tarballPath, await tarball())
+      await mkdir(join(target, 'default.nix', 'in-the-way'), { recursive: true })
+      await expect(channelServer().download(A, target)).rejects.toMatchObject(
+        unavailable('default.nix: Cannot open'),
+      )
+      expect(await kept()).toEqual([A])
+    })
+
+    test('when the service is shutting down', async () => {
+      web.serve(tarballPath, await tarball())
+      const groups = new ProcessGroups()
+      await groups.killAll()
+      await expect(channelServer({ groups }).download(A, target)).rejects.toMatchObject(
+        unavailable('shutting down'),
+      )
+      expect(await kept()).toEqual([A])
+    })
   })
 
   test('is only asked for by a full commit', async () => {

@@ -196,7 +196,7 @@ describe('a URL', () => {
     expect(warnings()).toMatchObject([
       {
         message: 'NIX_POPULARITY_URL cannot be read; the last copy is used',
-        problem: `${web.url}/counts.json: the server answered 500`,
+        problem: `${web.url}: the server answered 500`,
       },
     ])
     expect((await started(`${web.url}/counts.json`)).current()).toEqual(known)

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { StateFolder } from '../../service/adapters/state-folder.ts'
@@ -34,20 +35,41 @@ describe('a state folder', () => {
 
   test('is free again after a process was killed, and what that left is cleared away', async () => {
     await using folder = await TemporaryFolder.create()
-    const module = resolve(import.meta.dirname, '../../service/adapters/state-folder.ts')
-    const script = `
-      import { StateFolder } from ${JSON.stringify(module)}
-      import { writeFileSync } from 'node:fs'
-      const state = await StateFolder.open(process.argv[1])
-      writeFileSync(state.temporary + '/left', '')
-      console.log('open')
-      setInterval(() => {}, 1000)`
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script, folder.path])
-    await once(child.stdout, 'data')
+    const child = await openElsewhere(folder.path)
     child.kill('SIGKILL')
     await once(child, 'exit')
     await using state = await StateFolder.open(folder.path, { patience: 0 })
     expect(await readdir(state.temporary)).toEqual([])
+  })
+
+  test('is free for one of many that find a killed process at the same moment', async () => {
+    await using folder = await TemporaryFolder.create()
+    const child = await openElsewhere(folder.path)
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    const all = await Promise.allSettled(
+      Array.from({ length: 8 }, () => StateFolder.open(folder.path, { patience: 1500 })),
+    )
+    const opened = all.filter((one) => one.status === 'fulfilled')
+    for (const { value } of opened) await value[Symbol.asyncDispose]()
+    expect(opened).toHaveLength(1)
+  })
+
+  test('stays that of a process which is too busy to answer', async () => {
+    await using folder = await TemporaryFolder.create()
+    const child = await openElsewhere(folder.path)
+    child.kill('SIGSTOP')
+    const [socket = ''] = await socketsBelow(folder.path)
+    // More than may wait to be accepted.
+    const waiting = Array.from({ length: 600 }, () => connect(socket).on('error', () => {}))
+    try {
+      await once(waiting.at(-1) ?? child, 'error')
+      await expect(StateFolder.open(folder.path, { patience: 0 })).rejects.toThrow('is in use')
+    } finally {
+      for (const connection of waiting) connection.destroy()
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    }
   })
 
   test('keeps the name of its instance, and everything that it did not make', async () => {
@@ -62,3 +84,25 @@ describe('a state folder', () => {
     expect(await readdir(join(folder.path, 'tmp'))).toEqual(['somebody'])
   })
 })
+
+/** Another process, which uses the folder until it is killed. */
+async function openElsewhere(path: string) {
+  const module = resolve(import.meta.dirname, '../../service/adapters/state-folder.ts')
+  const script = `
+    import { StateFolder } from ${JSON.stringify(module)}
+    import { writeFileSync } from 'node:fs'
+    const state = await StateFolder.open(process.argv[1])
+    writeFileSync(state.temporary + '/left', '')
+    console.log('open')
+    setInterval(() => {}, 1000)`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script, path])
+  await once(child.stdout, 'data')
+  return child
+}
+
+async function socketsBelow(path: string): Promise<string[]> {
+  const entries = await readdir(path, { recursive: true, withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isSocket())
+    .map(({ parentPath, name }) => join(parentPath, name))
+}

@@ -326,3 +326,26 @@ test('a tree is what the server has at the commit', async () => {
   await source.export({ id: A }, '/somewhere')
   expect(server.asked).toContain(`${A} to /somewhere`)
 })
+
+describe('the trees that are kept', () => {
+  test('are those that the channels are at', async () => {
+    const source = await started()
+    await commitOf(source, 'nixpkgs-unstable')
+    expect(server.kept).toEqual([A, C])
+    server.channels.set(stable, B)
+    vi.advanceTimersByTime(60_000)
+    await commitOf(source)
+    expect(server.kept).toEqual([B, C])
+  })
+
+  test('are those of the last commits after a restart without the server', async () => {
+    await commitOf(await started(), 'nixpkgs-unstable')
+    server = new FakeChannelServer()
+    server.down = true
+    vi.advanceTimersByTime(60_000)
+    const source = await started()
+    expect(server.kept).toEqual([A])
+    await commitOf(source, 'nixpkgs-unstable')
+    expect(server.kept).toEqual([A, C])
+  })
+})

@@ -11,6 +11,8 @@ let journal: string[]
 let failures: Map<string, Failure>
 let failed: FailedPrebuilds
 let gate: Promise<void> | undefined
+/** While set, outputs are being built. */
+let building: Promise<void> | undefined
 
 /** Prebuilds over an evaluation, a Nix and builds that write down what they are asked. */
 function prebuildsOf(options: Partial<PrebuildsOptions> = {}): Prebuilds {
@@ -25,9 +27,15 @@ function prebuildsOf(options: Partial<PrebuildsOptions> = {}): Prebuilds {
       },
     } as never,
     nix: {
-      realiseEach(images: EvaluatedPackage[][]) {
+      realiseEach(images: EvaluatedPackage[][], { signal }: { signal?: AbortSignal }) {
         journal.push(`realise ${images.map(nameOf).join(' ')}`)
         return images.map(async (packages) => {
+          await Promise.race([
+            building,
+            new Promise((_, stop) => {
+              signal?.addEventListener('abort', () => stop(signal.reason))
+            }),
+          ])
           const failure = failing('realise', nameOf(packages))
           if (failure) throw failure
         })
@@ -63,6 +71,7 @@ beforeEach(() => {
   failures = new Map()
   failed = new FailedPrebuilds()
   gate = undefined
+  building = undefined
 })
 
 const idle = (prebuilds: Prebuilds, lines: number) =>
@@ -128,6 +137,21 @@ describe('prebuilds', () => {
     held.resolve()
     await idle(prebuilds, 6)
     expect(journal.filter((line) => line.startsWith('pack'))).toEqual(['pack a', 'pack d'])
+  })
+
+  test('that run are ended when none of their images is wanted any more', async () => {
+    building = new Promise(() => {})
+    const prebuilds = prebuildsOf()
+    prebuilds.add([image('a'), image('b')])
+    await vi.waitFor(() => expect(journal).toContain('realise a b'))
+    prebuilds.drop(({ imageKey }) => imageKey === 'a@c1')
+    building = undefined
+    prebuilds.add([image('c', 'c2')])
+    expect(prebuilds.stateOf('a@c1')).toBe('building')
+    prebuilds.drop(({ revision }) => revision.id === 'c2')
+    await vi.waitFor(() => expect(journal).toContain('pack c'))
+    expect(journal.filter((line) => line.startsWith('pack'))).toEqual(['pack c'])
+    expect(failed.get('a@c1')).toBeUndefined()
   })
 
   test('that are added twice are built once', async () => {

@@ -5,7 +5,12 @@ import { z } from 'zod'
 import type { Closure, StorePath } from '../../domain/closure.ts'
 import { Failure } from '../../domain/errors.ts'
 import type { EvaluatedPackage } from '../../domain/package.ts'
-import type { BuilderLimit, NixStore, RealiseOptions } from '../../domain/ports.ts'
+import type {
+  BuilderLimit,
+  NixStore,
+  RealiseEachOptions,
+  RealiseOptions,
+} from '../../domain/ports.ts'
 import type { ProcessGroups } from '../process-group.ts'
 import { buildFailure } from './build-failure.ts'
 import { BuildLog } from './build-log.ts'
@@ -25,6 +30,12 @@ const pathInfos = z.union([
   z.array(pathInfo.extend({ path: z.string() })),
   z.record(z.string(), pathInfo.nullable()),
 ])
+
+interface Watch {
+  /** Called when a builder has ended, well or not. */
+  readonly onBuilt?: () => void
+  readonly signal?: AbortSignal | undefined
+}
 
 export interface LocalNixStoreOptions {
   readonly groups: ProcessGroups
@@ -97,13 +108,13 @@ export class LocalNixStore implements NixStore {
 
   realiseEach(
     images: readonly (readonly EvaluatedPackage[])[],
-    { cause, limit }: Omit<RealiseOptions, 'roots'>,
+    { cause, limit, signal }: RealiseEachOptions,
   ): Promise<void>[] {
     const batch = new RealiseBatch(images, (...command) => this.#read(...command))
     this.#slots
       .with(cause, (builders) => {
         const flags = ['--keep-going', '--max-jobs', String(builders)]
-        return this.#realise(images.flat(), limit, flags, () => batch.look())
+        return this.#realise(images.flat(), limit, flags, { onBuilt: () => batch.look(), signal })
       })
       .then(
         (log) => batch.end(log, limit),
@@ -135,20 +146,24 @@ export class LocalNixStore implements NixStore {
 
   /**
    * The log if anything failed.
-   * @param onBuilt called when a builder has ended, well or not
+   * @throws the signal's reason
    */
   async #realise(
     packages: readonly EvaluatedPackage[],
     limit: BuilderLimit,
     flags: readonly string[],
-    onBuilt: () => void = () => {},
+    { onBuilt, signal }: Watch = {},
   ): Promise<BuildLog | undefined> {
     const log = new BuildLog(onBuilt)
     const outputs = packages
       .flatMap((one) => [one, ...(one.requires ?? [])])
       .map(({ derivation, outputName }) => `${derivation}!${outputName}`)
     const { groups, env } = this.#options
-    const { exitCode, signal, timedOut } = await groups.run(
+    const {
+      exitCode,
+      signal: killedBy,
+      timedOut,
+    } = await groups.run(
       'nix-store',
       ['--realise', ...new Set(outputs), ...flags, '--timeout', String(limit.seconds)].concat([
         '--log-format',
@@ -159,12 +174,15 @@ export class LocalNixStore implements NixStore {
         env,
         idleTimeout: (limit.seconds + stalled) * 1000,
         onStderrLine: (line) => log.add(line),
+        ...(signal === undefined ? {} : { signal }),
       },
     )
     if (exitCode === 0) return undefined
     if (exitCode === undefined && log.failures.length === 0) {
       // Not a word about the package: it is Nix that was stopped, by us or by the system.
-      const end = timedOut ? `said nothing for ${limit.seconds + stalled} seconds` : `got ${signal}`
+      const end = timedOut
+        ? `said nothing for ${limit.seconds + stalled} seconds`
+        : `got ${killedBy}`
       throw new Failure('unavailable', `Nix was ended while it built: it ${end}`, {
         retryAfter: 30,
       })

@@ -52,6 +52,17 @@ function mirror(options: Partial<ConstructorParameters<typeof GitMirror>[0]> = {
   return new GitMirror({ url: origin.url, folder, groups, log, environment, ...options })
 }
 
+/** An environment whose git fails these commands. */
+async function gitThatFails(...commands: readonly string[]): Promise<NodeJS.ProcessEnv> {
+  const bin = join(state, 'bin')
+  await mkdir(bin)
+  const git = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim()
+  const patterns = commands.map((command) => `*" ${command} "*`).join('|')
+  const script = `#!/bin/sh\ncase " $* " in ${patterns}) echo broken >&2; exit 1;; esac\nexec ${git} "$@"\n`
+  await writeFile(join(bin, 'git'), script, { mode: 0o755 })
+  return { PATH: `${bin}:${process.env.PATH}`, HOME: state }
+}
+
 async function failureOf(promise: Promise<unknown>): Promise<Failure> {
   const error = await promise.then(
     () => undefined,
@@ -205,18 +216,22 @@ describe('opening', () => {
   })
 
   test('gives nothing when the first fetch stopped half-way', async () => {
-    const wrapper = join(state, 'bin')
-    await mkdir(wrapper)
-    const git = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim()
-    const script = `#!/bin/sh\ncase "$*" in *" fetch "*) exit 1;; *) exec ${git} "$@";; esac\n`
-    await writeFile(join(wrapper, 'git'), script)
-    await chmod(join(wrapper, 'git'), 0o755)
     await origin.commit()
-    const environment = { PATH: `${wrapper}:${process.env.PATH}`, HOME: state }
-    await failureOf(mirror({ environment }).fetch())
-    expect(existsSync(join(state, 'mirrors', 'm', 'HEAD'))).toBe(true)
+    await failureOf(mirror({ environment: await gitThatFails('fetch') }).fetch())
+    expect(existsSync(join(state, 'mirrors', 'm.new', 'HEAD'))).toBe(true)
     expect(await mirror().open()).toBeUndefined()
     expect((await mirror().fetch()).tags()).toEqual(['latest', 'main'])
+    expect(await readdir(join(state, 'mirrors'))).toEqual(['m'])
+  })
+
+  test('gives what was fetched last, though the mirror could not be read once', async () => {
+    const first = await origin.commit()
+    await mirror().fetch()
+    await groups.killAll()
+    groups = new ProcessGroups()
+    const environment = await gitThatFails('for-each-ref', 'fetch')
+    await failureOf(mirror({ environment }).fetch())
+    expect((await mirror().open())?.resolve('latest')?.id).toBe(first)
   })
 
   test.each(['HEAD', 'objects', 'refs'])(
@@ -232,6 +247,7 @@ describe('opening', () => {
       expect(logged.join()).toContain('damaged')
       expect((await repository.fetch()).resolve('latest')?.id).toBe(first)
       expect((await mirror().open())?.resolve('latest')?.id).toBe(first)
+      expect(await readdir(join(state, 'mirrors'))).toEqual(['m'])
     },
   )
 
