@@ -64,9 +64,8 @@ export class Prebuilds {
 
   /** Those of them that a tag, or a branch, wants. */
   waitingFor(kind: 'tag' | 'branch'): number {
-    const prefix = kind === 'tag' ? 'refs/tags/' : 'refs/heads/'
-    return [...this.#waiting.values()].filter(({ revision }) => revision.ref?.startsWith(prefix))
-      .length
+    const images = [...this.#waiting.values()]
+    return images.filter((image) => isForTag(image) === (kind === 'tag')).length
   }
 
   /** How far an image is; undefined if it is not prebuilt at the moment. */
@@ -118,9 +117,10 @@ export class Prebuilds {
     }
   }
 
-  /** All that waits of the first image's commit and platform. */
+  /** All that waits of one commit and platform: the first that a tag wants, else the first. */
   #nextImages(): Prebuild[] {
-    const [first] = this.#waiting.values()
+    const waiting = this.#waiting.values()
+    const first = waiting.find(isForTag) ?? this.#waiting.values().next().value
     if (first === undefined) return []
     const batch = [...this.#waiting.values()].filter(
       ({ name, revision }) =>
@@ -215,4 +215,8 @@ export class Prebuilds {
     }, delay).unref()
     this.#retries.add(timer)
   }
+}
+
+function isForTag({ revision }: Prebuild): boolean {
+  return revision.ref?.startsWith('refs/tags/') ?? false
 }

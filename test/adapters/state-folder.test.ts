@@ -1,11 +1,26 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join, resolve } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test, vi } from 'vitest'
 import { StateFolder } from '../../service/adapters/state-folder.ts'
 import { TemporaryFolder } from '../support/temporary-folder.ts'
+
+/** The next removal waits for the gate. */
+const removing = vi.hoisted((): { gate: Promise<void> | undefined } => ({ gate: undefined }))
+
+vi.mock('node:fs/promises', async (importOriginal) => {
+  const original = await importOriginal<typeof import('node:fs/promises')>()
+  const rm: typeof original.rm = async (...args) => {
+    const { gate } = removing
+    removing.gate = undefined
+    await gate
+    await original.rm(...args)
+  }
+  return { ...original, rm }
+})
 
 describe('a state folder', () => {
   test('is made for its owner alone', async () => {
@@ -35,24 +50,29 @@ describe('a state folder', () => {
 
   test('is free again after a process was killed, and what that left is cleared away', async () => {
     await using folder = await TemporaryFolder.create()
-    const child = await openElsewhere(folder.path)
-    child.kill('SIGKILL')
-    await once(child, 'exit')
+    await kill(await openElsewhere(folder.path))
     await using state = await StateFolder.open(folder.path, { patience: 0 })
     expect(await readdir(state.temporary)).toEqual([])
   })
 
   test('is free for one of many that find a killed process at the same moment', async () => {
     await using folder = await TemporaryFolder.create()
-    const child = await openElsewhere(folder.path)
-    child.kill('SIGKILL')
-    await once(child, 'exit')
-    const all = await Promise.allSettled(
-      Array.from({ length: 8 }, () => StateFolder.open(folder.path, { patience: 1500 })),
-    )
-    const opened = all.filter((one) => one.status === 'fulfilled')
-    for (const { value } of opened) await value[Symbol.asyncDispose]()
-    expect(opened).toHaveLength(1)
+    await kill(await openElsewhere(folder.path))
+    const all = Array.from({ length: 8 }, () => StateFolder.open(folder.path, { patience: 1500 }))
+    expect(await countOpened(all)).toBe(1)
+  })
+
+  test('is not taken from a process by one that is slow to remove what a dead one left', async () => {
+    await using folder = await TemporaryFolder.create()
+    await kill(await openElsewhere(folder.path))
+    const gate = Promise.withResolvers<void>()
+    removing.gate = gate.promise
+    const slow = StateFolder.open(folder.path, { patience: 0 })
+    await vi.waitFor(() => expect(removing.gate).toBeUndefined())
+    const quick = StateFolder.open(folder.path, { patience: 1000 })
+    await Promise.race([quick, sleep(600)])
+    gate.resolve()
+    expect(await countOpened([slow, quick])).toBe(1)
   })
 
   test('stays that of a process which is too busy to answer', async () => {
@@ -67,8 +87,7 @@ describe('a state folder', () => {
       await expect(StateFolder.open(folder.path, { patience: 0 })).rejects.toThrow('is in use')
     } finally {
       for (const connection of waiting) connection.destroy()
-      child.kill('SIGKILL')
-      await once(child, 'exit')
+      await kill(child)
     }
   })
 
@@ -98,6 +117,18 @@ async function openElsewhere(path: string) {
   const child = spawn(process.execPath, ['--input-type=module', '-e', script, path])
   await once(child.stdout, 'data')
   return child
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+}
+
+/** How many could use the folder at once; closes them all. */
+async function countOpened(all: readonly Promise<StateFolder>[]): Promise<number> {
+  const opened = (await Promise.allSettled(all)).filter((one) => one.status === 'fulfilled')
+  for (const { value } of opened) await value[Symbol.asyncDispose]()
+  return opened.length
 }
 
 async function socketsBelow(path: string): Promise<string[]> {

@@ -2,7 +2,7 @@
 // of the machine is changed.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -24,6 +24,7 @@ beforeEach(async () => {
   sbin = join(folder.path, 'sbin')
   await mkdir(sbin)
   await mkdir(join(folder.path, 'bin'))
+  for (const name of ['nix-store', 'igzip', 'patchelf', 'skopeo']) await program(name, '')
   await system('ID=debian\nVERSION_ID="12"\n')
   await installed((name) => name !== wanted)
   await aptGet('exit 0')
@@ -162,14 +163,13 @@ describe.skipIf(!mayMount)('setup', () => {
   test('on another system names the programs that are missing', async () => {
     await system('ID=fedora\n')
     await program('dpkg-query', 'exit 127')
+    for (const name of ['nix-store', 'igzip']) await rm(join(folder.path, 'bin', name))
     // Of the PATH, only what the script itself calls.
     for (const name of ['bash', 'comm', 'dirname', 'git', 'grep', 'sed', 'sort']) {
       await program(name, `exec ${spawnSync('which', [name]).stdout.toString().trim()} "$@"`)
     }
     const { code, stderr } = await run(`env PATH='${folder.path}/bin' bash ${setup} run`)
     expect(code).toBe(1)
-    expect(stderr).toMatch(
-      /^missing programs: nix-store igzip patchelf skopeo npm; .*\n.*Debian 12/,
-    )
+    expect(stderr).toMatch(/^missing programs: nix-store igzip npm; .*\n.*Debian 12/)
   })
 })

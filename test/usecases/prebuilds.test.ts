@@ -96,6 +96,27 @@ describe('prebuilds', () => {
     ])
   })
 
+  test('that a tag wants go before those of branches', async () => {
+    const held = Promise.withResolvers<void>()
+    gate = held.promise
+    const prebuilds = prebuildsOf()
+    const of = (ref: string, name: string, commit: string) => {
+      const one = image(name, commit)
+      return { ...one, revision: { ...one.revision, ref } }
+    }
+    prebuilds.add([image('first')])
+    prebuilds.add([of('refs/heads/main', 'b', 'c2'), of('refs/heads/main', 'c', 'c2')])
+    prebuilds.add([of('refs/tags/v1', 'a', 'c3')])
+    expect([prebuilds.waitingFor('tag'), prebuilds.waitingFor('branch')]).toEqual([1, 2])
+    held.resolve()
+    await idle(prebuilds, 9)
+    expect(journal.filter((line) => line.startsWith('evaluate'))).toEqual([
+      'evaluate c1: first',
+      'evaluate c3: a',
+      'evaluate c2: b c',
+    ])
+  })
+
   test('of another platform are a batch of their own', async () => {
     const prebuilds = prebuildsOf()
     prebuilds.add([image('a'), image('arm64/a'), image('b')])
