@@ -1,8 +1,12 @@
 /** Each program of the host set at work in Docker, in an image of its own. */
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Docker } from '../support/docker.ts'
 import { PackageSet } from '../support/package-set.ts'
 import { Slipway, Workspace } from '../support/slipway.ts'
+
+const execute = promisify(execFile)
 
 let packages: PackageSet
 let workspace: Workspace
@@ -90,6 +94,15 @@ describe('in an image that holds its closure alone, there works', () => {
     if (typeof said === 'string') expect(output).toBe(said)
     else expect(output).toMatch(said)
   })
+})
+
+test('a package of 20,000 files arrives whole', async () => {
+  const sum = 'find -L . -type f | sort | xargs cat | sha256sum; find -L . -type f | wc -l'
+  const folder = `${await packages.build('many-files')}/share/many-files`
+  const there = await execute('sh', ['-c', `export LC_ALL=C; cd ${folder}; ${sum}`])
+  const said = await run('busybox/many-files', 'sh', '-c', `cd /share/many-files; ${sum}`)
+  expect(said).toBe(there.stdout.trim())
+  expect(said).toMatch(/\n20000$/)
 })
 
 /** Until a server that was started in the background answers. */

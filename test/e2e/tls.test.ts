@@ -1,15 +1,18 @@
 /** HTTPS with a certificate of a test authority: by the service itself, and behind nginx. */
-import { execFile, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { readConfig } from '../../service/config.ts'
 import { Docker } from '../support/docker.ts'
 import { freePort } from '../support/free-port.ts'
 import { PackageSet } from '../support/package-set.ts'
 import { Slipway, Workspace } from '../support/slipway.ts'
+import { TemporaryFolder } from '../support/temporary-folder.ts'
 
 const run = promisify(execFile)
 
@@ -155,40 +158,109 @@ describe('behind nginx, as the README has it', () => {
   test('skopeo pulls over https', async () => {
     await using own = await Workspace.create()
     await using plain = await Slipway.start(own.settings(packages.folder))
-    const listen = await freePort()
-    const readme = await readFile(join(import.meta.dirname, '../../README.md'), 'utf8')
-    const recipe = /```nginx\n(.*?)```/s.exec(readme)?.[1]
-    const server = (recipe ?? '')
-      .replace('listen 443 ssl;', `listen 127.0.0.1:${listen} ssl;`)
-      .replace('http://127.0.0.1:8080', plain.url)
-      .replace('/etc/ssl/registry.crt', certificate)
-      .replace('/etc/ssl/registry.key', key)
-    const config = join(workspace.folder, 'nginx.conf')
-    await writeFile(
-      config,
-      `daemon off; pid ${own.folder}/nginx.pid; error_log ${own.folder}/nginx.log; events {}
-       http { access_log off; client_body_temp_path ${own.folder}/body; proxy_temp_path ${own.folder}/proxy;
-         fastcgi_temp_path ${own.folder}/f; uwsgi_temp_path ${own.folder}/u; scgi_temp_path ${own.folder}/s;
-         ${server} }`,
-    )
-    const nginx = spawn('nginx', ['-c', config, '-e', join(own.folder, 'nginx.log')], {
-      stdio: 'ignore',
-    })
-    try {
-      await sleep(500)
-      const url = `https://localhost:${listen}/v2/custom-service/manifests/release-v1`
-      const { stdout } = await run('curl', ['-sSf', '--cacert', authority, url])
-      expect(JSON.parse(stdout)).toMatchObject({ schemaVersion: 2 })
-      const certs = join(own.folder, 'nginx-certs')
-      await mkdir(certs)
-      await writeFile(join(certs, 'ca.crt'), await readFile(authority))
-      await run('skopeo', [
-        ...['copy', '--src-cert-dir', certs, `docker://localhost:${listen}/shell/custom-service`],
-        `dir:${own.folder}/through-nginx`,
-      ])
-    } finally {
-      nginx.kill('SIGTERM')
-      await once(nginx, 'exit')
-    }
+    await using nginx = await Nginx.start(plain.url)
+    const url = `${nginx.url}/v2/custom-service/manifests/release-v1`
+    const { stdout } = await run('curl', ['-sSf', '--cacert', authority, url])
+    expect(JSON.parse(stdout)).toMatchObject({ schemaVersion: 2 })
+    const certs = join(own.folder, 'nginx-certs')
+    await mkdir(certs)
+    await writeFile(join(certs, 'ca.crt'), await readFile(authority))
+    const image = `docker://${new URL(nginx.url).host}/shell/custom-service`
+    const folder = `dir:${own.folder}/through-nginx`
+    await run('skopeo', ['copy', '--src-cert-dir', certs, image, folder])
   })
+
+  test('a pull may wait as long as the service lets it, because of proxy_read_timeout', async () => {
+    const [, seconds] = /^ *proxy_read_timeout (\d+)s;$/m.exec(await recipe()) ?? []
+    const { pullWait } = readConfig({ NIXERY_PKGS_PATH: packages.folder })
+    expect(Number(seconds)).toBeGreaterThan(pullWait)
+    await using slow = await PackageSet.create()
+    await slow.add('slow', 'sleep 8; echo done >$out')
+    await using own = await Workspace.create()
+    await using plain = await Slipway.start(own.settings(slow.folder))
+    await using patient = await Nginx.start(plain.url)
+    await using hasty = await Nginx.start(plain.url, (text) =>
+      text.replace(/(?<=proxy_read_timeout) \d+s/, ' 3s'),
+    )
+    const pull = async ({ url }: Nginx) => {
+      const flags = ['--silent', '--cacert', authority, '--output', '/dev/null']
+      const code = ['--write-out', '%{http_code} %{time_total}']
+      const path = `${url}/v2/slow/manifests/latest`
+      const { stdout } = await run('curl', [...flags, ...code, path])
+      const [status, time] = stdout.split(' ').map(Number)
+      return { status, time }
+    }
+    const [waited, cut] = await Promise.all([pull(patient), pull(hasty)])
+    expect(cut.status).toBe(504)
+    expect(cut.time).toBeLessThan(8)
+    expect(waited.status).toBe(200)
+    expect(waited.time).toBeGreaterThan(8)
+  })
+
+  async function recipe(): Promise<string> {
+    const readme = await readFile(join(import.meta.dirname, '../../README.md'), 'utf8')
+    return /```nginx\n(.*?)```/s.exec(readme)?.[1] ?? ''
+  }
+
+  /** An nginx of the test's own, on a free port, with the recipe for all but where things are. */
+  class Nginx implements AsyncDisposable {
+    readonly url: string
+    readonly #folder: TemporaryFolder
+    readonly #process: ChildProcess
+
+    private constructor(url: string, folder: TemporaryFolder, child: ChildProcess) {
+      this.url = url
+      this.#folder = folder
+      this.#process = child
+    }
+
+    /** @param change of the recipe, for this one */
+    static async start(target: string, change = (text: string) => text): Promise<Nginx> {
+      const folder = await TemporaryFolder.create()
+      const { path } = folder
+      const port = await freePort()
+      const server = change(await recipe())
+        .replace('listen 443 ssl;', `listen 127.0.0.1:${port} ssl;`)
+        .replace('http://127.0.0.1:8080', target)
+        .replace('/etc/ssl/registry.crt', certificate)
+        .replace('/etc/ssl/registry.key', key)
+      const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+        .map((kind) => `${kind}_temp_path ${path}/${kind};`)
+        .join(' ')
+      const config = join(path, 'nginx.conf')
+      await writeFile(
+        config,
+        `daemon off; pid ${path}/pid; error_log ${path}/log; events {}
+         http { access_log off; ${temporary} ${server} }`,
+      )
+      const child = spawn('nginx', ['-c', config, '-e', join(path, 'log')], { stdio: 'ignore' })
+      const nginx = new Nginx(`https://localhost:${port}`, folder, child)
+      for (const deadline = Date.now() + 10_000; !(await answers(port)); await sleep(50)) {
+        if (Date.now() < deadline && child.exitCode === null) continue
+        const log = await readFile(join(path, 'log'), 'utf8')
+        await nginx[Symbol.asyncDispose]()
+        throw new Error(`nginx does not answer: ${log}`)
+      }
+      return nginx
+    }
+
+    async [Symbol.asyncDispose](): Promise<void> {
+      if (this.#process.exitCode === null) {
+        const ended = once(this.#process, 'exit')
+        this.#process.kill('SIGTERM')
+        await ended
+      }
+      await this.#folder[Symbol.asyncDispose]()
+    }
+  }
+
+  async function answers(port: number): Promise<boolean> {
+    const socket = connect(port, '127.0.0.1')
+    return once(socket, 'connect')
+      .then(
+        () => true,
+        () => false,
+      )
+      .finally(() => socket.destroy())
+  }
 })

@@ -1,5 +1,6 @@
 /** The example package set as a git repository that a test may change. */
 import { execFile } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
@@ -43,6 +44,13 @@ export class PackageSet implements AsyncDisposable {
     const before = await readFile(join(this.folder, path), 'utf8')
     if (!before.includes(old)) throw new Error(`${path} does not hold "${old}"`)
     return this.commit(path, before.replace(old, by))
+  }
+
+  /** Adds a package that a shell script builds, and that no Nix store has yet. @returns the new commit */
+  add(name: string, script: string): Promise<string> {
+    const before = '  custom-service ='
+    const added = `  ${name} = package { name = "${name}"; salt = "${randomUUID()}"; script = ''${script}''; };`
+    return this.replace('default.nix', before, `${added}\n${before}`)
   }
 
   /** Store path of an attribute, built by Nix without Slipway. */

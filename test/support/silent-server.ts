@@ -2,7 +2,13 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 
-export async function silentServer(): Promise<AsyncDisposable & { port: number }> {
+export interface SilentServer extends AsyncDisposable {
+  readonly port: number
+  /** How many are open. */
+  readonly connections: () => number
+}
+
+export async function silentServer(): Promise<SilentServer> {
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
     sockets.add(socket)
@@ -12,6 +18,7 @@ export async function silentServer(): Promise<AsyncDisposable & { port: number }
   await once(server, 'listening')
   return {
     port: (server.address() as AddressInfo).port,
+    connections: () => sockets.size,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()
       server.close()

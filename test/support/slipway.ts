@@ -107,12 +107,16 @@ export class Workspace implements AsyncDisposable {
     return join(this.folder, 'storage')
   }
 
+  get state(): string {
+    return join(this.folder, 'state')
+  }
+
   /** Settings that keep everything below this folder. */
   settings(repository: string): Record<string, string> {
     return {
       NIXERY_PKGS_REPO: repository,
       STORAGE_PATH: this.storage,
-      SLIPWAY_STATE_PATH: join(this.folder, 'state'),
+      SLIPWAY_STATE_PATH: this.state,
       SLIPWAY_POLL_INTERVAL: '0',
       PORT: '0',
     }

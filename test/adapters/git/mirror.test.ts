@@ -232,6 +232,7 @@ describe('opening', () => {
     const environment = await gitThatFails('for-each-ref', 'fetch')
     await failureOf(mirror({ environment }).fetch())
     expect((await mirror().open())?.resolve('latest')?.id).toBe(first)
+    expect(await readdir(join(state, 'mirrors'))).toEqual(['m'])
   })
 
   test.each(['HEAD', 'objects', 'refs'])(

@@ -1,0 +1,22 @@
+/** Memory of another process, as the kernel counts it. */
+import { readFile } from 'node:fs/promises'
+
+/**
+ * Mebibytes that are resident.
+ * @see https://man7.org/linux/man-pages/man5/proc_pid_status.5.html
+ */
+export async function residentMemory(pid: number): Promise<number> {
+  return memoryOf(pid, 'VmRSS')
+}
+
+/** Mebibytes that were resident when it was most. */
+export async function peakMemory(pid: number): Promise<number> {
+  return memoryOf(pid, 'VmHWM')
+}
+
+async function memoryOf(pid: number, field: string): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  const [, kibibytes] = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status) ?? []
+  if (kibibytes === undefined) throw new Error(`/proc/${pid}/status has no ${field}`)
+  return Number(kibibytes) / 1024
+}

@@ -1,0 +1,52 @@
+/** A file system of its own, in memory, which a test may fill and lock. */
+import { execFile } from 'node:child_process'
+import { mkdir, open, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+
+export class Disk implements AsyncDisposable {
+  readonly #folder: string
+
+  private constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  /** @param size as `mount` has it: `5m` */
+  static async mount(folder: string, size: string): Promise<Disk> {
+    await mkdir(folder, { recursive: true })
+    await run('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'slipway-test', folder])
+    return new Disk(folder)
+  }
+
+  /** @param options as `mount` has them: `ro`, `size=200m` */
+  async remount(options: string): Promise<void> {
+    await run('mount', ['-o', `remount,${options}`, this.#folder])
+  }
+
+  /** Takes all the room that is left. */
+  async fill(): Promise<void> {
+    const file = await open(this.#filler, 'w')
+    try {
+      for (const page = Buffer.alloc(4096); ; ) await file.writeFile(page)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    } finally {
+      await file.close()
+    }
+  }
+
+  /** Gives back what `fill` took. */
+  async empty(): Promise<void> {
+    await rm(this.#filler)
+  }
+
+  get #filler(): string {
+    return join(this.#folder, 'filler')
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await run('umount', [this.#folder])
+  }
+}
