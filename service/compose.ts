@@ -12,6 +12,7 @@ import { LayerPacker } from './adapters/layer-packer.ts'
 import { createLog } from './adapters/log.ts'
 import { evaluationEnvironment, nixEnvironment } from './adapters/nix/environment.ts'
 import { NixEvaluator } from './adapters/nix/evaluator.ts'
+import { findLauncher } from './adapters/nix/launcher.ts'
 import { LocalNixStore } from './adapters/nix/store.ts'
 import { PathSource } from './adapters/path-source.ts'
 import { PopularityDocument } from './adapters/popularity-document.ts'
@@ -84,9 +85,11 @@ export async function compose(config: Config, log: Log): Promise<Service> {
   const state = await StateFolder.open(config.statePath)
 
   const env = nixEnvironment(process.env)
+  const launcher = await findLauncher(env.PATH ?? '')
   const nix = new LocalNixStore({
     groups,
     env,
+    launcher,
     rootsFolder: state.roots,
     temporaryFolder: state.temporary,
     builders: config.buildConcurrency,
@@ -113,6 +116,7 @@ export async function compose(config: Config, log: Log): Promise<Service> {
   const evaluator = new NixEvaluator({
     groups,
     env: evaluationEnvironment(env, state.emptyHome),
+    launcher,
     timeout: config.evaluationTimeout,
     // One more than prebuilds may take: see Stage.
     concurrency: config.buildConcurrency + 1,

@@ -2,6 +2,8 @@
  * What a package set with many tags costs, beside one with a single tag: starting without and with a
  * mirror, finding a new tag after its webhook, resolving a tag, memory.
  */
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { RefTable } from '../../service/domain/ref-table.ts'
 import { type Slipway, Workspace } from '../../test/support/slipway.ts'
@@ -56,7 +58,7 @@ async function measureRepository(count: number, signal: AbortSignal): Promise<st
   }
   await using workspace = await Workspace.create()
   const settings = settingsOf(workspace, repository)
-  firstStarts.push(await startAndStop(settings))
+  firstStarts.push(await startAndStop(settings, () => tidied(workspace, signal)))
   const restarts: number[] = []
   for (let start = 1; start < starts; start += 1) restarts.push(await startAndStop(settings))
   const last = await timedStart(settings)
@@ -65,7 +67,7 @@ async function measureRepository(count: number, signal: AbortSignal): Promise<st
 
   using client = new Client(slipway.url, 1, signal)
   const atRest = await memoryAtRest(slipway, client, signal)
-  const found = await findNewTags(repository, client, signal)
+  const found = await findNewTags(repository, client, () => tidied(workspace, signal), signal)
   const afterFetches = await memoryAtRest(slipway, client, signal)
   const manifest = { path: `/v2/hello/manifests/release-${Math.ceil(count / 2)}` }
   await client.ask(manifest)
@@ -86,10 +88,25 @@ function settingsOf(workspace: Workspace, { folder }: TagRepository): Record<str
   return { ...workspace.settings(folder), ...quietSettings }
 }
 
-async function startAndStop(settings: Record<string, string>): Promise<number> {
+/** @param before what is waited for before it is stopped */
+async function startAndStop(
+  settings: Record<string, string>,
+  before = async () => {},
+): Promise<number> {
   const { slipway, milliseconds } = await timedStart(settings)
-  await slipway.stop()
+  await using _ = slipway
+  await before()
   return milliseconds
+}
+
+/** Waits until the mirror is as git keeps it in the long run: all tags in one file. */
+async function tidied({ folder }: Workspace, signal: AbortSignal): Promise<void> {
+  const mirrors = join(folder, 'state/mirrors')
+  const [name = ''] = await readdir(mirrors)
+  await until('tags in one file', 50, signal, async () => {
+    const loose = await readdir(join(mirrors, name, 'refs/tags')).catch(() => [])
+    return loose.length === 0 || undefined
+  })
 }
 
 /** Mebibytes, when what a start or a fetch entails is over. */
@@ -113,6 +130,7 @@ async function memoryAtRest(
 async function findNewTags(
   repository: TagRepository,
   client: Client,
+  tidy: () => Promise<void>,
   signal: AbortSignal,
 ): Promise<number[]> {
   const times: number[] = []
@@ -127,7 +145,8 @@ async function findNewTags(
       return (JSON.parse(body) as { tags: string[] }).tags.includes(tag) || undefined
     })
     times.push(performance.now() - started)
-    // What the service and git tidy up after a fetch belongs to none of the times.
+    // What is done after a fetch belongs to none of the times.
+    await tidy()
     await sleep(rest / 2, undefined, { signal })
   }
   return times

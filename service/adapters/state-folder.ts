@@ -45,6 +45,18 @@ export class StateFolder implements AsyncDisposable {
    * @throws Error when another process goes on using it, or it cannot be written
    */
   static async open(path: string, options: StateFolderOptions = {}): Promise<StateFolder> {
+    try {
+      return await StateFolder.#open(path, options)
+    } catch (error) {
+      const isSystem = (error as NodeJS.ErrnoException).code !== undefined
+      if (!isSystem) throw error
+      throw new Error(`the state folder ${path} cannot be used: ${messageOf(error)}`, {
+        cause: error,
+      })
+    }
+  }
+
+  static async #open(path: string, options: StateFolderOptions): Promise<StateFolder> {
     // It holds a private repository: nobody else's business.
     await mkdir(path, { recursive: true, mode: 0o700 })
     const presence = await lockFolder(path, options.patience ?? patience)

@@ -1,4 +1,5 @@
 /** How far the images of each ref are: what the status page and the API show. */
+import PQueue from 'p-queue'
 import {
   type DesiredImage,
   imagesOf,
@@ -9,7 +10,7 @@ import { Failure } from '../domain/errors.ts'
 import type { GitRepository } from '../domain/git.ts'
 import { imageKey, type Recipe } from '../domain/keys.ts'
 import type { RefImage, RefState, RefStateList, RefStates } from '../domain/ref-state.ts'
-import { slugOf } from '../domain/ref-table.ts'
+import { type RefTable, slugOf } from '../domain/ref-table.ts'
 import { isTag } from '../domain/reference.ts'
 import type { FailedPrebuilds } from './failed-prebuilds.ts'
 import type { GitSource } from './git-source.ts'
@@ -17,6 +18,9 @@ import { prebuildConfigPath, readPrebuildConfig } from './prebuild-config.ts'
 import type { Prebuilds } from './prebuilds.ts'
 import type { PullCounter } from './pull-counter.ts'
 import type { ImageRecord, Records } from './records.ts'
+
+/** Refs looked at a time, each with processes of git: anybody can ask for ten thousand, and often. */
+const looks = 4
 
 export interface RefStatesOptions {
   readonly source: GitSource
@@ -32,6 +36,7 @@ export interface RefStatesOptions {
 
 export class GitRefStates implements RefStates {
   readonly #options: RefStatesOptions
+  readonly #looks = new PQueue({ concurrency: looks })
 
   constructor(options: RefStatesOptions) {
     this.#options = options
@@ -51,14 +56,16 @@ export class GitRefStates implements RefStates {
       ...others.map(([ref, commit]) => ({ ref, commit, inScope: false })),
     ].slice(0, limit)
     return {
-      refs: await Promise.all(listed.map((ref) => this.#state(ref))),
+      refs: await this.#looks.addAll(listed.map((ref) => () => this.#state(ref, table))),
       total: table.refs.size,
     }
   }
 
-  async #state(found: { ref: string; commit: string; inScope: boolean }): Promise<RefState> {
-    const shortName = found.ref.replace(/^refs\/(heads|tags)\//, '')
-    const state = { ...found, tag: isTag(shortName) ? shortName : slugOf(shortName) }
+  async #state(
+    found: { ref: string; commit: string; inScope: boolean },
+    table: RefTable,
+  ): Promise<RefState> {
+    const state = { ...found, tag: tagOf(found.ref, found.commit, table) }
     if (!found.inScope) return { ...state, images: [] }
     const { images, problem } = await this.#desired(found.ref, found.commit)
     const states = await Promise.all(images.map((image) => this.#image(image)))
@@ -93,4 +100,11 @@ export class GitRefStates implements RefStates {
     if (failure === undefined) return { name: name.text, state: 'absent' }
     return { name: name.text, state: 'failed', problem: failure.message }
   }
+}
+
+/** The ref's own name, or its slug; the commit id where another ref has that name or slug. */
+function tagOf(ref: string, commit: string, table: RefTable): string {
+  const shortName = ref.replace(/^refs\/(heads|tags)\//, '')
+  const tag = isTag(shortName) ? shortName : slugOf(shortName)
+  return table.resolve(tag)?.id === commit ? tag : commit
 }

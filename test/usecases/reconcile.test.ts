@@ -536,6 +536,18 @@ describe('an image that does not build', () => {
 })
 
 describe('an image that fails for a cause which may pass', () => {
+  test('is tried again while others of its batch are still being built', async () => {
+    world.holding = true
+    world.push('refs/tags/release-1', commitOf(1), { images: ['a', 'b'] })
+    await started()
+    world.end(0, new Failure('unavailable', 'the storage is away'))
+    await turns()
+    world.holding = false
+    await vi.advanceTimersByTimeAsync(5000)
+    await turns()
+    expect(world.built).toEqual([`a@${commitOf(1)}`])
+  })
+
   test('is built when the cause has passed, however long that took', async () => {
     world.faults.set('a', new Failure('unavailable', 'the storage is away'))
     world.push('refs/tags/release-1', commitOf(1), { images: ['a'] })

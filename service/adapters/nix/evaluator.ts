@@ -7,6 +7,7 @@ import { Failure } from '../../domain/errors.ts'
 import type { EvaluatedPackage, PackageOutcome } from '../../domain/package.ts'
 import type { EvaluationRequest, Evaluator, Log } from '../../domain/ports.ts'
 import type { ProcessGroups } from '../process-group.ts'
+import { type Launcher, launched } from './launcher.ts'
 import { nixError } from './messages.ts'
 
 const expression = fileURLToPath(new URL('../../../nix/evaluate.nix', import.meta.url))
@@ -34,6 +35,7 @@ const descriptions = z.array(description)
 export interface NixEvaluatorOptions {
   readonly groups: ProcessGroups
   readonly env: Record<string, string>
+  readonly launcher?: Launcher
   /** Seconds that one evaluation may run. */
   readonly timeout: number
   /** Evaluations at a time: each may take a core, and hundreds of megabytes for a large set. */
@@ -67,26 +69,19 @@ export class NixEvaluator implements Evaluator {
 
   /** The outcomes of all packages, or of the one that an error belongs to. */
   async #run({ folder, system, packages }: EvaluationRequest): Promise<PackageOutcome[]> {
-    const { groups, env, timeout, log } = this.#options
+    const { groups, env, launcher, timeout, log } = this.#options
     const marker = `slipway-${randomUUID()}`
     const request = JSON.stringify({ folder, system, packages, marker })
     let reached: string | undefined
-    const result = await groups.run(
-      'nix-instantiate',
-      ['--eval', '--read-write-mode', '--json', '--strict'].concat([
-        '--argstr',
-        'request',
-        request,
-        expression,
-      ]),
-      {
-        env,
-        timeout: timeout * 1000,
-        onStderrLine: (line) => {
-          if (line.startsWith(`trace: ${marker}`)) reached = line.slice('trace: '.length)
-        },
+    const flags = ['--eval', '--read-write-mode', '--json', '--strict']
+    const args = [...flags, '--argstr', 'request', request, expression]
+    const result = await groups.run(...launched(launcher, 'nix-instantiate', args), {
+      env,
+      timeout: timeout * 1000,
+      onStderrLine: (line) => {
+        if (line.startsWith(`trace: ${marker}`)) reached = line.slice('trace: '.length)
       },
-    )
+    })
     if (result.exitCode === 0 && result.timedOut === undefined) {
       return descriptions
         .parse(JSON.parse(result.stdout))

@@ -15,6 +15,7 @@ import type { ProcessGroups } from '../process-group.ts'
 import { buildFailure } from './build-failure.ts'
 import { BuildLog } from './build-log.ts'
 import { BuilderSlots } from './builder-slots.ts'
+import { type Launcher, launched } from './launcher.ts'
 import { nixError } from './messages.ts'
 import { RealiseBatch } from './realise-batch.ts'
 
@@ -40,6 +41,7 @@ interface Watch {
 export interface LocalNixStoreOptions {
   readonly groups: ProcessGroups
   readonly env: Record<string, string>
+  readonly launcher?: Launcher
   /** Folder for GC roots. */
   readonly rootsFolder: string
   /** Folder for source trees on their way into the store. */
@@ -158,25 +160,17 @@ export class LocalNixStore implements NixStore {
     const outputs = packages
       .flatMap((one) => [one, ...(one.requires ?? [])])
       .map(({ derivation, outputName }) => `${derivation}!${outputName}`)
-    const { groups, env } = this.#options
-    const {
-      exitCode,
-      signal: killedBy,
-      timedOut,
-    } = await groups.run(
-      'nix-store',
-      ['--realise', ...new Set(outputs), ...flags, '--timeout', String(limit.seconds)].concat([
-        '--log-format',
-        'internal-json',
-        '-v',
-      ]),
-      {
-        env,
-        idleTimeout: (limit.seconds + stalled) * 1000,
-        onStderrLine: (line) => log.add(line),
-        ...(signal === undefined ? {} : { signal }),
-      },
-    )
+    const { groups, env, launcher } = this.#options
+    const args = ['--realise', ...new Set(outputs), ...flags]
+      .concat(['--timeout', String(limit.seconds)])
+      .concat(['--log-format', 'internal-json', '-v'])
+    const result = await groups.run(...launched(launcher, 'nix-store', args), {
+      env,
+      idleTimeout: (limit.seconds + stalled) * 1000,
+      onStderrLine: (line) => log.add(line),
+      ...(signal === undefined ? {} : { signal }),
+    })
+    const { exitCode, signal: killedBy, timedOut } = result
     if (exitCode === 0) return undefined
     if (exitCode === undefined && log.failures.length === 0) {
       // Not a word about the package: it is Nix that was stopped, by us or by the system.
