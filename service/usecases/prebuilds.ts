@@ -33,11 +33,14 @@ export interface PrebuildsOptions {
 }
 
 const defaultRetryDelays = [5000, 20_000, 60_000]
+/** Milliseconds after which what failed as often as that is begun with anew: an outage ends some day. */
+const startOver = 600_000
 
 /** Images of one commit and platform that are built together. */
 interface Batch {
   readonly images: readonly Prebuild[]
-  readonly keys: ReadonlySet<string>
+  /** Image keys of those of them whose end is not known yet. */
+  readonly keys: Set<string>
   readonly abort: AbortController
 }
 
@@ -49,7 +52,10 @@ export class Prebuilds {
   readonly #waiting = new Map<string, Prebuild>()
   /** Attempts that failed for a cause that may pass. */
   readonly #attempts = new Map<string, number>()
-  readonly #retries = new Set<NodeJS.Timeout>()
+  /** What is tried again later, by image key. */
+  readonly #retries = new Map<string, { image: Prebuild; timer: NodeJS.Timeout }>()
+  /** What does not build, by image key. */
+  readonly #broken = new Map<string, Prebuild>()
   readonly #batches = new Set<Batch>()
   #stopped = false
 
@@ -77,7 +83,11 @@ export class Prebuilds {
   /** Adds images behind those that wait; those that wait already keep their place. */
   add(images: readonly Prebuild[]): void {
     for (const image of images) {
-      if (!this.#waiting.has(image.imageKey)) this.#waiting.set(image.imageKey, image)
+      const waiting = this.#waiting.get(image.imageKey)
+      const isUrgent = waiting !== undefined && isForTag(image) && !isForTag(waiting)
+      if (waiting !== undefined ? isUrgent : !this.#isBuilding(image)) {
+        this.#waiting.set(image.imageKey, image)
+      }
     }
     this.#startBatches()
   }
@@ -89,6 +99,25 @@ export class Prebuilds {
   drop(isWanted: (image: Prebuild) => boolean): void {
     for (const [key, image] of this.#waiting) if (!isWanted(image)) this.#waiting.delete(key)
     for (const { images, abort } of this.#batches) if (!images.some(isWanted)) abort.abort(unwanted)
+    for (const { image } of this.#retries.values()) if (!isWanted(image)) this.#forget(image)
+    for (const [key, image] of this.#broken) if (!isWanted(image)) this.#broken.delete(key)
+  }
+
+  /** Adds what failed, whatever the cause and however old its ref. */
+  retry(): void {
+    const again = [
+      ...this.#broken.values(),
+      ...[...this.#retries.values()].map(({ image }) => image),
+    ]
+    this.#broken.clear()
+    for (const image of again) this.#forget(image)
+    this.add(again)
+  }
+
+  #isBuilding({ imageKey }: Prebuild): boolean {
+    return this.#batches
+      .values()
+      .some(({ keys, abort }) => keys.has(imageKey) && !abort.signal.aborted)
   }
 
   /** Somebody pulls an image: it is built for them, and need not be built here. */
@@ -100,7 +129,7 @@ export class Prebuilds {
   stop(): void {
     this.#stopped = true
     this.#waiting.clear()
-    for (const timer of this.#retries) clearTimeout(timer)
+    for (const { timer } of this.#retries.values()) clearTimeout(timer)
   }
 
   #startBatches(): void {
@@ -190,6 +219,7 @@ export class Prebuilds {
   /** A fault of the package stays; whatever else went wrong may pass, and is tried again. */
   #fail(image: Prebuild, error: unknown): void {
     const { builds, failed, log, retryDelays = defaultRetryDelays } = this.#options
+    for (const { keys } of this.#batches) keys.delete(image.imageKey)
     const { imageKey, name, revision } = image
     const fields = { image: name.text, revision: revision.id, problem: messageOf(error) }
     if (error === unwanted) {
@@ -199,21 +229,27 @@ export class Prebuilds {
     if (failed.note(imageKey, error)) {
       if (error instanceof Failure) builds.remember(imageKey, error)
       log.warn(fields, 'image cannot be prebuilt')
+      this.#broken.set(imageKey, image)
       return
     }
     const attempts = this.#attempts.get(imageKey) ?? 0
     const delay = retryDelays[attempts]
     log.warn({ ...fields, attempts: attempts + 1 }, 'prebuild failed')
-    if (delay === undefined || this.#stopped) {
-      this.#attempts.delete(imageKey)
-      return
-    }
-    this.#attempts.set(imageKey, attempts + 1)
+    if (this.#stopped) return
+    if (delay === undefined) this.#attempts.delete(imageKey)
+    else this.#attempts.set(imageKey, attempts + 1)
     const timer = setTimeout(() => {
-      this.#retries.delete(timer)
+      this.#retries.delete(imageKey)
       this.add([image])
-    }, delay).unref()
-    this.#retries.add(timer)
+    }, delay ?? startOver).unref()
+    clearTimeout(this.#retries.get(imageKey)?.timer)
+    this.#retries.set(imageKey, { image, timer })
+  }
+
+  #forget({ imageKey }: Prebuild): void {
+    clearTimeout(this.#retries.get(imageKey)?.timer)
+    this.#retries.delete(imageKey)
+    this.#attempts.delete(imageKey)
   }
 }
 

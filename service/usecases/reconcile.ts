@@ -56,6 +56,10 @@ export class Reconciler {
   #previous: RefTable | undefined
   #running: Promise<void> | undefined
   #again = false
+  /** The last fetch that was asked for. */
+  #fetch: Promise<void> | undefined
+  /** How often everything was to be looked at anew. */
+  #retries = 0
   #failures = 0
   #retry: NodeJS.Timeout | undefined
   #stopped = false
@@ -66,10 +70,12 @@ export class Reconciler {
 
   /** Asks for a fetch and a run, and returns at once. However many ask, one runs and one waits. */
   request(): void {
-    this.#options.source.refresh().then(
-      () => {
-        this.#failures = 0
-      },
+    const fetch = this.#options.source.refresh()
+    // However many wait for one fetch, it fails once.
+    if (fetch === this.#fetch) return
+    this.#fetch = fetch
+    fetch.then(
+      () => this.run(),
       () => this.#fetchLater(),
     )
   }
@@ -79,6 +85,8 @@ export class Reconciler {
     this.#again = true
     this.#running ??= this.#runs().finally(() => {
       this.#running = undefined
+      // Asked for between the last look and this moment.
+      if (this.#again && !this.#stopped) this.run()
     })
   }
 
@@ -86,7 +94,9 @@ export class Reconciler {
   retry(): void {
     this.#options.failed.clear()
     this.#options.forgetFailures()
+    this.#options.prebuilds.retry()
     this.#previous = undefined
+    this.#retries += 1
     this.run()
   }
 
@@ -100,6 +110,7 @@ export class Reconciler {
       this.#again = false
       try {
         await this.#reconcile()
+        this.#failures = 0
       } catch (error) {
         this.#options.log.warn({ problem: messageOf(error) }, 'reconcile failed')
         this.#options.metrics.reconciled('failed')
@@ -112,11 +123,12 @@ export class Reconciler {
     const { source, prebuilds, metrics, log } = this.#options
     const table = source.refs
     if (table === undefined || table === this.#previous) return
+    const retries = this.#retries
     const missing = await this.#missing(table)
     const commits = new Set(table.refs.values())
     prebuilds.drop(({ revision }) => commits.has(revision.id))
     prebuilds.add(missing.map((image) => this.#prebuildOf(image)))
-    this.#previous = table
+    if (retries === this.#retries) this.#previous = table
     metrics.reconciled(missing.length > 0 ? 'queued' : 'settled')
     log.info({ refs: table.refs.size, missing: missing.length }, 'reconciled')
   }

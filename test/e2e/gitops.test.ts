@@ -1,8 +1,10 @@
 /** A pushed ref builds its images before anybody pulls. */
 import { createHmac } from 'node:crypto'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { GitHttpServer } from '../support/git-http-server.ts'
+import { HangingProxy } from '../support/hanging-proxy.ts'
 import { ObservedNix } from '../support/observed-nix.ts'
 import { PackageSet } from '../support/package-set.ts'
 import { Slipway, Workspace } from '../support/slipway.ts'
@@ -224,5 +226,149 @@ describe('a webhook', () => {
     }
     const fetches = (await readFile(log, 'utf8')).trim().split('\n').length
     expect(fetches).toBeLessThan(100)
+  })
+})
+
+/** The code of the answer to a pull, and what it says. */
+async function pull(slipway: Slipway, tag: string): Promise<{ status: number; text: string }> {
+  const response = await slipway.fetch(`/v2/custom-service/manifests/${tag}`)
+  return { status: response.status, text: await response.text() }
+}
+
+/** Waits until a pull is answered so. */
+async function answers(slipway: Slipway, tag: string, status: number): Promise<void> {
+  await expect.poll(async () => (await pull(slipway, tag)).status, patient).toBe(status)
+}
+
+/** Has custom-service be another program. @returns the new commit */
+const release = (packages: PackageSet, version: string) =>
+  packages.commit('custom-service/version', `${version}\n`)
+
+/** One service follows one repository through all of this. */
+describe('a ref', () => {
+  let packages: PackageSet
+  let workspace: Workspace
+  let slipway: Slipway
+
+  beforeAll(async () => {
+    packages = await repositoryWith(['custom-service'])
+    workspace = await Workspace.create()
+    slipway = await Slipway.start(settingsOf(workspace, packages))
+  })
+  afterAll(async () => {
+    await slipway[Symbol.asyncDispose]()
+    await workspace[Symbol.asyncDispose]()
+    await packages[Symbol.asyncDispose]()
+  })
+
+  const revisions = () => slipway.logged('image built').map(({ revision }) => revision)
+
+  test('that is a tag and moves means another image, which is built', async () => {
+    const before = await digestOf(slipway, 'custom-service', 'release-v1')
+    const commit = await release(packages, '3.0')
+    await packages.git('tag', '--annotate', '--force', 'release-v1', '--message', 'moved')
+    await announce(slipway, 'refs/tags/release-v1')
+    await expect.poll(revisions, patient).toContain(commit)
+    expect(await digestOf(slipway, 'custom-service', 'release-v1')).not.toBe(before)
+  })
+
+  test('that is deleted is not known after the next fetch', async () => {
+    await digestOf(slipway, 'custom-service', 'release-v2')
+    await packages.git('tag', '--delete', 'release-v2')
+    await announce(slipway, 'refs/tags/release-v2')
+    await answers(slipway, 'release-v2', 404)
+    expect((await pull(slipway, 'release-v2')).text).toMatch(/the nearest: release-v1/)
+  })
+
+  test('that is pushed by force leads to what was pushed; what it led to is not known', async () => {
+    await packages.git('branch', 'kept')
+    const lost = await release(packages, '4.0')
+    await announce(slipway)
+    await expect.poll(revisions, patient).toContain(lost)
+    expect((await pull(slipway, lost)).status).toBe(200)
+    await packages.git('reset', '--quiet', '--hard', 'kept')
+    const found = await release(packages, '5.0')
+    await announce(slipway)
+    await expect.poll(revisions, patient).toContain(found)
+    expect((await pull(slipway, 'latest')).status).toBe(200)
+    expect((await pull(slipway, lost)).status).toBe(404)
+  })
+
+  test('of a pull request alone is neither built nor known', async () => {
+    await packages.git('checkout', '--quiet', '--detach')
+    const foreign = await release(packages, '6.0')
+    await packages.git('update-ref', 'refs/pull/1/head', foreign)
+    await packages.git('checkout', '--quiet', 'main')
+    const known = await release(packages, '7.0')
+    await announce(slipway)
+    await expect.poll(revisions, patient).toContain(known)
+    expect((await pull(slipway, foreign)).status).toBe(404)
+    expect((await pull(slipway, foreign.slice(0, 10))).status).toBe(404)
+    expect(revisions()).not.toContain(foreign)
+  })
+
+  test('is missed when all are gone, which the service survives, and found when it is back', async () => {
+    const commit = await packages.git('rev-parse', 'main')
+    const all = (await packages.git('for-each-ref', '--format=delete %(refname)')).split('\n')
+    for (const line of all) await packages.git('update-ref', '-d', line.slice('delete '.length))
+    await announce(slipway)
+    await answers(slipway, 'latest', 404)
+    expect((await pull(slipway, 'latest')).text).toMatch(/has no default branch/)
+    expect((await slipway.fetch('/readyz')).status).toBe(200)
+    const tags = await slipway.fetch('/v2/custom-service/tags/list')
+    expect(await tags.json()).toEqual({ name: 'custom-service', tags: [] })
+    await packages.git('update-ref', 'refs/heads/main', commit)
+    await announce(slipway)
+    await answers(slipway, 'latest', 200)
+  })
+
+  test('is found in a new clone when the mirror was damaged while the service was down', async () => {
+    const digest = await digestOf(slipway, 'custom-service', 'latest')
+    await slipway.stop()
+    const mirrors = join(workspace.folder, 'state', 'mirrors')
+    const [mirror = ''] = await readdir(mirrors)
+    await writeFile(join(mirrors, mirror, 'HEAD'), 'what a full disk leaves')
+    slipway = await Slipway.start(settingsOf(workspace, packages))
+    expect(slipway.logged('the git mirror is damaged; the next fetch replaces it')).toHaveLength(1)
+    expect(await digestOf(slipway, 'custom-service', 'latest')).toBe(digest)
+    expect(built(slipway)).toEqual([])
+  })
+})
+
+describe('a remote', () => {
+  test('that hangs is told of, while known tags are answered', async () => {
+    await using packages = await repositoryWith(['custom-service'])
+    await using workspace = await Workspace.create()
+    const login = { user: 'ann', password: 'secret' }
+    await using server = await GitHttpServer.start({ folder: packages.folder, ...login })
+    await using proxy = await HangingProxy.start(Number(server.host.split(':')[1]))
+    const settings = {
+      ...settingsOf(workspace, packages),
+      NIXERY_PKGS_REPO: `http://ann:secret@127.0.0.1:${proxy.port}/packages.git`,
+    }
+    await using slipway = await Slipway.start(settings)
+    await expect.poll(() => built(slipway).length, patient).toBe(1)
+    const digest = await digestOf(slipway, 'custom-service', 'latest')
+    const problem = async () => {
+      const response = await slipway.fetch('/readyz')
+      expect(response.status).toBe(200)
+      return ((await response.json()) as { source: { problem?: string } }).source.problem
+    }
+    proxy.hang()
+    const commit = await release(packages, '3.0')
+    await announce(slipway)
+    await expect.poll(() => proxy.held, patient).toBeGreaterThan(0)
+    expect(await digestOf(slipway, 'custom-service', 'latest')).toBe(digest)
+    expect(await problem()).toBeUndefined()
+    proxy.cut()
+    await expect.poll(problem, patient).toMatch(/git (ls-remote|fetch) failed/)
+    expect(await problem()).not.toContain('secret')
+    expect(await digestOf(slipway, 'custom-service', 'latest')).toBe(digest)
+
+    proxy.goOn()
+    await expect
+      .poll(() => slipway.logged('image built'), patient)
+      .toContainEqual(expect.objectContaining({ revision: commit }))
+    expect(await problem()).toBeUndefined()
   })
 })

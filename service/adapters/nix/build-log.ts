@@ -10,8 +10,12 @@ import { shownText } from './messages.ts'
 
 /** ActivityType actBuild. */
 const build = 105
+/** ActivityTypes actCopyPaths and actBuilds: all substitutions, all builds. */
+const totals: ReadonlySet<number> = new Set([103, 104])
 /** ResultType resBuildLogLine. */
 const logLine = 101
+/** ResultType resProgress, of a total: how many are done, expected, running, failed. */
+const progress = 105
 
 /** Lines kept of each builder: the end of the log is what tells why it failed. */
 const keptLines = 30
@@ -65,8 +69,13 @@ export class BuildLog {
   readonly #stopped = new LRUCache<StorePath, string[]>({ max: keptStopped })
 
   readonly #onBuilt: () => void
+  /**
+   * How many are done, by the id of the activity that counts them. A builder's own activity is no sign of
+   * its end: that of what was asked for stops with Nix only.
+   */
+  readonly #done = new Map<number, number>()
 
-  /** @param onBuilt called when a builder has ended, well or not */
+  /** @param onBuilt called when a derivation's outputs have become valid */
   constructor(onBuilt: () => void = () => {}) {
     this.#onBuilt = onBuilt
   }
@@ -84,11 +93,21 @@ export class BuildLog {
       this.#running.set(happened.id, { derivation: String(happened.fields?.[0]), lines: [] })
     } else if (happened.action === 'result' && happened.type === logLine) {
       this.#print(happened.id, String(happened.fields?.[0]))
+    } else if (happened.action === 'start' && totals.has(happened.type)) {
+      this.#done.set(happened.id, 0)
+    } else if (happened.action === 'result' && happened.type === progress) {
+      this.#count(happened.id, Number(happened.fields?.[0]))
     } else if (happened.action === 'stop') {
       this.#stop(happened.id)
     } else if (happened.action === 'msg' && happened.level === 0) {
       this.#fail(shownText(happened.msg))
     }
+  }
+
+  #count(id: number, done: number): void {
+    if (done === this.#done.get(id) || !this.#done.has(id)) return
+    this.#done.set(id, done)
+    this.#onBuilt()
   }
 
   #print(id: number, line: string): void {

@@ -16,6 +16,8 @@ export class RealiseBatch {
   #pending: Pending[]
   #looking: Promise<void> | undefined
   #lookAgain = false
+  /** Why the last look saw nothing. */
+  #blind: unknown
 
   constructor(images: readonly (readonly EvaluatedPackage[])[], read: ReadNix) {
     this.#read = read
@@ -37,6 +39,7 @@ export class RealiseBatch {
   async end(log: BuildLog | undefined, limit: BuilderLimit): Promise<void> {
     this.look()
     while (this.#looking !== undefined) await this.#looking
+    if (this.#blind !== undefined) return this.fail(this.#blind)
     for (const { packages, reject } of this.#pending.splice(0)) {
       const failed = log ?? new BuildLog()
       buildFailure(packages, failed, limit, this.#read).then(reject, reject)
@@ -55,8 +58,14 @@ export class RealiseBatch {
       const check = ['--check-validity', '--print-invalid', ...paths]
       // Only an exact answer is of use: a path that exists may still be under way.
       const invalid = await this.#read('nix-store', check).then(
-        (text) => new Set(text.split('\n')),
-        () => paths,
+        (text) => {
+          this.#blind = undefined
+          return new Set(text.split('\n'))
+        },
+        (error: unknown) => {
+          this.#blind = error
+          return paths
+        },
       )
       const isComplete = ({ packages }: Pending) =>
         !packages.some((one) => invalid.has(pathOf(one)))

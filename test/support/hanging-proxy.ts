@@ -1,0 +1,72 @@
+/** A TCP proxy that can stop saying anything: what a remote looks like whose network hangs. */
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+
+export class HangingProxy implements AsyncDisposable {
+  readonly #sockets = new Set<Socket>()
+  readonly #held = new Set<Socket>()
+  #hanging = false
+  readonly #server
+
+  private constructor(target: number) {
+    this.#server = createServer((client) => {
+      this.#watch(client)
+      if (this.#hanging) {
+        this.#held.add(client)
+        return
+      }
+      const upstream = this.#watch(connect(target, '127.0.0.1'))
+      client.pipe(upstream).pipe(client)
+      client.on('close', () => upstream.destroy())
+    })
+  }
+
+  /** @param target port on the loopback interface */
+  static async start(target: number): Promise<HangingProxy> {
+    const proxy = new HangingProxy(target)
+    proxy.#server.listen(0, '127.0.0.1')
+    await once(proxy.#server, 'listening')
+    return proxy
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  /** Connections that wait for an answer. */
+  get held(): number {
+    return this.#held.size
+  }
+
+  /** New connections are accepted, and hear nothing. */
+  hang(): void {
+    this.#hanging = true
+  }
+
+  /** Connections that hang are cut, as a network does in the end; new ones are still not answered. */
+  cut(): void {
+    for (const socket of this.#held) socket.destroy()
+  }
+
+  /** New connections are answered again. */
+  goOn(): void {
+    this.#hanging = false
+    this.cut()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.close()
+    for (const socket of this.#sockets) socket.destroy()
+    await once(this.#server, 'close')
+  }
+
+  #watch(socket: Socket): Socket {
+    this.#sockets.add(socket)
+    return socket
+      .on('error', () => {})
+      .on('close', () => {
+        this.#sockets.delete(socket)
+        this.#held.delete(socket)
+      })
+  }
+}
