@@ -177,7 +177,7 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     pullWait: config.pullWait,
     limit: { seconds: config.builderTimeout, setting: 'NIX_TIMEOUT' },
     metrics,
-    onBuild: (key) => prebuilds.take(key),
+    onBuild: (key, pulled) => prebuilds.take(key, pulled),
   })
   await pulls.load()
   const following = running.git && {

@@ -120,9 +120,19 @@ export class Prebuilds {
       .some(({ keys, abort }) => keys.has(imageKey) && !abort.signal.aborted)
   }
 
-  /** Somebody pulls an image: it is built for them, and need not be built here. */
-  take(imageKey: string): void {
+  /**
+   * Somebody pulls an image: it is built for them, and need not be built here, unless that fails for a cause
+   * that does not hold here. A prebuild has more time, for one.
+   */
+  take(imageKey: string, build: Promise<unknown>): void {
+    const image = this.#waiting.get(imageKey)
+    if (image === undefined) return
     this.#waiting.delete(imageKey)
+    build.catch((error: unknown) => {
+      const { failed } = this.#options
+      const isTimeOut = error instanceof Failure && error.kind === 'build-timed-out'
+      if (isTimeOut || !failed.note(imageKey, error)) this.add([image])
+    })
   }
 
   /** Starts nothing more. */

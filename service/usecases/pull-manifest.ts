@@ -25,7 +25,7 @@ export interface PullManifestOptions {
   readonly limit: BuilderLimit
   readonly metrics: Metrics
   /** Told of an image that a pull has built, or waits for. */
-  readonly onBuild?: (imageKey: string) => void
+  readonly onBuild?: (imageKey: string, build: Promise<unknown>) => void
 }
 
 export class PullManifest {
@@ -55,9 +55,10 @@ export class PullManifest {
       metrics.manifestAnswered('record')
       return remembered
     }
-    this.#options.onBuild?.(key)
     const joins = builds.isUnderWay(key)
-    const found = await builds.get({ name, ...pinned, imageKey: key, cause: 'pull', limit })
+    const build = builds.get({ name, ...pinned, imageKey: key, cause: 'pull', limit })
+    this.#options.onBuild?.(key, build)
+    const found = await build
     metrics.manifestAnswered(joins ? 'waited' : found.outcome)
     return found.image
   }

@@ -153,11 +153,28 @@ describe('prebuilds', () => {
     gate = held.promise
     const prebuilds = prebuildsOf()
     prebuilds.add([image('a'), image('b', 'c2'), image('c', 'c3'), image('d', 'c4')])
-    prebuilds.take('b@c2')
+    prebuilds.take('b@c2', Promise.resolve())
     prebuilds.drop(({ revision }) => revision.id !== 'c3')
     held.resolve()
     await idle(prebuilds, 6)
     expect(journal.filter((line) => line.startsWith('pack'))).toEqual(['pack a', 'pack d'])
+  })
+
+  test.each([
+    ['which ran out of time', new Failure('build-timed-out', 'too slow for a pull'), true],
+    ['which could not reach the storage', new Failure('unavailable', 'away'), true],
+    ['which does not build', new Failure('build-failed', 'broken'), false],
+  ])('that were left to a pull %s are built after all: %o', async (_, failure, isBuilt) => {
+    const held = Promise.withResolvers<void>()
+    gate = held.promise
+    const prebuilds = prebuildsOf()
+    prebuilds.add([image('first'), image('a', 'c2')])
+    prebuilds.take('a@c2', Promise.reject(failure))
+    await new Promise((resolve) => setImmediate(resolve))
+    held.resolve()
+    await idle(prebuilds, isBuilt ? 6 : 3)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(journal.includes('pack a')).toBe(isBuilt)
   })
 
   test('that run are ended when none of their images is wanted any more', async () => {
