@@ -253,12 +253,6 @@ test('a store path that does not exist is an error that names it', () => {
   expect(() => archiveOf('absent')).toThrow(/ENOENT.*\/absent/)
 })
 
-test.skipIf(process.getuid?.() === 0)('a directory that cannot be read is an error', () => {
-  mkdirSync(join(store, 'a/closed'), { recursive: true })
-  execFileSync('chmod', ['000', join(store, 'a/closed')])
-  expect(() => archiveOf('a')).toThrow(/EACCES.*\/a\/closed/)
-})
-
 test.for([0, 3, 1024, chunkSize - 1024, chunkSize, 3 * chunkSize])(
   'a file of %d bytes that changes while it is read is an error',
   (size) => {
