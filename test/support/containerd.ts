@@ -4,13 +4,10 @@ import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { awaitAnswer } from './daemon.ts'
 
 const run = promisify(execFile)
-
-/** Milliseconds until a daemon that does not answer counts as failed. */
-const startLimit = 60_000
 
 export class Containerd implements AsyncDisposable {
   readonly #folder: string
@@ -33,16 +30,13 @@ export class Containerd implements AsyncDisposable {
       { stdio: 'ignore' },
     )
     const containerd = new Containerd(folder, daemon)
-    for (const start = Date.now(); Date.now() - start < startLimit; await sleep(100)) {
-      if (daemon.exitCode !== null) throw new Error(`containerd ended with ${daemon.exitCode}`)
-      const answers = await containerd.run('version').then(
-        () => true,
-        () => false,
-      )
-      if (answers) return containerd
+    try {
+      await awaitAnswer(daemon, () => containerd.run('version'))
+    } catch (error) {
+      await containerd[Symbol.asyncDispose]()
+      throw error
     }
-    await containerd[Symbol.asyncDispose]()
-    throw new Error('containerd does not answer')
+    return containerd
   }
 
   /** stdout of ctr. */

@@ -4,13 +4,10 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { awaitAnswer } from './daemon.ts'
 
 const run = promisify(execFile)
-
-/** Milliseconds until a daemon that does not answer counts as failed. */
-const startLimit = 60_000
 
 export class Docker implements AsyncDisposable {
   readonly #folder: string
@@ -35,16 +32,13 @@ export class Docker implements AsyncDisposable {
       { stdio: 'ignore' },
     )
     const docker = new Docker(folder, daemon)
-    for (const start = Date.now(); Date.now() - start < startLimit; await sleep(200)) {
-      if (daemon.exitCode !== null) throw new Error(`dockerd ended with ${daemon.exitCode}`)
-      const answers = await docker.run('version').then(
-        () => true,
-        () => false,
-      )
-      if (answers) return docker
+    try {
+      await awaitAnswer(daemon, () => docker.run('version'))
+    } catch (error) {
+      await docker[Symbol.asyncDispose]()
+      throw error
     }
-    await docker[Symbol.asyncDispose]()
-    throw new Error('dockerd does not answer')
+    return docker
   }
 
   /** stdout of the client. @throws Error whose `stderr` is what a person would see */
