@@ -2,10 +2,8 @@
  * Tarballs of source trees: downloaded to a folder, so that a restart needs no download, and unpacked by
  * the system's tar. A file first, not a pipe: what is unpacked is then known to be whole.
  */
-import { createWriteStream } from 'node:fs'
-import { access, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
+import { access, mkdir, open, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { Failure, messageOf } from '../domain/errors.ts'
 import type { ProcessGroups, RunResult } from './process-group.ts'
 import type { RemoteAnswer } from './remote-document.ts'
@@ -63,7 +61,8 @@ export class Tarballs {
     await mkdir(folder, { recursive: true })
     const partial = join(temporaryFolder, `tarball-${name}-${crypto.randomUUID()}`)
     try {
-      await pipeline(body, createWriteStream(partial, { flags: 'wx', flush: true }))
+      // Settles only when the file is closed: a stream might still be opening what is then removed.
+      await writeFile(partial, body, { flag: 'wx', flush: true })
       await rename(partial, this.#path(name))
     } finally {
       await rm(partial, { force: true })
