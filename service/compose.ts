@@ -1,30 +1,21 @@
 /** The composition root: which adapter stands behind which port. */
-import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type Koa from 'koa'
-import { HttpChannelServer } from './adapters/channel-server.ts'
-import { FilesystemStore } from './adapters/filesystem-store.ts'
-import { withoutCredentials } from './adapters/git/credentials.ts'
-import { GitMirror } from './adapters/git/mirror.ts'
 import { LayerPacker } from './adapters/layer-packer.ts'
 import { createLog } from './adapters/log.ts'
 import { evaluationEnvironment, nixEnvironment } from './adapters/nix/environment.ts'
 import { NixEvaluator } from './adapters/nix/evaluator.ts'
 import { findLauncher } from './adapters/nix/launcher.ts'
 import { LocalNixStore } from './adapters/nix/store.ts'
-import { PathSource } from './adapters/path-source.ts'
-import { PopularityDocument } from './adapters/popularity-document.ts'
 import { ProcessGroups } from './adapters/process-group.ts'
 import { PrometheusMetrics } from './adapters/prometheus.ts'
 import { StateFolder } from './adapters/state-folder.ts'
+import { composePopularity, composeSource } from './compose-source.ts'
+import { composeStorage } from './compose-storage.ts'
 import type { Config } from './config.ts'
 import type { ImageName } from './domain/image-name.ts'
-import type { Metrics } from './domain/metrics.ts'
-import { noPopularity } from './domain/popularity.ts'
-import type { Log, ObjectStore } from './domain/ports.ts'
-import type { Source } from './domain/source.ts'
+import type { Log } from './domain/ports.ts'
 import { api } from './http/api.ts'
 import { createApp } from './http/app.ts'
 import { metrics as metricsPage } from './http/metrics.ts'
@@ -36,12 +27,11 @@ import { BuildImage } from './usecases/build-image.ts'
 import { BuildJournal } from './usecases/build-journal.ts'
 import { BuildQueue } from './usecases/build-queue.ts'
 import { Catalog } from './usecases/catalog.ts'
-import { ChannelSource, channelRecord } from './usecases/channel-source.ts'
 import { EvaluateImage } from './usecases/evaluate-image.ts'
 import { FailedPrebuilds } from './usecases/failed-prebuilds.ts'
-import { GitSource } from './usecases/git-source.ts'
 import { ImageBuilds } from './usecases/image-builds.ts'
 import { LayerShelf } from './usecases/layer-shelf.ts'
+import { Leases } from './usecases/leases.ts'
 import { LiveRevisions } from './usecases/live-revisions.ts'
 import { PackageSets } from './usecases/package-sets.ts'
 import { Prebuilds } from './usecases/prebuilds.ts'
@@ -58,15 +48,6 @@ const flushLimit = 2000
 
 export function composeLog(config: Config): Log {
   return createLog(config.logLevel)
-}
-
-/** What sources are made with. */
-interface Tools {
-  readonly state: StateFolder
-  readonly groups: ProcessGroups
-  readonly store: ObjectStore
-  readonly metrics: Metrics
-  readonly log: Log
 }
 
 export interface Service {
@@ -96,9 +77,11 @@ export async function compose(config: Config, log: Log): Promise<Service> {
   })
   log.info({ nix: await nix.version() }, 'Nix found')
 
-  const store = await FilesystemStore.open(config.storage.path, state.instance)
+  const storage = await composeStorage(config.storage, state, log)
+  const { store, recordOptions } = storage
   const packer = new LayerPacker({
-    folder: store.stagingFolder,
+    folder: storage.stagingFolder,
+    md5: storage.md5,
     compression: config.compression,
     concurrency: availableParallelism(),
     log,
@@ -111,8 +94,9 @@ export async function compose(config: Config, log: Log): Promise<Service> {
 
   const recipe = { compression: config.compression, layerBudget: config.layerBudget }
   const blobs = new Blobs(store, log)
-  const imageRecords = new Records(store, 'images', imageRecord, log)
+  const imageRecords = new Records(store, 'images', imageRecord, log, recordOptions)
   const images = new StoredImages(imageRecords, blobs)
+  blobs.onLost((digest) => images.forgetBlob(digest))
   const evaluator = new NixEvaluator({
     groups,
     env: evaluationEnvironment(env, state.emptyHome),
@@ -139,8 +123,14 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     evaluation,
     nix,
     packer,
-    layers: new LayerShelf(new Records(store, 'layers', layerRecord, log), blobs, metrics, log),
-    plans: new Records(store, 'plans', planRecord, log),
+    layers: new LayerShelf({
+      records: new Records(store, 'layers', layerRecord, log, recordOptions),
+      blobs,
+      space: storage.space,
+      metrics,
+      log,
+    }),
+    plans: new Records(store, 'plans', planRecord, log, recordOptions),
     images: imageRecords,
     blobs,
     popularity,
@@ -151,7 +141,8 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     metrics,
     log,
   })
-  const builds = new ImageBuilds(new BuildQueue(), images, build)
+  const leases = new Leases({ store, instance: state.instance, log })
+  const builds = new ImageBuilds(new BuildQueue(), images, build, leases)
   const pulls = new PullCounter({
     records: new Records(store, 'pulls', pullRecord, log),
     instance: state.instance,
@@ -216,7 +207,7 @@ export async function compose(config: Config, log: Log): Promise<Service> {
   const { publicUrl } = config
   return {
     app: createApp(
-      { pull, images, blobs, catalog, source, onPull, onBlobBytes, log },
+      { pull, images, blobs, catalog, source, storage: store, onPull, onBlobBytes, log },
       hooks,
       metricsPage(metrics),
       api({
@@ -235,80 +226,13 @@ export async function compose(config: Config, log: Log): Promise<Service> {
       await Promise.all([
         groups.killAll(),
         packer.close(),
-        Promise.race([Promise.all([pulls.flush(), journal.flush()]), sleep(flushLimit)]),
+        Promise.race([
+          Promise.all([pulls.flush(), journal.flush(), leases.close()]),
+          sleep(flushLimit),
+        ]),
       ])
+      storage.stop()
       await state[Symbol.asyncDispose]()
     },
   }
-}
-
-/** A source with what starts and ends it. */
-interface RunningSource {
-  readonly source: Source
-  /** What the reconcile loop needs; of a git repository only. */
-  readonly git?: {
-    readonly source: GitSource
-    readonly repository: GitMirror
-    /** Has somebody told of each new ref table. */
-    onRefs(listener: () => void): void
-  }
-  start(): Promise<void>
-  stop(): void
-}
-
-function composeSource(
-  { source, statePath, pollInterval }: Config,
-  { state, groups, store, metrics, log }: Tools,
-): RunningSource {
-  switch (source.kind) {
-    case 'path':
-      return { source: new PathSource(source.folder), async start() {}, stop() {} }
-    case 'channel': {
-      const folder = join(statePath, 'nixpkgs')
-      const server = new HttpChannelServer({
-        ...source,
-        folder,
-        temporaryFolder: state.temporary,
-        groups,
-      })
-      const records = new Records(store, 'channels', channelRecord, log)
-      const channels = new ChannelSource({ channel: source.channel, server, records, log })
-      return { source: channels, start: () => channels.start(), stop: () => server.close() }
-    }
-    case 'git': {
-      // A mirror belongs to one URL: another one starts with a mirror of its own, a new token does not.
-      const name = createHash('sha256')
-        .update(withoutCredentials(source.url))
-        .digest('hex')
-        .slice(0, 16)
-      const folder = join(statePath, 'mirrors', name)
-      const repository = new GitMirror({ url: source.url, folder, groups, log })
-      let listener = () => {}
-      const git = new GitSource({
-        repository,
-        pollInterval,
-        metrics,
-        log,
-        onRefs: () => listener(),
-      })
-      return {
-        source: git,
-        git: {
-          source: git,
-          repository,
-          onRefs: (told) => {
-            listener = told
-          },
-        },
-        start: () => git.start(),
-        stop: () => git.stop(),
-      }
-    }
-  }
-}
-
-function composePopularity({ popularityUrl: url, statePath }: Config, log: Log) {
-  return url === undefined
-    ? { current: () => noPopularity, async start() {}, stop() {} }
-    : new PopularityDocument({ url, folder: join(statePath, 'popularity'), log })
 }

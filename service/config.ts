@@ -3,6 +3,7 @@ import { accessSync, constants, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
+import { gcsSettings, type StorageConfig, storageOf } from './config-storage.ts'
 import { isAddressTemplate, isChannelName } from './domain/channel.ts'
 import type { PrebuildScope } from './domain/desired-images.ts'
 import { isGlobList, parseGlobList } from './domain/globs.ts'
@@ -75,11 +76,6 @@ export interface TlsConfig {
   readonly keyPath: string
 }
 
-export interface StorageConfig {
-  readonly backend: 'filesystem'
-  readonly path: string
-}
-
 /** One wrong setting. */
 export interface Mistake {
   readonly variable: string
@@ -138,8 +134,9 @@ const readableFile = absolute.refine(isReadableFile, 'a file that can be read')
 const settings = z.object({
   PORT: whole('a port number from 0 to 65535 (0 takes a free one)', 0, 65_535).default(8080),
   NIX_TIMEOUT: seconds().default(60),
-  NIXERY_STORAGE_BACKEND: oneOf('filesystem').default('filesystem'),
+  NIXERY_STORAGE_BACKEND: oneOf('filesystem', 'gcs').default('filesystem'),
   STORAGE_PATH: absolute.default(() => resolve('var/storage')),
+  ...gcsSettings,
   SLIPWAY_HOST: z.string().default('127.0.0.1'),
   SLIPWAY_STATE_PATH: absolute.default(() => resolve('var/state')),
   SLIPWAY_POLL_INTERVAL: seconds(0).default(60),
@@ -237,7 +234,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     const value = set[variable] ?? ''
     return { variable, expected: message, ...(mayHoldSecret.test(variable) ? {} : { value }) }
   })
-  mistakes.push(...sourceMistakes(set), ...tlsMistakes(set))
+  mistakes.push(...sourceMistakes(set), ...tlsMistakes(set), ...bucketMistakes(set))
   if (!parsed.success || mistakes.length > 0) throw new ConfigError(mistakes)
   const values = parsed.data
   const config: Config = {
@@ -246,7 +243,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     ...tlsOf(values),
     source: sourceOf(values),
     ...(values.NIX_POPULARITY_URL ? { popularityUrl: values.NIX_POPULARITY_URL } : {}),
-    storage: { backend: values.NIXERY_STORAGE_BACKEND, path: values.STORAGE_PATH },
+    storage: storageOf(values.NIXERY_STORAGE_BACKEND, values.STORAGE_PATH, values),
     statePath: values.SLIPWAY_STATE_PATH,
     pollInterval: values.SLIPWAY_POLL_INTERVAL,
     builderTimeout: values.NIX_TIMEOUT,
@@ -316,6 +313,21 @@ function tlsMistakes(set: NodeJS.ProcessEnv): Mistake[] {
   if (unset.length !== 1) return []
   const expected = `is not set, but the other one is: ${names.join(' and ')} go together`
   return unset.map((variable) => ({ variable, expected }))
+}
+
+function bucketMistakes(set: NodeJS.ProcessEnv): Mistake[] {
+  if (set.NIXERY_STORAGE_BACKEND !== 'gcs') return []
+  const mistakes: Mistake[] = []
+  if (set.GCS_BUCKET === undefined) {
+    const expected = 'is not set: NIXERY_STORAGE_BACKEND=gcs needs the name of a bucket'
+    mistakes.push({ variable: 'GCS_BUCKET', expected })
+  }
+  const { GOOGLE_APPLICATION_CREDENTIALS: value } = set
+  if (value !== undefined && !isReadableFile(value)) {
+    const expected = 'a file that can be read'
+    mistakes.push({ variable: 'GOOGLE_APPLICATION_CREDENTIALS', value, expected })
+  }
+  return mistakes
 }
 
 function isReadableFile(path: string): boolean {

@@ -7,16 +7,13 @@ import { dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { Failure, messageOf } from '../domain/errors.ts'
 import type { ByteRange, LocalFile, ObjectStore, PutOptions } from '../domain/ports.ts'
+import { checkedStorageKey } from '../domain/storage-key.ts'
 
 /**
  * Temporary files live below the storage folder, so that naming them for good is a rename; each
  * instance has a folder of its own there. No key begins with a dot.
  */
 const stagingName = '.staging'
-
-// Keys are made by this service from digests and hashes; anything else is a fault in it.
-const keyComponent = '[a-zA-Z0-9_-][a-zA-Z0-9._-]*'
-const keyGrammar = new RegExp(`^${keyComponent}(?:/${keyComponent})*$`)
 
 /** Bytes a read of a served object takes at once: fewer, larger reads serve large blobs faster. */
 const readSize = 1024 * 1024
@@ -108,8 +105,7 @@ export class FilesystemStore implements ObjectStore {
   }
 
   #path(key: string): string {
-    if (!keyGrammar.test(key) || isStaging(key)) throw new TypeError(`not a storage key: "${key}"`)
-    return join(this.#root, key)
+    return join(this.#root, checkedStorageKey(key))
   }
 }
 

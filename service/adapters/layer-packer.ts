@@ -28,6 +28,8 @@ export interface LayerPackerOptions {
   /** Most layers that are packed at a time. */
   readonly concurrency: number
   readonly log: Log
+  /** Whether layer files are told with their MD5. @default false */
+  readonly md5?: boolean
   /**
    * Where /nix/store is on this machine. Store paths always begin with /nix/store.
    * @default '/nix/store'
@@ -38,6 +40,7 @@ export interface LayerPackerOptions {
 export class LayerPacker implements Packer {
   readonly #folder: string
   readonly #storeFolder: string
+  readonly #md5: boolean
   readonly #log: Log
   readonly #threads: ThreadPool
   readonly #compressor: Promise<Compressor>
@@ -46,6 +49,7 @@ export class LayerPacker implements Packer {
     const { folder, compression, concurrency, log } = options
     this.#folder = folder
     this.#storeFolder = options.storeFolder ?? storeFolder
+    this.#md5 = options.md5 ?? false
     this.#log = log
     this.#threads = new ThreadPool(concurrency)
     this.#compressor = findCompressor(compression)
@@ -76,7 +80,7 @@ export class LayerPacker implements Packer {
   async #pack(content: Content): Promise<PackedLayer> {
     const compressor = await this.#compressor
     const path = join(this.#folder, `layer-${randomUUID()}`)
-    const job = { content, storeFolder: this.#storeFolder, compressor, path }
+    const job = { content, storeFolder: this.#storeFolder, compressor, path, md5: this.#md5 }
     const outcome = await this.#threads.run(job)
     if (!outcome.ok) {
       // A thread removes what it began, unless it died.
@@ -86,7 +90,7 @@ export class LayerPacker implements Packer {
     for (const collision of outcome.packed.collisions) {
       this.#log.debug(collision, 'several packages have the same file')
     }
-    return outcome.packed.layer
+    return { ...outcome.packed.layer, discard: () => rm(path, { force: true }) }
   }
 }
 

@@ -15,6 +15,8 @@ export interface LocalFile {
   readonly path: string
   /** Bytes. */
   readonly size: number
+  /** MD5 of the content in base64, if whoever wrote it took that: some storage verifies by it. */
+  readonly md5?: string
 }
 
 export interface PutOptions {
@@ -47,6 +49,25 @@ export interface ObjectStore {
   url?(key: string): Promise<URL>
   /** A folder from which a LocalFile is stored by a rename instead of a copy. */
   readonly stagingFolder?: string
+  /** Each call is a request over a network: what it told is worth remembering. */
+  readonly isRemote?: boolean
+  /** Why the storage cannot be used at the moment, as far as that is known. */
+  readonly problem?: string | undefined
+  /** Of a storage that several instances use at once. */
+  readonly versioned?: VersionedObjects
+}
+
+/** Objects that are written only as long as nobody else has written them. */
+export interface VersionedObjects {
+  /** What changes with every write; undefined when there is no such object. */
+  version(key: string): Promise<string | undefined>
+  /**
+   * Writes an object that is still at the expected version; undefined for one that must not exist.
+   * @returns its new version, or undefined when it was not as expected: then nothing was written
+   */
+  write(key: string, content: Uint8Array, expected: string | undefined): Promise<string | undefined>
+  /** Deletes an object that is still at that version. */
+  remove(key: string, version: string): Promise<void>
 }
 
 export interface EvaluationRequest {
@@ -126,6 +147,8 @@ export interface PackedLayer {
   readonly diffId: Digest
   /** Bytes of the tar before compression. */
   readonly tarSize: number
+  /** Deletes the file, when nobody needs it. */
+  discard(): Promise<void>
 }
 
 /** A package as the root forest sees it. */

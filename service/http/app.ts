@@ -1,6 +1,6 @@
 /** The HTTP application: who answers what, in order. */
 import Koa from 'koa'
-import type { Log } from '../domain/ports.ts'
+import type { Log, ObjectStore } from '../domain/ports.ts'
 import { health } from './health.ts'
 import { type RegistryServices, registry } from './registry.ts'
 
@@ -12,12 +12,16 @@ const goneCodes = new Set<string | undefined>([
   'HPE_INVALID_EOF_STATE',
 ])
 
+export interface AppServices extends RegistryServices {
+  readonly storage: Pick<ObjectStore, 'problem'>
+}
+
 /** @param others middleware for what else the service answers */
-export function createApp(services: RegistryServices, ...others: Koa.Middleware[]): Koa {
+export function createApp(services: AppServices, ...others: Koa.Middleware[]): Koa {
   const app = new Koa()
   app.use(requestLog(services.log))
   app.use(registry(services))
-  app.use(health(services.source))
+  app.use(health(services.source, services.storage))
   for (const other of others) app.use(other)
   // Koa reports the error of a stream twice: from the stream, and from the answer that it ended.
   const reported = new WeakSet<object>()

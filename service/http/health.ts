@@ -1,9 +1,14 @@
 /** Liveness and readiness, for whoever runs the service. */
 import type { Middleware } from 'koa'
+import type { ObjectStore } from '../domain/ports.ts'
 import type { Source } from '../domain/source.ts'
 
-/** `/healthz`: the process answers. `/readyz`: it can resolve tags; what is wrong stands in the body. */
-export function health(source: Source): Middleware {
+/**
+ * `/healthz`: the process answers. `/readyz`: it can resolve tags; what is wrong stands in the body. An
+ * instance whose storage is out of reach stays ready: it goes on answering from memory, which is more
+ * than a balancer without any instance can do.
+ */
+export function health(source: Source, storage: Pick<ObjectStore, 'problem'>): Middleware {
   return async (ctx, next) => {
     if (ctx.path === '/healthz') {
       ctx.body = { status: 'ok' }
@@ -13,6 +18,11 @@ export function health(source: Source): Middleware {
     const status = source.status()
     ctx.status = status.ready ? 200 : 503
     ctx.set('Cache-Control', 'no-store')
-    ctx.body = { status: status.ready ? 'ready' : 'not ready', source: status }
+    const { problem } = storage
+    ctx.body = {
+      status: status.ready ? 'ready' : 'not ready',
+      source: status,
+      storage: problem === undefined ? { reachable: true } : { reachable: false, problem },
+    }
   }
 }

@@ -1,29 +1,59 @@
 /** Blobs: whatever clients fetch, under its digest. */
 import type { Readable } from 'node:stream'
 import { type Digest, hexOf, sha256Digest } from '../domain/descriptor.ts'
+import { messageOf } from '../domain/errors.ts'
 import type { Document } from '../domain/manifest.ts'
 import type { ByteRange, Log, ObjectStore, PackedLayer } from '../domain/ports.ts'
-import { readWhole } from './read-whole.ts'
+import { Memory } from './memory.ts'
+import { readUpTo } from './read-whole.ts'
 
 /** Documents above this are no manifests: clients refuse manifests of more than 4 MiB. */
 const largestDocument = 4 * 1024 * 1024
+/** Bytes for remembered sizes: some 50,000 blobs. */
+const memory = 16 * 1024 * 1024
+/** Milliseconds after which a blob that is known to be stored is looked for again. */
+const recheckInterval = 1_800_000
+
+interface Sighting {
+  /** Bytes. */
+  readonly size: number
+  /** When it was last seen, as performance.now tells it. */
+  seen: number
+}
 
 export class Blobs {
   readonly #store: ObjectStore
   readonly #log: Log
+  /** Of a storage where each look is a request over a network. */
+  readonly #sightings: Memory<Sighting> | undefined
+  #onLost: (digest: Digest) => void = () => {}
 
   constructor(store: ObjectStore, log: Log) {
     this.#store = store
     this.#log = log
+    this.#sightings = store.isRemote ? new Memory(memory) : undefined
   }
 
-  /** Size in bytes. */
+  /** Has somebody told of a blob that was stored, and is not any more. */
+  onLost(listener: (digest: Digest) => void): void {
+    this.#onLost = listener
+  }
+
+  /** Size in bytes. What is known of a storage far away is answered without asking it. */
   async stat(digest: Digest): Promise<{ size: number } | undefined> {
-    return isStored(digest) ? this.#store.stat(keyOf(digest)) : undefined
+    if (!isStored(digest)) return undefined
+    const known = this.#sightings?.get(digest)
+    if (known === undefined) return this.#look(digest)
+    if (known === 'absent') return undefined
+    if (performance.now() - known.seen > recheckInterval) this.#lookAgain(digest, known)
+    return { size: known.size }
   }
 
   async get(digest: Digest, range?: ByteRange): Promise<Readable | undefined> {
-    return isStored(digest) ? this.#store.get(keyOf(digest), range) : undefined
+    if (!isStored(digest)) return undefined
+    const stream = await this.#store.get(keyOf(digest), range)
+    if (stream === undefined) this.#sightings?.setAbsent(digest)
+    return stream
   }
 
   /** Where clients may fetch the blob themselves, if the storage offers that. */
@@ -33,30 +63,65 @@ export class Blobs {
 
   /** A manifest's or config's bytes, whole and verified; undefined when there are none like that. */
   async document(digest: Digest): Promise<Buffer | undefined> {
-    const found = await this.stat(digest)
-    if (found === undefined || found.size > largestDocument) return undefined
+    // A look is cheap, or costs as much as reading.
+    const known = this.#sightings ? this.#sightings.get(digest) : await this.stat(digest)
+    if (known === 'absent' || (known?.size ?? 0) > largestDocument) return undefined
     const stream = await this.get(digest)
-    if (stream === undefined) return undefined
-    const bytes = await readWhole(stream)
-    if (sha256Digest(bytes) === digest) return bytes
+    const bytes = stream && (await readUpTo(largestDocument, stream))
+    if (bytes === undefined) return undefined
+    if (sha256Digest(bytes) === digest) {
+      this.#see(digest, bytes.length)
+      return bytes
+    }
     this.#log.error({ digest }, 'a stored document does not match its digest')
     return undefined
   }
 
   /** Replaces what is there: equal bytes, or damaged ones. */
   async putDocument({ descriptor, bytes }: Document): Promise<void> {
-    await this.#store.put(keyOf(descriptor.digest), bytes, { contentType: descriptor.mediaType })
+    const { digest, mediaType } = descriptor
+    await this.#store.put(keyOf(digest), bytes, { contentType: mediaType })
+    this.#see(digest, bytes.length)
   }
 
-  /** Keeps an equal blob that is there already, replaces one that was cut short. */
-  async putLayer({ digest, file }: PackedLayer): Promise<void> {
+  /** Keeps an equal blob that is there already, replaces one that was cut short. Consumes the file. */
+  async putLayer(layer: PackedLayer): Promise<void> {
+    const { digest, file } = layer
     // Nobody knows what is there when the storage does not say: put then consumes the file all the same.
     const present = await this.stat(digest).catch(() => ({ size: Number.NaN }))
-    const damaged = present !== undefined && present.size !== file.size
-    await this.#store.put(keyOf(digest), file, {
-      ifAbsent: !damaged,
+    if (present?.size === file.size) return layer.discard()
+    const outcome = await this.#store.put(keyOf(digest), file, {
+      ifAbsent: present === undefined,
       contentType: 'application/octet-stream',
     })
+    if (outcome === 'stored') this.#see(digest, file.size)
+    else this.#sightings?.forget(digest)
+  }
+
+  async #look(digest: Digest): Promise<{ size: number } | undefined> {
+    const found = await this.#store.stat(keyOf(digest))
+    if (found === undefined) this.#sightings?.setAbsent(digest)
+    else this.#see(digest, found.size)
+    return found
+  }
+
+  /** Whoever asks now is not kept waiting; if it is lost, those who ask next find it missing. */
+  #lookAgain(digest: Digest, known: Sighting): void {
+    // At once, so that all who ask meanwhile do not look again, too.
+    known.seen = performance.now()
+    this.#look(digest).then(
+      (found) => {
+        if (found?.size === known.size) return
+        this.#log.warn({ digest }, 'a stored blob was lost')
+        this.#onLost(digest)
+      },
+      (error) =>
+        this.#log.debug({ digest, problem: messageOf(error) }, 'a blob was not looked for'),
+    )
+  }
+
+  #see(digest: Digest, size: number): void {
+    this.#sightings?.set(digest, { size, seen: performance.now() }, 100)
   }
 }
 

@@ -4,7 +4,12 @@ import { messageOf } from '../domain/errors.ts'
 import type { ImageName } from '../domain/image-name.ts'
 import { forestKey, layerKey, planKey, type Recipe } from '../domain/keys.ts'
 import { planLayers } from '../domain/layers.ts'
-import { assembleImage, type ContainerConfig, type Layer } from '../domain/manifest.ts'
+import {
+  assembleImage,
+  type ContainerConfig,
+  type Document,
+  type Layer,
+} from '../domain/manifest.ts'
 import type { Metrics } from '../domain/metrics.ts'
 import { type EvaluatedPackage, storePathsOf } from '../domain/package.ts'
 import type { PopularitySource } from '../domain/popularity.ts'
@@ -29,6 +34,12 @@ export interface BuildRequest {
   readonly realised?: boolean
   readonly cause: Cause
   readonly limit: BuilderLimit
+}
+
+export interface BuiltImage {
+  readonly record: ImageRecord
+  /** As they were stored. */
+  readonly manifests: readonly Document[]
 }
 
 export interface BuildImageOptions {
@@ -65,10 +76,10 @@ export class BuildImage {
   }
 
   /**
-   * The record of the image, stored after everything that it names.
+   * The image, its record stored after everything that it names.
    * @throws Failure manifest-unknown, evaluation-failed, build-failed, build-timed-out, unavailable
    */
-  async build(request: BuildRequest): Promise<ImageRecord> {
+  async build(request: BuildRequest): Promise<BuiltImage> {
     const { nix, nixStage, packStage, journal, metrics, log } = this.#options
     const { name, revision, imageKey, cause } = request
     const entry = journal.begin({
@@ -88,16 +99,17 @@ export class BuildImage {
       const { packages, config, closure } = request.realised
         ? await realise()
         : await nixStage.run(cause, realise)
-      const record = await packStage.run(cause, async () => {
+      const built = await packStage.run(cause, async () => {
         const plan = await watch.time('plan', () => this.#plan(closure))
         const forest = forestOf(name, packages, closure)
-        const layers = await watch.time('pack', () => this.#pack(plan, forest))
+        const layers = await watch.time('pack', () => this.#pack(closure, plan, forest))
         return watch.time('publish', () => this.#publish(request, config, layers))
       })
-      log.info({ ...image, digest: record.oci.digest, ...watch.report() }, 'image built')
-      entry.built(record.oci.digest)
+      const { digest } = built.record.oci
+      log.info({ ...image, digest, ...watch.report() }, 'image built')
+      entry.built(digest)
       metrics.buildEnded('built', cause)
-      return record
+      return built
     } catch (error) {
       // Here and not only where it is answered: by then nobody may wait for it any more.
       log.warn({ ...image, problem: messageOf(error), ...watch.report() }, 'image not built')
@@ -143,18 +155,21 @@ export class BuildImage {
   }
 
   /** All layers, the root forest last, so that it changes nothing below it. */
-  async #pack(plan: readonly StorePath[][], forest: Forest): Promise<Layer[]> {
+  async #pack(closure: Closure, plan: readonly StorePath[][], forest: Forest): Promise<Layer[]> {
     const { layers, packer, recipe } = this.#options
+    const sizes = new Map(closure.map(({ path, narSize }) => [path, narSize]))
     const outcomes = await Promise.allSettled([
       ...plan.map((paths) =>
         layers.get({
           key: layerKey(paths, recipe),
+          size: paths.reduce((sum, path) => sum + (sizes.get(path) ?? 0), 0),
           description: describePaths('', paths),
           pack: () => packer.packStorePaths(paths),
         }),
       ),
       layers.get({
         key: forestKey(forest, recipe),
+        size: linksSize,
         description: describePaths(
           'links to ',
           forest.packages.map(({ storePath }) => storePath),
@@ -173,11 +188,12 @@ export class BuildImage {
     { name, revision, imageKey }: BuildRequest,
     config: ContainerConfig,
     layers: readonly Layer[],
-  ): Promise<ImageRecord> {
+  ): Promise<BuiltImage> {
     const { blobs, images, recipe } = this.#options
     const image = assembleImage(layers, config, name.platform, recipe.compression)
+    const manifests = [image.oci, image.docker]
     await blobs.putDocument(image.config)
-    await Promise.all([blobs.putDocument(image.oci), blobs.putDocument(image.docker)])
+    await Promise.all(manifests.map((document) => blobs.putDocument(document)))
     const record: ImageRecord = {
       name: name.text,
       packages: [...name.packages],
@@ -189,7 +205,7 @@ export class BuildImage {
     }
     // Replaced, not settled: a record that is there names a manifest that was found incomplete.
     await images.replace(imageKey, record)
-    return record
+    return { record, manifests }
   }
 }
 
@@ -218,6 +234,9 @@ function forestOf(
     ...(env === undefined ? {} : { env }),
   }
 }
+
+/** Bytes that a root forest may take: thousands of links. */
+const linksSize = 8 * 1024 * 1024
 
 /** Characters of a description: for people who read `docker history`, not for machines. */
 const longestDescription = 200

@@ -2,6 +2,7 @@
 import { Failure } from '../domain/errors.ts'
 import type { BuildImage, BuildRequest } from './build-image.ts'
 import type { BuildQueue } from './build-queue.ts'
+import type { Lease, Leases } from './leases.ts'
 import type { StoredImage, StoredImages } from './stored-images.ts'
 
 /** Seconds after which asking again makes sense when the storage lost what was just stored. */
@@ -17,16 +18,37 @@ export class ImageBuilds {
   readonly #queue: BuildQueue<FoundImage>
   readonly #images: StoredImages
   readonly #builds: BuildImage
+  readonly #leases: Leases
 
-  constructor(queue: BuildQueue<FoundImage>, images: StoredImages, builds: BuildImage) {
+  constructor(
+    queue: BuildQueue<FoundImage>,
+    images: StoredImages,
+    builds: BuildImage,
+    leases: Leases,
+  ) {
     this.#queue = queue
     this.#images = images
     this.#builds = builds
+    this.#leases = leases
   }
 
   /** @throws what the build throws, now or a short while ago; Failure overloaded */
   get(request: BuildRequest): Promise<FoundImage> {
     return this.#queue.join(request.imageKey, request.cause, () => this.#loadOrBuild(request))
+  }
+
+  /** What keeps other instances from building the image; undefined if one of them does, or has. */
+  async claim(imageKey: string): Promise<Lease | undefined> {
+    const lease = await this.#leases.take(imageKey)
+    if (lease === undefined || !this.#leases.areNeeded) return lease
+    try {
+      if ((await this.#images.loadFresh(imageKey)) === undefined) return lease
+    } catch (error) {
+      await lease.release()
+      throw error
+    }
+    await lease.release()
+    return undefined
   }
 
   /** Whether somebody has asked already, and waits. */
@@ -45,11 +67,23 @@ export class ImageBuilds {
   }
 
   async #loadOrBuild(request: BuildRequest): Promise<FoundImage> {
-    const { imageKey, name } = request
+    const { imageKey } = request
     const stored = await this.#images.load(imageKey)
     if (stored !== undefined) return { image: stored, outcome: 'record' }
-    const record = await this.#builds.build(request)
-    const built = await this.#images.keep(imageKey, record)
+    return this.#leases.settle(
+      imageKey,
+      async () => {
+        const made = await this.#images.loadFresh(imageKey)
+        return made && { image: made, outcome: 'record' }
+      },
+      () => this.#build(request),
+    )
+  }
+
+  async #build(request: BuildRequest): Promise<FoundImage> {
+    const { imageKey, name } = request
+    const { record, manifests } = await this.#builds.build(request)
+    const built = await this.#images.keep(imageKey, record, manifests)
     if (built !== undefined) return { image: built, outcome: 'built' }
     throw new Failure('unavailable', `${name.text} was built, but the storage lost part of it`, {
       retryAfter,

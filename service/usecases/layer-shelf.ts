@@ -5,43 +5,60 @@ import type { Log, PackedLayer } from '../domain/ports.ts'
 import type { Blobs } from './blobs.ts'
 import type { LayerRecord, Records } from './records.ts'
 import { SingleFlight } from './single-flight.ts'
+import type { TemporarySpace } from './temporary-space.ts'
 
 export interface LayerRequest {
   readonly key: string
   readonly description: string
+  /** Bytes that the layer takes at most while it is packed. */
+  readonly size: number
   /** Called only if the layer is not stored yet. */
   readonly pack: () => Promise<PackedLayer>
+}
+
+export interface LayerShelfOptions {
+  readonly records: Records<LayerRecord>
+  readonly blobs: Blobs
+  readonly space: TemporarySpace
+  readonly metrics: Metrics
+  readonly log: Log
 }
 
 export class LayerShelf {
   readonly #records: Records<LayerRecord>
   readonly #blobs: Blobs
+  readonly #space: TemporarySpace
   readonly #metrics: Metrics
   readonly #log: Log
   readonly #flights = new SingleFlight<LayerRecord>()
 
-  constructor(records: Records<LayerRecord>, blobs: Blobs, metrics: Metrics, log: Log) {
+  constructor({ records, blobs, space, metrics, log }: LayerShelfOptions) {
     this.#records = records
     this.#blobs = blobs
+    this.#space = space
     this.#metrics = metrics
     this.#log = log
   }
 
   /** The layer, stored whole. */
-  async get({ key, description, pack }: LayerRequest): Promise<Layer> {
-    const { digest, size, diffId } = await this.#flights.run(key, () => this.#find(key, pack))
+  async get(request: LayerRequest): Promise<Layer> {
+    const { key, description } = request
+    const { digest, size, diffId } = await this.#flights.run(key, () => this.#find(request))
     return { digest, size, diffId, description }
   }
 
-  async #find(key: string, pack: () => Promise<PackedLayer>): Promise<LayerRecord> {
+  async #find({ key, size, pack }: LayerRequest): Promise<LayerRecord> {
     const known = await this.#records.get(key)
     if (known !== undefined && (await this.#isStored(known))) {
       this.#metrics.layerTaken('reused')
       return known
     }
-    const packed = await pack()
-    this.#metrics.layerTaken('packed')
-    await this.#blobs.putLayer(packed)
+    const packed = await this.#space.hold(size, async () => {
+      const packed = await pack()
+      this.#metrics.layerTaken('packed')
+      await this.#blobs.putLayer(packed)
+      return packed
+    })
     const { digest, diffId, tarSize } = packed
     const record = { digest, size: packed.file.size, diffId, tarSize }
     const settled = await this.#records.settle(key, record)

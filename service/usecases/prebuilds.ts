@@ -10,6 +10,7 @@ import type { Revision } from '../domain/source.ts'
 import type { EvaluateImage } from './evaluate-image.ts'
 import type { FailedPrebuilds } from './failed-prebuilds.ts'
 import type { ImageBuilds } from './image-builds.ts'
+import type { Lease } from './leases.ts'
 import type { Stage } from './stage.ts'
 
 export interface Prebuild {
@@ -42,6 +43,16 @@ interface Batch {
   /** Image keys of those of them whose end is not known yet. */
   readonly keys: Set<string>
   readonly abort: AbortController
+}
+
+/** An image whose packages can be evaluated. */
+interface Sound {
+  readonly image: Prebuild
+  readonly packages: readonly EvaluatedPackage[]
+}
+
+interface Claimed extends Sound {
+  readonly lease: Lease
 }
 
 const unwanted = new Error('no ref leads to the commit any more')
@@ -191,34 +202,59 @@ export class Prebuilds {
     const [{ revision }] = images as readonly [Prebuild]
     const names = images.map(({ name }) => name)
     const outcomes = await evaluation.batch(names, revision)
-    const sound: { image: Prebuild; packages: EvaluatedPackage[] }[] = []
+    const sound: Sound[] = []
     if (signal.aborted) throw signal.reason
     for (const [index, image] of images.entries()) {
       const outcome = outcomes[index]
       if (Array.isArray(outcome)) sound.push({ image, packages: outcome })
       else this.#fail(image, outcome)
     }
-    if (sound.length === 0) return
+    const claimed = await this.#claim(sound, packing)
+    if (claimed.length === 0) return
     const realised = nix.realiseEach(
-      sound.map(({ packages }) => packages),
+      claimed.map(({ packages }) => packages),
       { cause: 'prebuild', limit, signal },
     )
     await Promise.all(
-      sound.map(async ({ image, packages }, index) => {
+      claimed.map(async ({ image, packages, lease }, index) => {
         try {
           await realised[index]
         } catch (error) {
+          await lease.release()
           return this.#fail(image, error)
         }
-        packing.push(this.#pack(image, packages))
+        packing.push(this.#finish(image, packages, true).finally(() => lease.release()))
       }),
     )
   }
 
-  async #pack(image: Prebuild, packages: readonly EvaluatedPackage[]): Promise<void> {
+  /** Those that this instance is to build. Of the others it is awaited that another instance has. */
+  async #claim(images: readonly Sound[], packing: Promise<void>[]): Promise<Claimed[]> {
+    const { builds } = this.#options
+    const claims = await Promise.all(
+      images.map(async ({ image, packages }) => {
+        try {
+          const lease = await builds.claim(image.imageKey)
+          if (lease !== undefined) return { image, packages, lease }
+          packing.push(this.#finish(image, packages, false))
+        } catch (error) {
+          this.#fail(image, error)
+        }
+        return undefined
+      }),
+    )
+    return claims.filter((claim) => claim !== undefined)
+  }
+
+  /** @param realised whether the outputs are valid already */
+  async #finish(
+    image: Prebuild,
+    packages: readonly EvaluatedPackage[],
+    realised: boolean,
+  ): Promise<void> {
     const { builds, failed, limit } = this.#options
     try {
-      await builds.get({ ...image, packages, realised: true, cause: 'prebuild', limit })
+      await builds.get({ ...image, packages, realised, cause: 'prebuild', limit })
       failed.forget(image.imageKey)
       this.#attempts.delete(image.imageKey)
     } catch (error) {

@@ -1,6 +1,6 @@
 /**
  * Counts pulls by tag. Counting is a matter of memory; the storage is written now and then, each
- * instance its own record, and read once. Who pulled is forgotten after minutes and never written.
+ * instance its own record, and those of the others are read now and then. Who pulled is forgotten after minutes and never written.
  */
 import { LRUCache } from 'lru-cache'
 import PQueue from 'p-queue'
@@ -18,6 +18,8 @@ const sameClientInterval = 10 * 60 * 1000
 const mostRecent = 50_000
 /** Milliseconds that a count may be unsaved: what a crash loses. */
 const saveInterval = 30_000
+/** Milliseconds after which the counts of other instances are read again. */
+const othersInterval = 600_000
 /** Records read at a time: enough to hide the latency of a bucket. */
 const readers = 16
 
@@ -46,6 +48,7 @@ export class PullCounter {
   #own = new PullCounts(Date.now())
   /** What the other instances had counted; undefined until the storage has been read. */
   #others: PullSnapshot | undefined
+  #othersRead = Number.NEGATIVE_INFINITY
   #unsaved = false
   #timer: NodeJS.Timeout | undefined
   #saving: Promise<void> | undefined
@@ -77,6 +80,7 @@ export class PullCounter {
   /** The images with the most pulls on all instances, the most pulled first. */
   mostPulled(limit: number): readonly ImageName[] {
     const now = Date.now()
+    if (performance.now() - this.#othersRead > othersInterval) this.#saveLater()
     const all = [this.#own.snapshot(now), ...(this.#others ? [this.#others] : [])]
     return PullCounts.merge(all, now).mostPulled(limit).map(parseImageName)
   }
@@ -103,7 +107,7 @@ export class PullCounter {
     this.#timer = undefined
     try {
       // First, for saving replaces what this instance had counted before.
-      if (this.#others === undefined) await this.#read()
+      if (performance.now() - this.#othersRead > othersInterval) await this.#read()
       if (this.#unsaved) await this.#write()
       if (this.#disturbed) log.info({}, 'pull counts can be stored again')
       this.#disturbed = false
@@ -132,7 +136,10 @@ export class PullCounter {
     const others: PullSnapshot[] = []
     let own: PullSnapshot | undefined
     const reads: (() => Promise<void>)[] = []
+    const isFirst = this.#others === undefined
     for await (const key of records.keys()) {
+      // What this instance has counted since it began is in memory.
+      if (key === instance && !isFirst) continue
       reads.push(async () => {
         const snapshot = await records.get(key)
         if (snapshot === undefined) return
@@ -144,6 +151,7 @@ export class PullCounter {
     const now = Date.now()
     if (own) this.#own = PullCounts.merge([own, this.#own.snapshot(now)], now)
     this.#others = PullCounts.merge(others, now).snapshot(now)
+    this.#othersRead = performance.now()
   }
 }
 

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Descriptor, Digest } from '../domain/descriptor.ts'
 import type { Log, ObjectStore } from '../domain/ports.ts'
+import { Memory } from './memory.ts'
 import { readWhole } from './read-whole.ts'
 
 const digest = z.custom<Digest>(
@@ -42,18 +43,31 @@ export const imageRecord = z.object({
 })
 export type ImageRecord = z.infer<typeof imageRecord>
 
+export interface RecordsOptions {
+  /** Bytes of records to keep in memory: of a storage where each look is a request over a network. */
+  readonly memory?: number
+}
+
 /** All records of one kind. */
-export class Records<T> {
+export class Records<T extends object> {
   readonly #store: ObjectStore
   readonly #folder: string
   readonly #schema: z.ZodType<T>
   readonly #log: Log
+  readonly #memory: Memory<T> | undefined
 
-  constructor(store: ObjectStore, folder: string, schema: z.ZodType<T>, log: Log) {
+  constructor(
+    store: ObjectStore,
+    folder: string,
+    schema: z.ZodType<T>,
+    log: Log,
+    { memory }: RecordsOptions = {},
+  ) {
     this.#store = store
     this.#folder = folder
     this.#schema = schema
     this.#log = log
+    this.#memory = memory === undefined ? undefined : new Memory(memory)
   }
 
   /**
@@ -61,11 +75,23 @@ export class Records<T> {
    * @throws Failure unavailable
    */
   async get(key: string): Promise<T | undefined> {
+    const known = this.#memory?.get(key)
+    if (known !== undefined) return known === 'absent' ? undefined : known
+    return this.fresh(key)
+  }
+
+  /** The same, as it is in the storage now: another instance may have written it a moment ago. */
+  async fresh(key: string): Promise<T | undefined> {
     const stream = await this.#store.get(this.#path(key))
-    if (stream === undefined) return undefined
+    if (stream === undefined) {
+      this.#memory?.setAbsent(key)
+      return undefined
+    }
     const bytes = await readWhole(stream)
     try {
-      return this.#schema.parse(JSON.parse(bytes.toString()))
+      const record = this.#schema.parse(JSON.parse(bytes.toString()))
+      this.#memory?.set(key, record, bytes.length)
+      return record
     } catch (error) {
       this.#log.warn({ key: this.#path(key), error }, 'ignoring a damaged record')
       return undefined
@@ -73,14 +99,18 @@ export class Records<T> {
   }
 
   async has(key: string): Promise<boolean> {
-    return (await this.#store.stat(this.#path(key))) !== undefined
+    const known = this.#memory?.get(key)
+    if (known !== undefined) return known !== 'absent'
+    const found = (await this.#store.stat(this.#path(key))) !== undefined
+    if (!found) this.#memory?.setAbsent(key)
+    return found
   }
 
   /** Writes a record unless there is one; gives the one that holds from now on. */
   async settle(key: string, record: T): Promise<T> {
     const outcome = await this.#put(key, record, true)
     if (outcome === 'stored') return record
-    const winner = await this.get(key)
+    const winner = await this.fresh(key)
     if (winner !== undefined) return winner
     await this.replace(key, record)
     return record
@@ -98,9 +128,12 @@ export class Records<T> {
     }
   }
 
-  #put(key: string, record: T, ifAbsent: boolean): Promise<'stored' | 'exists'> {
+  async #put(key: string, record: T, ifAbsent: boolean): Promise<'stored' | 'exists'> {
     const bytes = Buffer.from(`${JSON.stringify(record)}\n`)
-    return this.#store.put(this.#path(key), bytes, { ifAbsent, contentType: 'application/json' })
+    const options = { ifAbsent, contentType: 'application/json' }
+    const outcome = await this.#store.put(this.#path(key), bytes, options)
+    if (outcome === 'stored') this.#memory?.set(key, record, bytes.length)
+    return outcome
   }
 
   #path(key: string): string {

@@ -60,8 +60,22 @@ export class StoredImages {
     return record === undefined ? undefined : this.keep(imageKey, record)
   }
 
-  /** Takes an image whose record is stored into memory, if it is complete. */
-  async keep(imageKey: string, record: ImageRecord): Promise<StoredImage | undefined> {
+  /** The same, if another instance has stored it meanwhile. */
+  async loadFresh(imageKey: string): Promise<StoredImage | undefined> {
+    const record = await this.#records.fresh(imageKey)
+    return record === undefined ? undefined : this.keep(imageKey, record)
+  }
+
+  /**
+   * Takes an image whose record is stored into memory, if it is complete.
+   * @param manifests those of them that are at hand, as they were stored
+   */
+  async keep(
+    imageKey: string,
+    record: ImageRecord,
+    manifests: readonly Document[] = [],
+  ): Promise<StoredImage | undefined> {
+    for (const document of manifests) this.#documents.set(document.descriptor.digest, document)
     const [oci, docker] = await Promise.all([
       this.document(record.oci.digest),
       this.document(record.docker.digest),

@@ -21,6 +21,7 @@ test('/readyz is 200 when tags can be resolved, and says how fresh they are', as
   expect(answer.json()).toEqual({
     status: 'ready',
     source: { ready: true, refreshedAt: '2024-01-01T00:00:00.000Z' },
+    storage: { reachable: true },
   })
 })
 
@@ -32,6 +33,7 @@ test('/readyz is 503 when they cannot, with the reason', async () => {
   expect(answer.json()).toEqual({
     status: 'not ready',
     source: { ready: false, problem: 'the remote does not answer' },
+    storage: { reachable: true },
   })
 })
 

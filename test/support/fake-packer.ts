@@ -1,6 +1,6 @@
 /** Writes layers that hold nothing but the names of what they should hold. */
 import { randomUUID } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type StorePath, storePathName } from '../../service/domain/closure.ts'
 import { sha256Digest } from '../../service/domain/descriptor.ts'
@@ -40,6 +40,7 @@ export class FakePacker implements LayerPacker {
       digest: sha256Digest(bytes),
       diffId: sha256Digest(tar),
       tarSize: tar.length,
+      discard: () => rm(path, { force: true }),
     }
   }
 }

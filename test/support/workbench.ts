@@ -14,12 +14,14 @@ import { Catalog } from '../../service/usecases/catalog.ts'
 import { EvaluateImage } from '../../service/usecases/evaluate-image.ts'
 import { ImageBuilds } from '../../service/usecases/image-builds.ts'
 import { LayerShelf } from '../../service/usecases/layer-shelf.ts'
+import { Leases } from '../../service/usecases/leases.ts'
 import { LiveRevisions } from '../../service/usecases/live-revisions.ts'
 import { PackageSets } from '../../service/usecases/package-sets.ts'
 import { PullManifest } from '../../service/usecases/pull-manifest.ts'
 import { imageRecord, layerRecord, planRecord, Records } from '../../service/usecases/records.ts'
 import { Stage } from '../../service/usecases/stage.ts'
 import { type StoredImage, StoredImages } from '../../service/usecases/stored-images.ts'
+import { endlessSpace } from './endless-space.ts'
 import { FakeEvaluator, FakeNix, type FakePackageSet } from './fake-nix.ts'
 import { FakePacker } from './fake-packer.ts'
 import { FakeSource } from './fake-source.ts'
@@ -90,12 +92,13 @@ export class Workbench implements AsyncDisposable {
       evaluation,
       nix: this.nix,
       packer: this.packer,
-      layers: new LayerShelf(
-        new Records(this.store, 'layers', layerRecord, log),
-        this.blobs,
-        noMetrics,
+      layers: new LayerShelf({
+        records: new Records(this.store, 'layers', layerRecord, log),
+        blobs: this.blobs,
+        space: endlessSpace,
+        metrics: noMetrics,
         log,
-      ),
+      }),
       plans: new Records(this.store, 'plans', planRecord, log),
       images: this.imageRecords,
       blobs: this.blobs,
@@ -111,7 +114,12 @@ export class Workbench implements AsyncDisposable {
       source: this.source,
       live: new LiveRevisions(evaluation),
       images: this.images,
-      builds: new ImageBuilds(new BuildQueue(), this.images, this.builds),
+      builds: new ImageBuilds(
+        new BuildQueue(),
+        this.images,
+        this.builds,
+        new Leases({ store: this.store, instance: 'workbench', log }),
+      ),
       recipe,
       pullWait: options.pullWait ?? 60,
       limit: { seconds: 60, setting: 'NIX_TIMEOUT' },

@@ -12,14 +12,15 @@ beforeEach(async () => {
 })
 afterEach(() => bench[Symbol.asyncDispose]())
 
-function build(name: string, tag = 'v1', on = bench): Promise<ImageRecord> {
-  return on.builds.build({
+async function build(name: string, tag = 'v1', on = bench): Promise<ImageRecord> {
+  const { record } = await on.builds.build({
     name: parseImageName(name),
     revision: { id: on.source.refs.get(tag) ?? '' },
     imageKey: on.keyOf(name, tag),
     cause: 'pull',
     limit: { seconds: 7, setting: 'NIX_TIMEOUT' },
   })
+  return record
 }
 
 async function read(record: ImageRecord) {

@@ -4,6 +4,9 @@ import { parseImageName } from '../../service/domain/image-name.ts'
 import type { Cause } from '../../service/domain/ports.ts'
 import { BuildQueue } from '../../service/usecases/build-queue.ts'
 import { type FoundImage, ImageBuilds } from '../../service/usecases/image-builds.ts'
+import { Leases } from '../../service/usecases/leases.ts'
+import { MemoryStore } from '../support/memory-store.ts'
+import { RecordingLog } from '../support/recording-log.ts'
 
 /** Stands for what is stored under a key. */
 let stored: Map<string, { key: string }>
@@ -38,10 +41,15 @@ beforeEach(() => {
     async build({ imageKey: key }: { imageKey: string }) {
       built.push(key)
       await gate
-      return { key }
+      return { record: { key }, manifests: [] }
     },
   }
-  builds = new ImageBuilds(new BuildQueue<FoundImage>(), images as never, build as never)
+  builds = new ImageBuilds(
+    new BuildQueue<FoundImage>(),
+    images as never,
+    build as never,
+    new Leases({ store: new MemoryStore(), instance: 'one', log: new RecordingLog() }),
+  )
 })
 
 test('an image that is stored is not built', async () => {

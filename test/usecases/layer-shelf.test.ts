@@ -7,6 +7,7 @@ import { noMetrics } from '../../service/domain/metrics.ts'
 import { Blobs } from '../../service/usecases/blobs.ts'
 import { LayerShelf } from '../../service/usecases/layer-shelf.ts'
 import { layerRecord, Records } from '../../service/usecases/records.ts'
+import { endlessSpace } from '../support/endless-space.ts'
 import { FakePacker } from '../support/fake-packer.ts'
 import { ObservedStore } from '../support/observed-store.ts'
 import { RecordingLog } from '../support/recording-log.ts'
@@ -32,16 +33,18 @@ afterEach(() => folder[Symbol.asyncDispose]())
 /** Over the same storage, as after a restart or on another instance. */
 function newShelf(): LayerShelf {
   const log = new RecordingLog()
-  return new LayerShelf(
-    new Records(store, 'layers', layerRecord, log),
-    new Blobs(store, log),
-    noMetrics,
+  return new LayerShelf({
+    records: new Records(store, 'layers', layerRecord, log),
+    blobs: new Blobs(store, log),
+    space: endlessSpace,
+    metrics: noMetrics,
     log,
-  )
+  })
 }
 
 const layer = (what: string, key = what) => ({
   key,
+  size: what.length,
   description: `layer of ${what}`,
   pack: () => packer.pack(what),
 })

@@ -42,6 +42,7 @@ function prebuildsOf(options: Partial<PrebuildsOptions> = {}): Prebuilds {
       },
     } as never,
     builds: {
+      claim: async () => ({ release: async () => {} }),
       async get({ name }: { name: { text: string } }) {
         journal.push(`pack ${name.text}`)
         const failure = failing('pack', name.text)

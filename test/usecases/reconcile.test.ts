@@ -144,6 +144,7 @@ class Service {
           batch.map(async ([one]) => world.hold(one?.name ?? '', signal)),
       } as never,
       builds: {
+        claim: async () => ({ release: async () => {} }),
         get: async ({ name, revision, imageKey: key }: { name: { text: string } } & Built) => {
           await this.#builds.run(key, async () => {
             const fault = world.faults.get(name.text)

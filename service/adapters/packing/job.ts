@@ -15,10 +15,15 @@ export interface Job {
   readonly compressor: Compressor
   /** The file to be made. */
   readonly path: string
+  /** Whether the MD5 of the file is wanted. @default false */
+  readonly md5?: boolean
 }
 
+/** A packed layer, as plain data. */
+export type LayerFile = Omit<PackedLayer, 'discard'>
+
 export interface Packed {
-  readonly layer: PackedLayer
+  readonly layer: LayerFile
   /** Of a forest. */
   readonly collisions: readonly Collision[]
 }

@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto'
 import { closeSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs'
 import type { Digest } from '../../domain/descriptor.ts'
-import type { PackedLayer } from '../../domain/ports.ts'
 import { tarChunks } from '../tar/chunks.ts'
 import type { TarEntry } from '../tar/entry.ts'
-import { type Compressor, openCompressor } from './compressor.ts'
+import { type Compressor, openCompressor, type Sink } from './compressor.ts'
+import type { LayerFile } from './job.ts'
 
 /**
  * Writes entries as a compressed tar archive into a new file, and to disk.
@@ -15,12 +15,18 @@ export async function packEntries(
   entries: Iterable<TarEntry>,
   compressor: Compressor,
   path: string,
-): Promise<PackedLayer> {
+  { md5: takesMd5 = false } = {},
+): Promise<LayerFile> {
   const fd = openSync(path, 'wx')
+  // Taken while the bytes are in the cache, for a storage that verifies by it.
+  const md5 = takesMd5 ? createHash('md5') : undefined
   try {
-    const { size, ...layer } = await writeLayer(entries, compressor, fd)
+    const { size, ...layer } = await writeLayer(entries, compressor, fd, (bytes) =>
+      md5?.update(bytes),
+    )
     fsyncSync(fd)
-    return { file: { path, size }, ...layer }
+    const file = { path, size, ...(md5 ? { md5: md5.digest('base64') } : {}) }
+    return { file, ...layer }
   } catch (error) {
     rmSync(path, { force: true })
     throw error
@@ -29,7 +35,7 @@ export async function packEntries(
   }
 }
 
-export interface WrittenLayer extends Omit<PackedLayer, 'file'> {
+export interface WrittenLayer extends Omit<LayerFile, 'file'> {
   /** Bytes written. */
   readonly size: number
 }
@@ -39,6 +45,7 @@ export async function writeLayer(
   entries: Iterable<TarEntry>,
   compressor: Compressor,
   fd: number,
+  onWritten: Sink = () => {},
 ): Promise<WrittenLayer> {
   const tar = new Hashed()
   // Uncompressed bytes need not be hashed twice.
@@ -46,6 +53,7 @@ export async function writeLayer(
   const stream = openCompressor(compressor, (bytes) => {
     if (written !== tar) written.update(bytes)
     writeAll(fd, bytes)
+    onWritten(bytes)
   })
   try {
     // One chunk is compressed while the next one is read into the other buffer and hashed.

@@ -24,11 +24,11 @@ async function outcomeOf(job: Job): Promise<Outcome> {
   }
 }
 
-async function pack({ content, storeFolder, compressor, path }: Job): Promise<Packed> {
+async function pack({ content, storeFolder, compressor, path, md5 = false }: Job): Promise<Packed> {
   if (content.kind === 'store-paths') {
     const entries = storeEntries(content.paths, storeFolder)
-    return { layer: await packEntries(entries, compressor, path), collisions: [] }
+    return { layer: await packEntries(entries, compressor, path, { md5 }), collisions: [] }
   }
   const { entries, collisions } = forestEntries(content.forest, storeFolder)
-  return { layer: await packEntries(entries, compressor, path), collisions }
+  return { layer: await packEntries(entries, compressor, path, { md5 }), collisions }
 }

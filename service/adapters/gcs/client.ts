@@ -1,0 +1,67 @@
+/** The client library, set up once. */
+import { readFile } from 'node:fs/promises'
+import { IdempotencyStrategy, Storage } from '@google-cloud/storage'
+import { z } from 'zod'
+import { Failure, messageOf } from '../../domain/errors.ts'
+import type { GcsSettings } from './settings.ts'
+
+/** Milliseconds that one request without a body may take. */
+const timeout = 20_000
+
+const serviceAccountKey = z.object({
+  type: z.literal('service_account'),
+  client_email: z.string(),
+  private_key: z.string(),
+})
+
+export interface GcsClient {
+  readonly storage: Storage
+  /** Base of all URLs, without a slash at its end. */
+  readonly endpoint: string
+  /** Whether URLs can be signed: with a key in hand, or by IAM. */
+  readonly signs: boolean
+  /** What a request must carry besides its own headers. */
+  authorization(url: string): Promise<Record<string, string>>
+}
+
+/** @throws Failure unavailable: the credentials file cannot be used */
+export async function createClient(settings: GcsSettings): Promise<GcsClient> {
+  const { endpoint, credentialsPath, signByIam } = settings
+  const credentials = credentialsPath === undefined ? undefined : await readKey(credentialsPath)
+  const hasKey = serviceAccountKey.safeParse(credentials).success
+  // A token is worth as much as a password: it goes nowhere unencrypted.
+  const authenticates = endpoint === undefined || endpoint.protocol === 'https:'
+  const storage = new Storage({
+    // Tried again by Requests: the library's own retries switch each other off when several run at once.
+    retryOptions: { autoRetry: false, idempotencyStrategy: IdempotencyStrategy.RetryAlways },
+    timeout,
+    ...(credentialsPath === undefined ? {} : { keyFilename: credentialsPath }),
+    ...(endpoint === undefined
+      ? {}
+      : {
+          apiEndpoint: endpoint.href.replace(/\/+$/, ''),
+          useAuthWithCustomEndpoint: authenticates,
+          // Nothing that is asked of a bucket needs it; looking for it would call Google.
+          projectId: 'none',
+        }),
+  })
+  return {
+    storage,
+    endpoint: storage.apiEndpoint,
+    signs: hasKey || signByIam,
+    async authorization(url) {
+      if (!authenticates) return {}
+      return Object.fromEntries(await storage.authClient.getRequestHeaders(url))
+    },
+  }
+}
+
+async function readKey(path: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8'))
+  } catch (error) {
+    const reason = error instanceof SyntaxError ? 'it is no JSON' : messageOf(error)
+    const message = `GOOGLE_APPLICATION_CREDENTIALS="${path}" is no file with Google credentials: ${reason}`
+    throw new Failure('unavailable', message)
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * Writing an object. What is small is one request. What is large is a resumable upload:
+ *
+ *     open a session ──► send the file ──► stored
+ *          ▲                 │  ▲
+ *          │     cut, 5xx    ▼  │ from the byte after the last that arrived
+ *          │              wait a while
+ *          └── session lost ─┘
+ *
+ * The checksum is sent with the first request, so that the bucket itself refuses what arrived wrong, and
+ * nobody ever sees it under its name.
+ * @see https://cloud.google.com/storage/docs/performing-resumable-uploads
+ */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { pipeline } from 'node:stream/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { File } from '@google-cloud/storage'
+import PQueue from 'p-queue'
+import type { LocalFile } from '../../domain/ports.ts'
+import { isAnswer, mayPass, statusOf } from './fault.ts'
+import type { Requests } from './requests.ts'
+
+/** Bytes up to which one request beats two: sending them again costs less than asking how many arrived. */
+const small = 2 * 1024 * 1024
+/** Large uploads at a time: each holds some megabytes, and few fill a line. */
+const largeUploads = 4
+const readSize = 1024 * 1024
+/** Attempts in a row that brought no byte further. */
+const mostFailures = 6
+/** Milliseconds before going on after a cut, doubled each time, and spread at random. */
+const firstDelay = 250
+const longestDelay = 8000
+
+/** Who reads a blob may keep it for ever: its name is its digest. */
+export const immutable = 'public, max-age=31536000, immutable'
+
+export interface Upload {
+  readonly file: File
+  readonly content: Uint8Array | LocalFile
+  readonly contentType: string
+  readonly cacheControl: string
+  /** Generation that the object must have: 0 for none. Absent if it does not matter. */
+  readonly ifGeneration?: number | string
+}
+
+export class Uploads {
+  readonly #requests: Requests
+  readonly #large = new PQueue({ concurrency: largeUploads })
+
+  constructor(requests: Requests) {
+    this.#requests = requests
+  }
+
+  /**
+   * Stores all of it or nothing.
+   * @returns the generation of the object
+   * @throws an error with status 412, when the object does not have that generation; Failure unavailable
+   */
+  async send(upload: Upload): Promise<string> {
+    const { content } = upload
+    if (!('path' in content)) return this.#sendBytes(upload, content)
+    if (content.size <= small) return this.#sendBytes(upload, await readFile(content.path))
+    return this.#large.add(() => this.#sendFile(upload, content))
+  }
+
+  async #sendBytes(upload: Upload, bytes: Uint8Array): Promise<string> {
+    const { file } = upload
+    const md5Hash = createHash('md5').update(bytes).digest('base64')
+    await this.#requests.send(() =>
+      file.save(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), {
+        resumable: false,
+        validation: false,
+        metadata: metadataOf(upload, md5Hash),
+        preconditionOpts: preconditionOf(upload),
+      }),
+    )
+    return generationOf(file)
+  }
+
+  async #sendFile(upload: Upload, content: LocalFile): Promise<string> {
+    const md5Hash = content.md5 ?? (await md5Of(content.path))
+    let session = await this.#open(upload, content, md5Hash)
+    let begun = false
+    for (let failures = 0; ; failures++) {
+      try {
+        // A session that is new has nothing yet; of another one the library asks where to go on.
+        await this.#transfer(upload, content, session, begun ? {} : { offset: 0 })
+        this.#requests.note()
+        return generationOf(upload.file)
+      } catch (error) {
+        const lost = statusOf(error) === 404 || statusOf(error) === 410
+        const cut = error instanceof RangeError
+        if (!cut) this.#requests.note(error)
+        const again = lost || cut || (!isAnswer(error) && mayPass(error))
+        if (!again || failures === mostFailures || !this.#requests.mayRetry()) throw error
+        begun = !lost
+        await sleep(Math.min(firstDelay * 2 ** failures, longestDelay) * (0.5 + Math.random() / 2))
+        if (lost) session = await this.#open(upload, content, md5Hash)
+      }
+    }
+  }
+
+  #open(upload: Upload, { size }: LocalFile, md5Hash: string): Promise<string> {
+    return this.#requests.send(async () => {
+      const metadata = { ...metadataOf(upload, md5Hash), contentLength: size }
+      const preconditionOpts = preconditionOf(upload)
+      const [uri] = await upload.file.createResumableUpload({ metadata, preconditionOpts })
+      return uri
+    })
+  }
+
+  async #transfer(
+    { file }: Upload,
+    { path, size }: LocalFile,
+    uri: string,
+    from: { offset?: number },
+  ): Promise<void> {
+    await pipeline(
+      createReadStream(path, { highWaterMark: readSize }),
+      file.createWriteStream({
+        uri,
+        ...from,
+        validation: false,
+        metadata: { contentLength: size },
+        highWaterMark: readSize,
+      }),
+    )
+  }
+}
+
+function metadataOf({ contentType, cacheControl }: Upload, md5Hash: string) {
+  return { contentType, cacheControl, md5Hash }
+}
+
+function preconditionOf({ ifGeneration }: Upload) {
+  return ifGeneration === undefined ? {} : { ifGenerationMatch: ifGeneration as number }
+}
+
+function generationOf({ metadata }: File): string {
+  return String(metadata.generation)
+}
+
+async function md5Of(path: string): Promise<string> {
+  const hash = createHash('md5')
+  for await (const bytes of createReadStream(path, { highWaterMark: readSize })) hash.update(bytes)
+  return hash.digest('base64')
+}

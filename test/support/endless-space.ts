@@ -1,0 +1,7 @@
+/** Temporary space of tests that are not about it. */
+import { TemporarySpace } from '../../service/usecases/temporary-space.ts'
+
+export const endlessSpace = new TemporarySpace({
+  folder: '/dev/null',
+  free: async () => Number.POSITIVE_INFINITY,
+})
