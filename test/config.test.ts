@@ -44,7 +44,7 @@ describe('configuration', () => {
     })
     expect(text).toContain('PORT="70000": must be a port number from 0 to 65535')
     expect(text).toContain('NIX_TIMEOUT="soon": must be a whole number of seconds, 1 or more')
-    expect(text).toContain('NIXERY_STORAGE_BACKEND="s3": must be one of: filesystem')
+    expect(text).toContain('NIXERY_STORAGE_BACKEND="s3": must be one of: filesystem, gcs')
     expect(text).toContain('SLIPWAY_COMPRESSION="brotli": must be one of: gzip, zstd, none')
     expect(text).toContain('SLIPWAY_LAYER_BUDGET="1": must be a whole number from 2 to 127')
     expect(text).toContain('no source')
@@ -71,5 +71,53 @@ describe('configuration', () => {
     expect(unknownSettings({ SLIPWAY_POL_INTERVAL: '1', SLIPWAY_HOST: '::', HOME: '/' })).toEqual([
       'SLIPWAY_POL_INTERVAL',
     ])
+  })
+})
+
+describe('a bucket', () => {
+  const bucket = { ...git, NIXERY_STORAGE_BACKEND: 'gcs', GCS_BUCKET: 'layers' }
+
+  test('is named by GCS_BUCKET; blobs are fetched there, by URLs that a key signs', () => {
+    expect(readConfig(bucket).storage).toEqual({
+      backend: 'gcs',
+      bucket: 'layers',
+      signByIam: false,
+      redirect: true,
+    })
+  })
+
+  test('may have its own credentials, endpoint, way of signing, and no redirects', () => {
+    const more = {
+      GOOGLE_APPLICATION_CREDENTIALS: import.meta.filename,
+      SLIPWAY_GCS_SIGN: 'iam',
+      SLIPWAY_GCS_REDIRECT: '0',
+      SLIPWAY_GCS_ENDPOINT: 'https://storage.example.com',
+    }
+    expect(readConfig({ ...bucket, ...more }).storage).toEqual({
+      backend: 'gcs',
+      bucket: 'layers',
+      credentialsPath: import.meta.filename,
+      signByIam: true,
+      redirect: false,
+      endpoint: new URL('https://storage.example.com'),
+    })
+  })
+
+  test.each([
+    [{ GCS_BUCKET: '' }, /^GCS_BUCKET: is not set: NIXERY_STORAGE_BACKEND=gcs needs the name/],
+    [{ GCS_BUCKET: 'gs://layers' }, /^GCS_BUCKET="gs:\/\/layers": must be the name of a bucket/],
+    [
+      { GOOGLE_APPLICATION_CREDENTIALS: '/nowhere.json' },
+      /^GOOGLE_APPLICATION_CREDENTIALS="\/nowhere.json": must be a file that can be read/,
+    ],
+    [{ SLIPWAY_GCS_SIGN: 'yes' }, /^SLIPWAY_GCS_SIGN="yes": must be one of: key, iam/],
+    [{ SLIPWAY_GCS_REDIRECT: 'no' }, /^SLIPWAY_GCS_REDIRECT="no": must be 1, or 0/],
+    [{ SLIPWAY_GCS_ENDPOINT: 'storage' }, /^SLIPWAY_GCS_ENDPOINT="storage": must be an http/],
+  ])('%j is a mistake', (setting, expected) => {
+    expect(mistakes({ ...bucket, ...setting })).toMatch(expected)
+  })
+
+  test('that is not chosen needs no settings', () => {
+    expect(mistakes({ ...git, GOOGLE_APPLICATION_CREDENTIALS: '/nowhere.json' })).toBe('')
   })
 })

@@ -13,7 +13,6 @@
  * image after all, both store the same.
  */
 import { randomUUID } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import { messageOf } from '../domain/errors.ts'
 import type { Log, ObjectStore, VersionedObjects } from '../domain/ports.ts'
@@ -95,7 +94,7 @@ export class Leases {
       } finally {
         await lease?.release()
       }
-      await sleep(wait)
+      await new Promise((resolve) => setTimeout(resolve, wait))
     }
   }
 
