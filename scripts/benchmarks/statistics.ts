@@ -12,3 +12,17 @@ export function percentile(values: readonly number[], part: number): number {
   if (value === undefined) throw new RangeError('nothing was measured')
   return value
 }
+
+/** What one run of something gave, run after run, with the middle and the ends. */
+export interface Spread {
+  readonly median: number
+  readonly least: number
+  readonly most: number
+  /** In the order in which they were measured. */
+  readonly runs: readonly number[]
+}
+
+/** @throws RangeError if there is no run */
+export function spreadOf(runs: readonly number[]): Spread {
+  return { median: median(runs), least: Math.min(...runs), most: Math.max(...runs), runs }
+}

@@ -1,10 +1,51 @@
-/** What a measurement gives: a header whose cells name their units, and rows. */
-export interface Table {
-  readonly header: readonly string[]
-  readonly rows: readonly (readonly string[])[]
+/** Rows as a table in Markdown, for a terminal and for the README. */
+import type { Row, Unit } from './row.ts'
+import type { Spread } from './statistics.ts'
+
+const header = ['what', 'Slipway', 'beside', 'ratio', 'goal', 'met']
+
+/** One table, with a line for each row. */
+export function markdown(rows: readonly Row[]): string {
+  const lines = [header, ...rows.map(cellsOf)].map((cells) => cells.map(escapeCell))
+  const widths = header.map((_, column) => {
+    return Math.max(...lines.map((cells) => cells[column]?.length ?? 0))
+  })
+  const [first = [], ...rest] = lines
+  const rule = widths.map((width) => '-'.repeat(width))
+  return [first, rule, ...rest]
+    .map((cells) => {
+      const padded = cells.map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      return `| ${padded.join(' | ')} |\n`
+    })
+    .join('')
 }
 
-/** The table with tabs between cells, for a person and for a spreadsheet. */
-export function tabSeparated({ header, rows }: Table): string {
-  return [header, ...rows].map((cells) => `${cells.join('\t')}\n`).join('')
+function cellsOf({ what, unit, slipway, peer, ratio, goal }: Row): string[] {
+  return [
+    what,
+    spreadText(slipway, unit),
+    peer ? `${peer.what}: ${spreadText(peer.spread, unit)}` : '',
+    ratio ? `${number(ratio.median)} (${number(ratio.least)}–${number(ratio.most)})` : '',
+    goal?.text ?? '',
+    goal === undefined ? '' : goal.met ? 'yes' : '**missed**',
+  ]
+}
+
+/** `412 (405–460) ms`: the median, and the ends. */
+function spreadText({ median, least, most }: Spread, unit: Unit): string {
+  const figure =
+    least === most ? number(median) : `${number(median)} (${number(least)}–${number(most)})`
+  return unit === 'part' ? figure : `${figure} ${unit}`
+}
+
+/** Three digits or more: `0.355`, `4.12`, `41.2`, `412`, `41,200`. */
+export function number(value: number): string {
+  if (Number.isInteger(value)) return value.toLocaleString('en')
+  const size = Math.abs(value)
+  const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3
+  return value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
+}
+
+function escapeCell(text: string): string {
+  return text.replaceAll('|', '\\|')
 }
