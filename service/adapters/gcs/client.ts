@@ -1,12 +1,18 @@
 /** The client library, set up once. */
 import { readFile } from 'node:fs/promises'
 import { IdempotencyStrategy, Storage } from '@google-cloud/storage'
+import { GoogleAuth } from 'google-auth-library'
 import { z } from 'zod'
 import { Failure, messageOf } from '../../domain/errors.ts'
 import type { GcsSettings } from './settings.ts'
 
 /** Milliseconds that one request without a body may take. */
 const timeout = 20_000
+
+/** What a token is good for: objects, and nothing else of the project. */
+const scopes = ['https://www.googleapis.com/auth/devstorage.read_write']
+/** The least that IAM signs for. */
+const signing = 'https://www.googleapis.com/auth/iam'
 
 const serviceAccountKey = z.object({
   type: z.literal('service_account'),
@@ -32,10 +38,11 @@ export async function createClient(settings: GcsSettings): Promise<GcsClient> {
   // A token is worth as much as a password: it goes nowhere unencrypted.
   const authenticates = endpoint === undefined || endpoint.protocol === 'https:'
   const storage = new Storage({
+    // It reads GOOGLE_APPLICATION_CREDENTIALS by itself, and looks where else Google keeps credentials.
+    authClient: new GoogleAuth({ scopes: signByIam ? [...scopes, signing] : scopes }),
     // Tried again by Requests: the library's own retries switch each other off when several run at once.
     retryOptions: { autoRetry: false, idempotencyStrategy: IdempotencyStrategy.RetryAlways },
     timeout,
-    ...(credentialsPath === undefined ? {} : { keyFilename: credentialsPath }),
     ...(endpoint === undefined
       ? {}
       : {

@@ -1,7 +1,7 @@
 /** What the bucket's adapter is told. */
 export interface GcsSettings {
   readonly bucket: string
-  /** The file of GOOGLE_APPLICATION_CREDENTIALS; without it the machine's own credentials are used. */
+  /** What GOOGLE_APPLICATION_CREDENTIALS names; without it the machine's own credentials are used. */
   readonly credentialsPath?: string
   /** Has URLs signed by Google's IAM, when the credentials hold no key. */
   readonly signByIam: boolean
