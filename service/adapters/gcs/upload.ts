@@ -14,17 +14,17 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { File } from '@google-cloud/storage'
 import PQueue from 'p-queue'
 import type { LocalFile } from '../../domain/ports.ts'
 import { isAnswer, mayPass, statusOf } from './fault.ts'
 import type { Requests } from './requests.ts'
+import { type Progress, progressOf, sendFrom } from './session.ts'
 
 /** Bytes up to which one request beats two: sending them again costs less than asking how many arrived. */
 const small = 2 * 1024 * 1024
-/** Large uploads at a time: each holds some megabytes, and few fill a line. */
+/** Large uploads at a time: few fill a line. */
 const largeUploads = 4
 const readSize = 1024 * 1024
 /** Attempts in a row that brought no byte further. */
@@ -82,22 +82,31 @@ export class Uploads {
   async #sendFile(upload: Upload, content: LocalFile): Promise<string> {
     const md5Hash = content.md5 ?? (await md5Of(content.path))
     let session = await this.#open(upload, content, md5Hash)
-    let begun = false
-    for (let failures = 0; ; failures++) {
+    let next: number | 'unknown' = 0
+    let arrived = 0
+    for (let failures = 0; ; ) {
       try {
-        // A session that is new has nothing yet; of another one the library asks where to go on.
-        await this.#transfer(upload, content, session, begun ? {} : { offset: 0 })
+        const progress: Progress =
+          next === 'unknown'
+            ? await progressOf(content, session)
+            : await sendFrom(next, content, session)
         this.#requests.note()
-        return generationOf(upload.file)
+        if (progress.done) return progress.generation
+        // Only what brings nothing at all counts: a line that breaks now and then is a line.
+        failures = progress.next > arrived ? 0 : failures + 1
+        next = arrived = progress.next
       } catch (error) {
-        const lost = statusOf(error) === 404 || statusOf(error) === 410
-        const cut = error instanceof RangeError
-        if (!cut) this.#requests.note(error)
-        const again = lost || cut || (!isAnswer(error) && mayPass(error))
-        if (!again || failures === mostFailures || !this.#requests.mayRetry()) throw error
-        begun = !lost
-        await sleep(Math.min(firstDelay * 2 ** failures, longestDelay) * (0.5 + Math.random() / 2))
-        if (lost) session = await this.#open(upload, content, md5Hash)
+        const isLost = [404, 410].includes(statusOf(error) ?? 0)
+        if (!isLost) this.#requests.note(error)
+        const helps = isLost || (!isAnswer(error) && mayPass(error))
+        if (!helps || failures === mostFailures || !this.#requests.mayRetry()) throw error
+        await sleep(pause(failures))
+        failures += 1
+        next = 'unknown'
+        if (isLost) {
+          session = await this.#open(upload, content, md5Hash)
+          next = arrived = 0
+        }
       }
     }
   }
@@ -110,24 +119,11 @@ export class Uploads {
       return uri
     })
   }
+}
 
-  async #transfer(
-    { file }: Upload,
-    { path, size }: LocalFile,
-    uri: string,
-    from: { offset?: number },
-  ): Promise<void> {
-    await pipeline(
-      createReadStream(path, { highWaterMark: readSize }),
-      file.createWriteStream({
-        uri,
-        ...from,
-        validation: false,
-        metadata: { contentLength: size },
-        highWaterMark: readSize,
-      }),
-    )
-  }
+/** Milliseconds to wait after so many failures. */
+function pause(failures: number): number {
+  return Math.min(firstDelay * 2 ** failures, longestDelay) * (0.5 + Math.random() / 2)
 }
 
 function metadataOf({ contentType, cacheControl }: Upload, md5Hash: string) {
