@@ -34,12 +34,12 @@ export async function checkAccess({ storage }: GcsClient, settings: GcsSettings)
 function refusal(error: unknown, { bucket, credentialsPath }: GcsSettings): Failure {
   if (isAbsent(error)) {
     const reason = `GCS_BUCKET="${bucket}": there is no such bucket; create it, or name one that exists`
-    return new Failure('unavailable', reason, { cause: error })
+    return new Failure('unavailable', reason)
   }
   const status = statusOf(error)
   if (status === 401 || status === 403) {
     const reason = `GCS_BUCKET="${bucket}": access is denied; grant the service account ${neededRole} on the bucket`
-    return new Failure('unavailable', reason, { cause: error })
+    return new Failure('unavailable', reason)
   }
   if (
     status === undefined &&
@@ -48,7 +48,7 @@ function refusal(error: unknown, { bucket, credentialsPath }: GcsSettings): Fail
     const found =
       credentialsPath === undefined ? 'there are none' : `"${credentialsPath}" holds none`
     const reason = `no Google credentials can be used (${found}): set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file (${messageOf(error)})`
-    return new Failure('unavailable', reason, { cause: error })
+    return new Failure('unavailable', reason)
   }
   return failureOf(bucket, error)
 }

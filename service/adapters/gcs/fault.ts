@@ -45,7 +45,10 @@ export function mayPass(error: unknown): boolean {
   return status === undefined || status === 408 || status === 429 || status >= 500
 }
 
-/** An error of the bucket as the one that the service answers with. */
+/**
+ * An error of the bucket as the one that the service answers with. It carries no cause: errors of the client
+ * quote URLs, and that of an upload is as good as a password.
+ */
 export function failureOf(bucket: string, error: unknown): Failure {
   if (error instanceof Failure) return error
   const status = statusOf(error)
@@ -53,15 +56,18 @@ export function failureOf(bucket: string, error: unknown): Failure {
   const hint = denied ? `; the service account needs ${neededRole} on it` : ''
   const answered = status === undefined ? 'is out of reach' : `answered ${status}`
   const message = `the bucket ${bucket} ${answered}: ${innermost(error)}${hint}`
-  return new Failure('unavailable', message, { retryAfter, cause: error })
+  return new Failure('unavailable', message, { retryAfter })
 }
 
-/** fetch says "fetch failed"; what happened stands in the innermost cause. Answers may be whole pages. */
+/** What happened stands in the innermost cause, or behind a URL. Answers may be whole pages. */
 function innermost(error: unknown): string {
   let cause = error
   while (cause instanceof Error && cause.cause instanceof Error) cause = cause.cause
   if (cause instanceof AggregateError) cause = cause.errors[0] ?? cause
   const { code } = cause as { code?: unknown }
-  const line = (messageOf(cause).trim() || String(code ?? 'no reason given')).split('\n')[0] ?? ''
+  const reason = messageOf(cause)
+    .replace(/^request to .* failed, reason: /, '')
+    .trim()
+  const line = (reason || String(code ?? 'no reason given')).split('\n')[0] ?? ''
   return line.length > 200 ? `${line.slice(0, 200)}…` : line
 }

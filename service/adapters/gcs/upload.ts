@@ -18,7 +18,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { File } from '@google-cloud/storage'
 import PQueue from 'p-queue'
 import type { LocalFile } from '../../domain/ports.ts'
-import { isAnswer, mayPass, statusOf } from './fault.ts'
+import { failureOf, isAnswer, mayPass, statusOf } from './fault.ts'
 import type { Requests } from './requests.ts'
 import { type Progress, progressOf, sendFrom } from './session.ts'
 
@@ -99,7 +99,9 @@ export class Uploads {
         const isLost = [404, 410].includes(statusOf(error) ?? 0)
         if (!isLost) this.#requests.note(error)
         const helps = isLost || (!isAnswer(error) && mayPass(error))
-        if (!helps || failures === mostFailures || !this.#requests.mayRetry()) throw error
+        if (!helps || failures === mostFailures || !this.#requests.mayRetry()) {
+          throw isAnswer(error) ? error : failureOf(upload.file.bucket.name, error)
+        }
         await sleep(pause(failures))
         failures += 1
         next = 'unknown'
