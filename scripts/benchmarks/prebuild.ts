@@ -7,21 +7,15 @@
  *               version 1.2 → nix-build -A … -A …
  *     round 2   …                                     each version is new, so it is really built
  */
-import { execFile } from 'node:child_process'
-import { readlink } from 'node:fs/promises'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { PackageSet } from '../../test/support/package-set.ts'
 import { type LogLine, Slipway, Workspace } from '../../test/support/slipway.ts'
+import type { Bench } from './bench.ts'
 import { Client } from './client.ts'
+import { run } from './processes.ts'
+import { type Row, rowOf } from './row.ts'
 import { quietSettings, timeOf, webhookOf } from './service.ts'
-import { median } from './statistics.ts'
-import type { Table } from './table.ts'
 import { until } from './until.ts'
 
-const run = promisify(execFile)
-
-const rounds = 5
 const changing = 'custom-service'
 /** What a company may release at once: its own services, and tools. Each is an attribute, too. */
 const images = [
@@ -35,20 +29,12 @@ interface Readiness {
   readonly all: number
 }
 
-export async function measurePrebuild(_: readonly string[], signal: AbortSignal): Promise<Table> {
-  /** Store paths that are of no use after this. */
-  const litter: string[] = []
-  try {
-    return await measureRounds(litter, signal)
-  } finally {
-    await removeFromStore(litter)
-  }
-}
-
-async function measureRounds(litter: string[], signal: AbortSignal): Promise<Table> {
+export async function measurePrebuild(bench: Bench): Promise<Row[]> {
+  const { signal, traces } = bench
   await using packages = await PackageSet.create()
   await using workspace = await Workspace.create()
   const before = await packages.commit('slipway.json', JSON.stringify({ images }))
+  await traces.instantiate(packages.folder, images, signal)
   await nixBuild(packages, signal)
   await using slipway = await Slipway.start({
     ...workspace.settings(packages.folder),
@@ -57,7 +43,6 @@ async function measureRounds(litter: string[], signal: AbortSignal): Promise<Tab
     SLIPWAY_PREBUILD_MAX_AGE: '0',
   })
   let known = digestsOf(await allBuilt(slipway, before, signal))
-  litter.push(await sourceOf(workspace, before))
 
   const readiness: Readiness[] = []
   const bare: number[] = []
@@ -66,7 +51,7 @@ async function measureRounds(litter: string[], signal: AbortSignal): Promise<Tab
     const commit = await packages.commit(`${changing}/version`, `${version}\n`)
     return { version, commit }
   }
-  for (let round = 1; round <= rounds; round += 1) {
+  await bench.repeat(async () => {
     const { version, commit } = await change()
     const tag = `release-${version}`
     await packages.git('tag', '--annotate', tag, '--message', version)
@@ -82,32 +67,30 @@ async function measureRounds(litter: string[], signal: AbortSignal): Promise<Tab
     const changed = images.filter((image) => digests.get(image) !== known.get(image))
     if (changed.join() !== changing) throw new Error(`changed: ${changed.join(', ')}`)
     known = digests
-    litter.push(...(await storePathsOf(packages)), await sourceOf(workspace, commit))
+    await traces.instantiate(packages.folder, [changing], signal)
 
     await change()
     bare.push(await nixBuild(packages, signal))
-    litter.push(...(await storePathsOf(packages)))
-  }
-  const reference = median(bare)
-  const row = (what: string, times: readonly number[]): string[] => [
-    what,
-    ...[median(times), Math.min(...times), Math.max(...times)].map((time) => time.toFixed(0)),
-    (median(times) / reference).toFixed(2),
+    await traces.instantiate(packages.folder, [changing], signal)
+  })
+  await traces.noteRoots(workspace.folder)
+  const row = (what: string, runs: readonly number[]) =>
+    rowOf({
+      what,
+      unit: 'ms',
+      runs,
+      peer: { what: `nix-build of the ${images.length}`, runs: bare },
+    })
+  return [
+    row(
+      'webhook → first image ready',
+      readiness.map(({ first }) => first),
+    ),
+    row(
+      `webhook → all ${images.length} ready, of which one changed`,
+      readiness.map(({ all }) => all),
+    ),
   ]
-  return {
-    header: [`${rounds} releases`, 'median ms', 'least ms', 'most ms', 'ratio to nix-build'],
-    rows: [
-      row(
-        'webhook → first image ready',
-        readiness.map(({ first }) => first),
-      ),
-      row(
-        `webhook → all ${images.length} ready`,
-        readiness.map(({ all }) => all),
-      ),
-      row(`nix-build of the ${images.length}`, bare),
-    ],
-  }
 }
 
 /** The lines that tell of the images of a commit, when all are there. */
@@ -128,24 +111,4 @@ async function nixBuild(packages: PackageSet, signal: AbortSignal): Promise<numb
   const started = performance.now()
   await run('nix-build', [packages.folder, '--no-out-link', ...attributes], { signal })
   return performance.now() - started
-}
-
-/** What the package set as it is now has added to the store: the changed package and its derivation. */
-async function storePathsOf(packages: PackageSet): Promise<string[]> {
-  const instantiated = await run('nix-instantiate', [packages.folder, '-A', changing])
-  const derivation = instantiated.stdout.trim()
-  const { stdout } = await run('nix-store', ['--query', '--outputs', derivation])
-  return [...stdout.trim().split('\n'), derivation]
-}
-
-/** The tree of a commit, as the service put it into the store. */
-function sourceOf(workspace: Workspace, commit: string): Promise<string> {
-  return readlink(join(workspace.folder, 'state/run/gcroots', `source-${commit}`, 'source'))
-}
-
-async function removeFromStore(paths: readonly string[]): Promise<void> {
-  if (paths.length === 0) return
-  await run('nix-store', ['--delete', ...new Set(paths)]).catch((error: Error) => {
-    process.stderr.write(`left in the Nix store: ${error.message}\n`)
-  })
 }

@@ -3,54 +3,86 @@
  * the cold pull (manifest request → manifest), warm requests for the manifest by tag over one
  * connection, and the most memory that the service held.
  */
+import { addedPackages, parseImageName } from '../../service/domain/image-name.ts'
 import { PackageSet } from '../../test/support/package-set.ts'
 import { Slipway, Workspace } from '../../test/support/slipway.ts'
+import type { Bench } from './bench.ts'
+import { bytesText, type Manifest, sizeOf } from './bench-service.ts'
 import { Client } from './client.ts'
 import { peakMemory } from './process-memory.ts'
+import { type Row, rowOf } from './row.ts'
 import { median, percentile } from './statistics.ts'
-import type { Table } from './table.ts'
 
 const warmRequests = 1000
 const defaultImages = ['hello', 'shell/git/jq', 'big', 'many-files']
 
-export async function measurePull(images: readonly string[], signal: AbortSignal): Promise<Table> {
+interface Pull {
+  /** Milliseconds. */
+  readonly cold: number
+  readonly warm: readonly number[]
+  /** Mebibytes. */
+  readonly peak: number
+  readonly manifest: Manifest
+}
+
+export async function measurePull(bench: Bench, images: readonly string[]): Promise<Row[]> {
   await using packages = await PackageSet.create()
-  const rows: string[][] = []
+  const rows: Row[] = []
   for (const image of images.length > 0 ? images : defaultImages) {
+    const wanted = [...parseImageName(image).packages, ...addedPackages]
+    await bench.traces.instantiate(packages.folder, wanted, bench.signal)
     await using workspace = await Workspace.create()
     const settings = workspace.settings(packages.folder)
     // Once without measuring: what Nix has to build is Nix's time, and the first start of all compiles.
-    await measureImage(settings, image, signal)
-    const empty = { ...settings, STORAGE_PATH: `${workspace.storage}-empty` }
-    rows.push([image, ...(await measureImage(empty, image, signal))])
+    await pullOnce(settings, image, bench.signal)
+    const pulls: Pull[] = []
+    await bench.repeat(async (run) => {
+      const empty = { ...settings, STORAGE_PATH: `${workspace.storage}-${run}` }
+      pulls.push(await pullOnce(empty, image, bench.signal))
+    })
+    await bench.traces.noteRoots(workspace.folder)
+    rows.push(...rowsOf(image, pulls))
   }
-  return {
-    header: ['image', 'cold ms', 'warm p50 ms', 'p99 ms', 'peak MiB', 'layers', 'size MiB'],
-    rows,
-  }
+  return rows
 }
 
-async function measureImage(
+async function pullOnce(
   settings: Record<string, string>,
   image: string,
   signal: AbortSignal,
-): Promise<string[]> {
-  await using slipway = await Slipway.start({
-    ...settings,
-    NODE_COMPILE_CACHE: `${settings.SLIPWAY_STATE_PATH}/compiled`,
-  })
+): Promise<Pull> {
+  await using slipway = await Slipway.start(settings)
   using client = new Client(slipway.url, 1, signal)
   const question = { path: `/v2/${image}/manifests/release-v1` }
   const { body, milliseconds: cold } = await client.ask(question)
-  const { layers } = JSON.parse(body) as { layers: { size: number }[] }
+  const manifest = JSON.parse(body) as Manifest
   const warm = await client.askAgain(question, warmRequests)
-  const size = layers.reduce((sum, layer) => sum + layer.size, 0) / 2 ** 20
+  return { cold, warm, peak: await peakMemory(slipway.pid), manifest }
+}
+
+function rowsOf(image: string, pulls: readonly Pull[]): Row[] {
+  const [{ manifest } = { manifest: undefined }] = pulls
+  const size = manifest ? `${bytesText(sizeOf(manifest))} in ${manifest.layers.length} layers` : ''
   return [
-    cold.toFixed(0),
-    median(warm).toFixed(2),
-    percentile(warm, 0.99).toFixed(2),
-    (await peakMemory(slipway.pid)).toFixed(0),
-    String(layers.length),
-    size.toFixed(1),
+    rowOf({
+      what: `cold pull of ${image} (${size}), in all`,
+      unit: 'ms',
+      runs: pulls.map(({ cold }) => cold),
+    }),
+    rowOf({
+      what: `its warm manifest, ${warmRequests} requests over one connection: p50`,
+      unit: 'ms',
+      runs: pulls.map(({ warm }) => median(warm)),
+    }),
+    rowOf({
+      what: 'the same: p99',
+      unit: 'ms',
+      runs: pulls.map(({ warm }) => percentile(warm, 0.99)),
+    }),
+    rowOf({
+      what: 'most resident memory of the service',
+      unit: 'MiB',
+      runs: pulls.map(({ peak }) => peak),
+    }),
   ]
 }

@@ -5,20 +5,22 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { addedPackages } from '../../service/domain/image-name.ts'
 import { RefTable } from '../../service/domain/ref-table.ts'
+import { PackageSet } from '../../test/support/package-set.ts'
 import { type Slipway, Workspace } from '../../test/support/slipway.ts'
+import type { Bench } from './bench.ts'
 import { Client } from './client.ts'
 import { residentMemory } from './process-memory.ts'
+import { type Row, rowOf, type Unit } from './row.ts'
 import { quietSettings, timedStart, webhookOf } from './service.ts'
 import { median } from './statistics.ts'
-import type { Table } from './table.ts'
 import { TagRepository } from './tag-repository.ts'
 import { until } from './until.ts'
 
 const defaultCount = 20_000
-/** Starts of each kind. */
-const starts = 3
-const newTags = 5
+/** A small one. */
+const image = 'hello'
 const lookUps = 100_000
 const warmRequests = 1000
 /** Milliseconds between looks for a new tag: the precision of that measurement. */
@@ -26,77 +28,92 @@ const lookInterval = 5
 /** Milliseconds after which a service with nothing to do is at rest. */
 const rest = 1000
 
+/** What is measured of a repository, run after run, in the order of the table. */
+const figures = [
+  ['first start → ready', 'ms'],
+  ['start with a mirror → ready', 'ms'],
+  ['resident memory after a start', 'MiB'],
+  ['webhook → its new tag', 'ms'],
+  ['resident memory after that', 'MiB'],
+  ['resolving a tag, in process', 'µs'],
+  [`warm manifest by tag, ${warmRequests} requests: p50`, 'ms'],
+] as const satisfies [string, Unit][]
+
+type Figures = Record<(typeof figures)[number][0], number[]>
+
 export async function measureRefs(
+  bench: Bench,
   [count = String(defaultCount)]: readonly string[],
-  signal: AbortSignal,
-): Promise<Table> {
+): Promise<Row[]> {
   if (!/^[1-9]\d{0,6}$/.test(count)) throw new RangeError(`COUNT="${count}" is no number of tags`)
-  const rows = [await measureRepository(1, signal)]
-  if (count !== '1') rows.push(await measureRepository(Number(count), signal))
-  return {
-    header: [
-      'tags',
-      'first start → ready ms',
-      'start with mirror → ready ms',
-      'webhook → new tag ms',
-      'resolve in process µs',
-      'warm manifest by tag p50 ms',
-      'resident after start MiB',
-      `resident after ${newTags} fetches MiB`,
-    ],
-    rows,
+  {
+    await using packages = await PackageSet.create()
+    await bench.traces.instantiate(packages.folder, [image, ...addedPackages], bench.signal)
   }
+  const one = await measureRepository(bench, 1)
+  const many = count === '1' ? undefined : await measureRepository(bench, Number(count))
+  return figures.map(([name, unit]) => {
+    const what = `${Number(count).toLocaleString('en')} tags: ${name}`
+    if (many === undefined) return rowOf({ what, unit, runs: one[name] })
+    return rowOf({ what, unit, runs: many[name], peer: { what: 'one tag', runs: one[name] } })
+  })
 }
 
-async function measureRepository(count: number, signal: AbortSignal): Promise<string[]> {
+async function measureRepository(bench: Bench, count: number): Promise<Figures> {
+  const { signal } = bench
   await using repository = await TagRepository.create(count, signal)
-  const resolve = await resolveTime(repository, count)
-  const firstStarts: number[] = []
-  for (let start = 1; start < starts; start += 1) {
+  const found = Object.fromEntries(figures.map(([name]) => [name, [] as number[]])) as Figures
+  await bench.repeat(async () => {
     await using workspace = await Workspace.create()
-    firstStarts.push(await startAndStop(settingsOf(workspace, repository)))
-  }
+    const settings = settingsOf(workspace, repository)
+    const first = await timedStart(settings)
+    {
+      await using _ = first.slipway
+      await tidied(workspace, signal)
+    }
+    found['first start → ready'].push(first.milliseconds)
+  })
+
   await using workspace = await Workspace.create()
   const settings = settingsOf(workspace, repository)
-  firstStarts.push(await startAndStop(settings, () => tidied(workspace, signal)))
-  const restarts: number[] = []
-  for (let start = 1; start < starts; start += 1) restarts.push(await startAndStop(settings))
-  const last = await timedStart(settings)
-  await using slipway = last.slipway
-  restarts.push(last.milliseconds)
+  {
+    await using _ = (await timedStart(settings)).slipway
+    await tidied(workspace, signal)
+  }
+  await bench.repeat(async () => {
+    const { slipway, milliseconds } = await timedStart(settings)
+    await using _ = slipway
+    using client = new Client(slipway.url, 1, signal)
+    found['start with a mirror → ready'].push(milliseconds)
+    found['resident memory after a start'].push(await memoryAtRest(slipway, client, signal))
+  })
 
+  await using slipway = (await timedStart(settings)).slipway
   using client = new Client(slipway.url, 1, signal)
-  const atRest = await memoryAtRest(slipway, client, signal)
-  const found = await findNewTags(repository, client, () => tidied(workspace, signal), signal)
-  const afterFetches = await memoryAtRest(slipway, client, signal)
-  const manifest = { path: `/v2/hello/manifests/release-${Math.ceil(count / 2)}` }
+  await memoryAtRest(slipway, client, signal)
+  await bench.repeat(async (run) => {
+    const time = await findNewTag(repository, client, run, signal)
+    found['webhook → its new tag'].push(time)
+    // What is done after a fetch belongs to none of the times.
+    await tidied(workspace, signal)
+    found['resident memory after that'].push(await memoryAtRest(slipway, client, signal))
+  })
+
+  const table = await tableOf(repository)
+  resolveTime(table, count)
+  const manifest = { path: `/v2/${image}/manifests/release-${Math.ceil(count / 2)}` }
   await client.ask(manifest)
-  const warm = await client.askAgain(manifest, warmRequests)
-  return [
-    String(count),
-    median(firstStarts).toFixed(0),
-    median(restarts).toFixed(0),
-    median(found).toFixed(0),
-    resolve.toFixed(2),
-    median(warm).toFixed(2),
-    atRest.toFixed(0),
-    afterFetches.toFixed(0),
-  ]
+  await bench.repeat(async () => {
+    found['resolving a tag, in process'].push(resolveTime(table, count))
+    const warm = await client.askAgain(manifest, warmRequests)
+    found[`warm manifest by tag, ${warmRequests} requests: p50`].push(median(warm))
+  })
+  await bench.traces.noteRoots(workspace.folder)
+  return found
 }
 
 function settingsOf(workspace: Workspace, { folder }: TagRepository): Record<string, string> {
   return { ...workspace.settings(folder), ...quietSettings }
-}
-
-/** @param before what is waited for before it is stopped */
-async function startAndStop(
-  settings: Record<string, string>,
-  before = async () => {},
-): Promise<number> {
-  const { slipway, milliseconds } = await timedStart(settings)
-  await using _ = slipway
-  await before()
-  return milliseconds
 }
 
 /** Waits until the mirror is as git keeps it in the long run: all tags in one file. */
@@ -126,46 +143,40 @@ async function memoryAtRest(
 /**
  * Milliseconds from the webhook until the new tag is known. Asked for with the list of tags, which
  * comes from the table that pulls resolve with: a pull would have the service fetch once more.
+ * @param number of the new tag, one more than that of the one before
  */
-async function findNewTags(
+async function findNewTag(
   repository: TagRepository,
   client: Client,
-  tidy: () => Promise<void>,
+  number: number,
   signal: AbortSignal,
-): Promise<number[]> {
-  const times: number[] = []
-  for (let index = 1; index <= newTags; index += 1) {
-    const tag = `release-new-${index}`
-    await repository.release(tag)
-    const query = new URLSearchParams({ n: '1', last: `release-new-${index - 1}` })
-    const started = performance.now()
-    await client.ask(webhookOf(`refs/tags/${tag}`), 202)
-    await until(tag, lookInterval, signal, async () => {
-      const { body } = await client.ask({ path: `/v2/hello/tags/list?${query}` })
-      return (JSON.parse(body) as { tags: string[] }).tags.includes(tag) || undefined
-    })
-    times.push(performance.now() - started)
-    // What is done after a fetch belongs to none of the times.
-    await tidy()
-    await sleep(rest / 2, undefined, { signal })
-  }
-  return times
+): Promise<number> {
+  const tag = `release-new-${number}`
+  await repository.release(tag)
+  const query = new URLSearchParams({ n: '1', last: `release-new-${number - 1}` })
+  const started = performance.now()
+  await client.ask(webhookOf(`refs/tags/${tag}`), 202)
+  await until(tag, lookInterval, signal, async () => {
+    const { body } = await client.ask({ path: `/v2/${image}/tags/list?${query}` })
+    return (JSON.parse(body) as { tags: string[] }).tags.includes(tag) || undefined
+  })
+  return performance.now() - started
+}
+
+/** The table that the service has of the repository. */
+async function tableOf(repository: TagRepository): Promise<RefTable> {
+  const listed = await repository.git('for-each-ref', '--format=%(refname) %(objectname)')
+  const refs = listed.split('\n').map((line) => line.split(' ') as [string, string])
+  return new RefTable(refs, 'refs/heads/main')
 }
 
 /** Microseconds of `RefTable.resolve`, called in this process, without HTTP and the service. */
-async function resolveTime(repository: TagRepository, count: number): Promise<number> {
-  const listed = await repository.git('for-each-ref', '--format=%(refname) %(objectname)')
-  const refs = listed.split('\n').map((line) => line.split(' ') as [string, string])
-  const table = new RefTable(refs, 'refs/heads/main')
-  const resolveAll = (times: number): void => {
-    for (let index = 0; index < times; index += 1) {
-      // A stride that visits all tags, in no order that a cache could guess.
-      const tag = `release-${1 + ((index * 7919) % count)}`
-      if (table.resolve(tag) === undefined) throw new Error(`${tag} is not in the table`)
-    }
-  }
-  resolveAll(lookUps)
+function resolveTime(table: RefTable, count: number): number {
   const started = performance.now()
-  resolveAll(lookUps)
+  for (let index = 0; index < lookUps; index += 1) {
+    // A stride that visits all tags, in no order that a cache could guess.
+    const tag = `release-${1 + ((index * 7919) % count)}`
+    if (table.resolve(tag) === undefined) throw new Error(`${tag} is not in the table`)
+  }
   return ((performance.now() - started) * 1000) / lookUps
 }

@@ -1,12 +1,24 @@
-/** Rows as a table in Markdown, for a terminal and for the README. */
-import type { Row, Unit } from './row.ts'
+/** Tables in Markdown, for a terminal and for the README. */
+import type { NamedRow } from './report.ts'
+import type { Unit } from './row.ts'
 import type { Spread } from './statistics.ts'
 
-const header = ['what', 'Slipway', 'beside', 'ratio', 'goal', 'met']
+/** Cells under headings that name their units. */
+export interface Table {
+  readonly header: readonly string[]
+  readonly rows: readonly (readonly string[])[]
+}
 
-/** One table, with a line for each row. */
-export function markdown(rows: readonly Row[]): string {
-  const lines = [header, ...rows.map(cellsOf)].map((cells) => cells.map(escapeCell))
+/** What was measured beside what, a line for each. */
+export function tableOf(rows: readonly NamedRow[]): Table {
+  return {
+    header: ['row', 'what', 'Slipway', 'beside', 'ratio', 'goal', 'met'],
+    rows: rows.map(cellsOf),
+  }
+}
+
+export function markdown({ header, rows }: Table): string {
+  const lines = [header, ...rows].map((cells) => cells.map(escapeCell))
   const widths = header.map((_, column) => {
     return Math.max(...lines.map((cells) => cells[column]?.length ?? 0))
   })
@@ -20,12 +32,13 @@ export function markdown(rows: readonly Row[]): string {
     .join('')
 }
 
-function cellsOf({ what, unit, slipway, peer, ratio, goal }: Row): string[] {
+function cellsOf({ name, what, unit, slipway, peer, ratio, goal }: NamedRow): string[] {
   return [
+    name,
     what,
     spreadText(slipway, unit),
     peer ? `${peer.what}: ${spreadText(peer.spread, unit)}` : '',
-    ratio ? `${number(ratio.median)} (${number(ratio.least)}–${number(ratio.most)})` : '',
+    ratio ? spreadText(ratio, 'part') : '',
     goal?.text ?? '',
     goal === undefined ? '' : goal.met ? 'yes' : '**missed**',
   ]
@@ -39,11 +52,14 @@ function spreadText({ median, least, most }: Spread, unit: Unit): string {
 }
 
 /** Three digits or more: `0.355`, `4.12`, `41.2`, `412`, `41,200`. */
-export function number(value: number): string {
+function number(value: number): string {
   if (Number.isInteger(value)) return value.toLocaleString('en')
   const size = Math.abs(value)
   const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3
-  return value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
+  return value.toLocaleString('en', {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  })
 }
 
 function escapeCell(text: string): string {

@@ -4,17 +4,41 @@ import { join } from 'node:path'
 import { PackageSet } from '../../test/support/package-set.ts'
 import { silentServer } from '../../test/support/silent-server.ts'
 import { Slipway, Workspace } from '../../test/support/slipway.ts'
+import type { Bench } from './bench.ts'
 import { Client, type Question } from './client.ts'
+import { type Row, rowOf } from './row.ts'
 import { quietSettings, webhookOf } from './service.ts'
-import { median, percentile } from './statistics.ts'
-import type { Table } from './table.ts'
+import { percentile } from './statistics.ts'
 import { until } from './until.ts'
 
 const count = 1000
 const connections = 8
 
-export async function measureWebhooks(_: readonly string[], signal: AbortSignal): Promise<Table> {
+/** p99 in milliseconds, run after run. */
+interface Waits {
+  /** Of a process that has just started: its code is not compiled yet. */
+  readonly first: number[]
+  readonly next: number[]
+  /** What the least of answers takes on this machine at this time. */
+  readonly probes: number[]
+}
+
+export async function measureWebhooks(bench: Bench): Promise<Row[]> {
   await using packages = await PackageSet.create()
+  const waits: Waits = { first: [], next: [], probes: [] }
+  await bench.repeat(async () => measureOnce(packages, waits, bench.signal))
+  const peer = { what: `${count} × /healthz, right after`, runs: waits.probes }
+  return (['first', 'next'] as const).map((which) =>
+    rowOf({
+      what: `webhooks while a fetch hangs, the ${which} ${count}, ${connections} connections: p99`,
+      unit: 'ms',
+      runs: waits[which],
+      peer,
+    }),
+  )
+}
+
+async function measureOnce(packages: PackageSet, waits: Waits, signal: AbortSignal): Promise<void> {
   await using workspace = await Workspace.create()
   await using silent = await silentServer()
   const gitConfig = join(workspace.folder, 'gitconfig')
@@ -33,20 +57,12 @@ export async function measureWebhooks(_: readonly string[], signal: AbortSignal)
 
   using client = new Client(slipway.url, connections, signal)
   const webhook = webhookOf('refs/tags/release-v3')
-  const first = await askAtOnce(client, webhook, 202)
-  const next = await askAtOnce(client, webhook, 202)
+  const p99 = async (question: Question, expected: number) =>
+    percentile(await askAtOnce(client, question, expected), 0.99)
+  waits.first.push(await p99(webhook, 202))
+  waits.next.push(await p99(webhook, 202))
   if (silent.connections() === 0) throw new Error('the fetch did not hang all the time')
-  const probes = await askAtOnce(client, { path: '/healthz' }, 200)
-  return {
-    header: [`${count} answers, ${connections} connections`, 'p50 ms', 'p99 ms', 'most ms'],
-    rows: [
-      // Of a process that has just started: its code is not compiled yet.
-      ['webhook while a fetch hangs, the first', ...cellsOf(first)],
-      ['webhook while a fetch hangs, the next', ...cellsOf(next)],
-      // What the least of answers takes on this machine at this time.
-      ['/healthz, right after', ...cellsOf(probes)],
-    ],
-  }
+  waits.probes.push(await p99({ path: '/healthz' }, 200))
 }
 
 /** Milliseconds of each answer. */
@@ -61,8 +77,4 @@ async function askAtOnce(client: Client, question: Question, expected: number): 
   }
   await Promise.all(Array.from({ length: connections }, ask))
   return times
-}
-
-function cellsOf(times: readonly number[]): string[] {
-  return [median(times), percentile(times, 0.99), Math.max(...times)].map((time) => time.toFixed(1))
 }

@@ -1,0 +1,137 @@
+/** A service on the package set of the benchmark, with a storage of its own that is empty at first. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Slipway } from '../../test/support/slipway.ts'
+import type { Bench } from './bench.ts'
+import { tag } from './bench-packages.ts'
+import { Client } from './client.ts'
+
+/** Stages of a build that are Nix's, by the journal of builds. */
+const nixStages = ['evaluate', 'realise', 'closure']
+
+/** Pulled before anything is measured; no other image shares anything with it. */
+export const warmUp = 'warm-up'
+
+export interface Descriptor {
+  readonly digest: string
+  /** Bytes. */
+  readonly size: number
+}
+
+export interface Manifest {
+  readonly config: Descriptor
+  readonly layers: readonly Descriptor[]
+}
+
+/** A pull of an image that had to be built. Times are milliseconds. */
+export interface ColdPull {
+  /** From the request for the manifest to the manifest. */
+  readonly total: number
+  /** What of it was Nix's. */
+  readonly nix: number
+  /** The rest: Slipway's own. */
+  readonly own: number
+  readonly manifest: Manifest
+}
+
+interface BuildEntry {
+  readonly image: string
+  readonly outcome: string
+  readonly stages: Record<string, number>
+}
+
+export class BenchService implements AsyncDisposable {
+  readonly slipway: Slipway
+  readonly client: Client
+  readonly storage: string
+
+  private constructor(slipway: Slipway, client: Client, storage: string) {
+    this.slipway = slipway
+    this.client = client
+    this.storage = storage
+  }
+
+  /**
+   * Starts one that has done its work once already, on another image.
+   * @param settings on top of those that every measurement has
+   */
+  static async start(bench: Bench, settings: Record<string, string> = {}): Promise<BenchService> {
+    const packages = await bench.packages()
+    await packages.realise([warmUp])
+    const storage = await mkdtemp(join(bench.scratch, 'storage-'))
+    const slipway = await Slipway.start(
+      await settingsOf(bench, { STORAGE_PATH: storage, ...settings }),
+    )
+    const client = new Client(slipway.url, 64, bench.signal)
+    const service = new BenchService(slipway, client, storage)
+    try {
+      await service.pull(warmUp)
+      return service
+    } catch (error) {
+      await service[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  /** Asks for an image that nobody has asked for yet. Its packages should be realised. */
+  async pull(image: string): Promise<ColdPull> {
+    const { body, milliseconds: total } = await this.client.ask({ path: manifestPath(image) })
+    const stages = await this.stagesOf(image)
+    const nix = nixStages.reduce((sum, stage) => sum + (stages[stage] ?? 0), 0)
+    return { total, nix, own: total - nix, manifest: JSON.parse(body) as Manifest }
+  }
+
+  /** Milliseconds by stage of the last build of the image. */
+  async stagesOf(image: string): Promise<Record<string, number>> {
+    const { body } = await this.client.ask({ path: '/api/builds' })
+    const { builds } = JSON.parse(body) as { builds: BuildEntry[] }
+    const entry = builds.find((build) => build.image === image && build.outcome === 'built')
+    if (entry === undefined) throw new Error(`no build of ${image} is in the journal`)
+    return entry.stages
+  }
+
+  /** What layers are compressed with, by the service's own log. */
+  get compressor(): string {
+    return String(this.slipway.logged('packing layers')[0]?.compressor ?? 'unknown')
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.client[Symbol.dispose]()
+    await this.slipway.stop()
+    await rm(this.storage, { recursive: true, force: true })
+  }
+}
+
+/** The environment of a service on the benchmark's package set. */
+export async function settingsOf(
+  bench: Bench,
+  settings: Record<string, string>,
+): Promise<Record<string, string>> {
+  const packages = await bench.packages()
+  return {
+    NIXERY_PKGS_REPO: packages.folder,
+    // The mirror, and compiled code, as a service has them that is not started for the first time.
+    SLIPWAY_STATE_PATH: join(bench.scratch, 'state'),
+    SLIPWAY_POLL_INTERVAL: '0',
+    SLIPWAY_PREBUILD_POPULAR: '0',
+    PORT: '0',
+    ...settings,
+  }
+}
+
+export function manifestPath(image: string): string {
+  return `/v2/${image}/manifests/${tag}`
+}
+
+/** Bytes of all layers, as they are stored. */
+export function sizeOf({ layers }: Manifest): number {
+  return layers.reduce((sum, { size }) => sum + size, 0)
+}
+
+/** `1.0 GB`, `118 MB`, `3.0 MB`, `500 bytes`. */
+export function bytesText(bytes: number): string {
+  if (bytes < 1000) return `${bytes} bytes`
+  const [unit, size] = bytes < 1e6 ? ['kB', 1e3] : bytes < 999.5e6 ? ['MB', 1e6] : ['GB', 1e9]
+  const value = bytes / Number(size)
+  return `${value.toFixed(value >= 9.95 ? 0 : 1)} ${unit}`
+}

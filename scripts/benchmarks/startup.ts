@@ -1,0 +1,87 @@
+/** Starting on a state that is warm, until the first manifest is there, beside a Node that only loads koa. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { request } from 'node:http'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../../test/support/free-port.ts'
+import type { Bench } from './bench.ts'
+import { BenchService, manifestPath, settingsOf, warmUp } from './bench-service.ts'
+import { run } from './processes.ts'
+import { atMostTimes, type Row, rowOf } from './row.ts'
+
+const root = resolve(import.meta.dirname, '../..')
+const main = join(root, 'service/main.ts')
+/** Milliseconds from one question to the next: the precision of this measurement. */
+const interval = 2
+/** Milliseconds after which a service that does not answer will not. */
+const patience = 30_000
+/** Of a short thing more runs are cheap. */
+const startsPerRun = 3
+
+export async function measureStartup(bench: Bench): Promise<Row[]> {
+  await using service = await BenchService.start(bench)
+  // It is warm from here on: the mirror, compiled code and a stored image are there.
+  await service.slipway.stop()
+  const ours: number[] = []
+  const theirs: number[] = []
+  await bench.repeat(async () => {
+    for (let start = 1; start <= startsPerRun; start += 1) {
+      ours.push(await startTime(bench, service.storage))
+      theirs.push(await loadKoa(bench))
+    }
+  })
+  return [
+    rowOf({
+      what: 'start-up on warm state until a manifest by tag is answered',
+      unit: 'ms',
+      runs: ours,
+      peer: { what: 'node -e "import \'koa\'"', runs: theirs },
+      goal: atMostTimes(4),
+    }),
+  ]
+}
+
+async function startTime(bench: Bench, storage: string): Promise<number> {
+  const { PATH = '', HOME = '/root', NIX_CONFIG = '' } = process.env
+  const port = await freePort()
+  const settings = await settingsOf(bench, { STORAGE_PATH: storage, PORT: String(port) })
+  const started = performance.now()
+  const child = spawn(process.execPath, [main], {
+    env: { PATH, HOME, NIX_CONFIG, ...settings },
+    stdio: 'ignore',
+  })
+  const ended = once(child, 'close')
+  try {
+    const path = manifestPath(warmUp)
+    while ((await statusOf(port, path)) !== 200) {
+      bench.signal.throwIfAborted()
+      if (child.exitCode !== null) throw new Error(`the service ended with ${child.exitCode}`)
+      if (performance.now() - started > patience) throw new Error('the service does not answer')
+      await sleep(interval)
+    }
+    return performance.now() - started
+  } finally {
+    child.kill()
+    await ended
+  }
+}
+
+/** Of an answer; undefined when nobody listens. */
+function statusOf(port: number, path: string): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    request({ host: '127.0.0.1', port, path, agent: false }, (response) => {
+      response.resume()
+      response.on('end', () => resolve(response.statusCode))
+      response.on('error', () => resolve(undefined))
+    })
+      .on('error', () => resolve(undefined))
+      .end()
+  })
+}
+
+async function loadKoa({ signal }: Bench): Promise<number> {
+  const started = performance.now()
+  await run(process.execPath, ['--input-type=module', '-e', "import 'koa'"], { signal, cwd: root })
+  return performance.now() - started
+}
