@@ -1,7 +1,7 @@
 /** The composition root: which adapter stands behind which port. */
+import type { RequestListener } from 'node:http'
 import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type Koa from 'koa'
 import { LayerPacker } from './adapters/layer-packer.ts'
 import { createLog } from './adapters/log.ts'
 import { evaluationEnvironment, nixEnvironment } from './adapters/nix/environment.ts'
@@ -51,7 +51,7 @@ export function composeLog(config: Config): Log {
 }
 
 export interface Service {
-  readonly app: Koa
+  readonly app: RequestListener
   /** Ends timers, and every process that was started. */
   stop(): Promise<void>
 }

@@ -42,7 +42,7 @@ async function serve(config: Config): Promise<void> {
 
   const service = await compose(config, log)
   stopService = () => service.stop()
-  answer = service.app.callback()
+  answer = service.app
   log.info({}, 'ready')
   flushCompileCache()
 }

@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream'
 import { Failure, messageOf } from '../domain/errors.ts'
 import type { ByteRange, LocalFile, ObjectStore, PutOptions } from '../domain/ports.ts'
 import { checkedStorageKey } from '../domain/storage-key.ts'
+import { readPieces } from './read-pieces.ts'
 
 /**
  * Temporary files live below the storage folder, so that naming them for good is a rename; each
@@ -54,12 +55,32 @@ export class FilesystemStore implements ObjectStore {
       // another one takes its name meanwhile.
       const file = await absentAsUndefined(open(this.#path(key), constants.O_RDONLY))
       if (file === undefined) return undefined
-      if (!(await file.stat()).isFile()) {
+      const found = await file.stat()
+      if (!found.isFile()) {
         await file.close()
         return undefined
       }
-      return createReadStream('', { ...range, fd: file, highWaterMark: readSize })
+      // A small object must not cost a large buffer.
+      const highWaterMark = Math.min(readSize, Math.max(found.size, 1))
+      return createReadStream('', { ...range, fd: file, highWaterMark })
     })
+  }
+
+  async pieces(
+    key: string,
+    range: ByteRange | undefined,
+    take: (piece: Uint8Array) => Promise<void>,
+  ): Promise<boolean> {
+    const file = await guarded(key, () =>
+      absentAsUndefined(open(this.#path(key), constants.O_RDONLY)),
+    )
+    if (file === undefined) return false
+    try {
+      await readPieces(file, range, take)
+      return true
+    } finally {
+      await file.close()
+    }
   }
 
   async put(

@@ -35,6 +35,17 @@ export interface ObjectStore {
   stat(key: string): Promise<{ size: number } | undefined>
   /** The object's bytes, or undefined when there is no such object. */
   get(key: string, range?: ByteRange): Promise<Readable | undefined>
+  /**
+   * Gives the object's bytes one piece after the other, without new memory for each: a piece may be
+   * overwritten as soon as `take` has resolved. False when there is no such object. Storage that cannot
+   * do better than `get` does not have this.
+   * @throws what `take` throws, too
+   */
+  pieces?(
+    key: string,
+    range: ByteRange | undefined,
+    take: (piece: Uint8Array) => Promise<void>,
+  ): Promise<boolean>
   /** `exists` only with `ifAbsent`, when another object was there first. A LocalFile is consumed. */
   put(
     key: string,

@@ -29,6 +29,8 @@ export interface Source {
    * @throws Failure manifest-unknown, with the nearest refs; unavailable, if the source could not be asked
    */
   resolve(tag: string): Promise<Revision>
+  /** Changes whenever a tag may have come to mean something else; absent if only `resolve` can tell. */
+  readonly version?: object | undefined
   /** All tags that can be pulled, in byte order. */
   tags(): readonly string[]
   /** Writes the tree of a revision into an empty folder. */

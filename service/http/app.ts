@@ -1,7 +1,9 @@
 /** The HTTP application: who answers what, in order. */
+import type { RequestListener } from 'node:http'
 import Koa from 'koa'
 import type { Log, ObjectStore } from '../domain/ports.ts'
 import { health } from './health.ts'
+import { PreparedAnswers } from './prepared-answers.ts'
 import { type RegistryServices, registry } from './registry.ts'
 
 /** What Node calls it when the other end closes the connection. */
@@ -17,9 +19,11 @@ export interface AppServices extends RegistryServices {
 }
 
 /** @param others middleware for what else the service answers */
-export function createApp(services: AppServices, ...others: Koa.Middleware[]): Koa {
+export function createApp(services: AppServices, ...others: Koa.Middleware[]): RequestListener {
   const app = new Koa()
+  const prepared = new PreparedAnswers(services.log)
   app.use(requestLog(services.log))
+  app.use(prepared.keep)
   app.use(registry(services))
   app.use(health(services.source, services.storage))
   for (const other of others) app.use(other)
@@ -32,7 +36,7 @@ export function createApp(services: AppServices, ...others: Koa.Middleware[]): K
     if (goneCodes.has(error.code)) services.log.debug({ error: error.message }, 'client went away')
     else services.log.error({ err: error }, 'answer failed')
   })
-  return app
+  return prepared.before(app.callback())
 }
 
 function requestLog(log: Log): Koa.Middleware {

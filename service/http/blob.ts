@@ -3,16 +3,20 @@
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-blobs
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-range-requests
  */
-import { pipeline, type Readable, Transform } from 'node:stream'
 import type { Context } from 'koa'
 import type { Digest } from '../domain/descriptor.ts'
 import { Failure } from '../domain/errors.ts'
 import type { ByteRange } from '../domain/ports.ts'
 import type { Blobs } from '../usecases/blobs.ts'
 import type { StoredImages } from '../usecases/stored-images.ts'
+import { prepare } from './prepared-answers.ts'
+import { sendExactly, type Take } from './send-exactly.ts'
 
 /** The bytes behind a digest never change. */
 export const immutable = 'public, max-age=31536000, immutable'
+
+/** Bytes up to which a blob is kept in memory when it was asked for: configs, and layers of links. */
+const smallBlob = 1024 * 1024
 
 /** @throws Failure blob-unknown, unavailable */
 export async function serveBlob(
@@ -51,6 +55,15 @@ export async function serveBlob(
     return
   }
   const range = requestedRange(ctx, digest, found.size)
+  if (range === undefined && found.size <= smallBlob) {
+    const bytes = await blobs.whole(digest)
+    if (bytes === undefined) throw lost(digest, images)
+    ctx.body = bytes
+    onBytes(bytes.length)
+    // Its digest was verified, and what has it never changes.
+    prepare(ctx, { isTrue: () => true, onServed: (_address, count) => onBytes(count) })
+    return
+  }
   if (range === 'unsatisfiable') {
     ctx.set('Content-Range', `bytes */${found.size}`)
     const range = ctx.get('Range')
@@ -62,41 +75,19 @@ export async function serveBlob(
       },
     )
   }
-  const stream = await blobs.get(digest, range)
-  if (stream === undefined) throw lost(digest, images)
   const length = range === undefined ? found.size : range.end - range.start + 1
-  ctx.body = exactly(length, stream, onBytes)
   ctx.length = length
   if (range !== undefined) {
     ctx.status = 206
     ctx.set('Content-Range', `bytes ${range.start}-${range.end}/${found.size}`)
   }
+  const answer = (take: Take) => blobs.send(digest, range, take)
+  if (!(await sendExactly(ctx, length, answer, onBytes))) throw lost(digest, images)
 }
 
 function lost(digest: Digest, images: StoredImages): Failure {
   images.forgetBlob(digest)
   return new Failure('blob-unknown', `no blob ${digest} is stored`, { detail: { digest } })
-}
-
-/**
- * Fails when the bytes are not as many as Content-Length promised: too few would have the client wait
- * for the rest, too many would be read as the next answer on the connection.
- */
-function exactly(length: number, stream: Readable, onBytes: (count: number) => void): Readable {
-  let left = length
-  const counted = new Transform({
-    transform(chunk: Uint8Array, _encoding, done) {
-      left -= chunk.length
-      if (left < 0) done(new Error(`a blob has more bytes than the ${length} it should have`))
-      else done(null, chunk)
-    },
-    flush(done) {
-      done(left > 0 ? new Error(`a blob ended ${left} bytes before its end`) : null)
-    },
-  })
-  // An error of either reaches the other one; Koa hears of it through the one that it is given.
-  pipeline(stream, counted, () => onBytes(length - left))
-  return counted
 }
 
 /**

@@ -18,6 +18,7 @@ import type { StoredImages } from '../usecases/stored-images.ts'
 import { immutable, serveBlob } from './blob.ts'
 import { chooseManifest } from './negotiate.ts'
 import { page } from './paging.ts'
+import { prepare } from './prepared-answers.ts'
 import { registryErrors } from './registry-errors.ts'
 
 export interface RegistryServices {
@@ -63,9 +64,19 @@ export function registry(services: RegistryServices): Middleware {
     const name = parseImageName(captured(ctx, 0))
     const reference = parseReference(captured(ctx, 1))
     if (reference.kind === 'tag') {
+      const { version } = source
       const image = await pull.byTag(name, reference.tag)
       services.onPull(name, ctx.ip)
       ctx.set('Vary', 'Accept')
+      if (version !== undefined) {
+        prepare(ctx, {
+          isTrue: () => source.version === version && images.holds(image),
+          onServed: (address) => {
+            pull.repeated()
+            services.onPull(name, address)
+          },
+        })
+      }
       return sendManifest(ctx, chooseManifest(image, ctx), 'no-cache')
     }
     const { digest } = reference
@@ -76,6 +87,7 @@ export function registry(services: RegistryServices): Middleware {
         detail: { digest },
       })
     }
+    prepare(ctx, { isTrue: () => images.holdsDocument(document), onServed: () => {} })
     sendManifest(ctx, document, immutable)
   })
 

@@ -5,7 +5,7 @@ import { messageOf } from '../domain/errors.ts'
 import type { Document } from '../domain/manifest.ts'
 import type { ByteRange, Log, ObjectStore, PackedLayer } from '../domain/ports.ts'
 import { Memory } from './memory.ts'
-import { readUpTo } from './read-whole.ts'
+import { readUpTo, readWhole } from './read-whole.ts'
 
 /** Documents above this are no manifests: clients refuse manifests of more than 4 MiB. */
 const largestDocument = 4 * 1024 * 1024
@@ -56,9 +56,39 @@ export class Blobs {
     return stream
   }
 
+  /**
+   * Gives a blob's bytes one piece after the other; a piece is good until `take` has resolved.
+   * @returns whether there is such a blob
+   */
+  async send(
+    digest: Digest,
+    range: ByteRange | undefined,
+    take: (piece: Uint8Array) => Promise<void>,
+  ): Promise<boolean> {
+    if (!isStored(digest)) return false
+    if (this.#store.pieces) return this.#store.pieces(keyOf(digest), range, take)
+    const stream = await this.get(digest, range)
+    if (stream === undefined) return false
+    for await (const piece of stream) await take(piece)
+    return true
+  }
+
   /** Where clients may fetch the blob themselves, if the storage offers that. */
   async url(digest: Digest): Promise<URL | undefined> {
     return this.#store.url?.(keyOf(digest))
+  }
+
+  /** All bytes of a blob that is small, verified; undefined when there are none like that. */
+  async whole(digest: Digest): Promise<Buffer | undefined> {
+    const stream = await this.get(digest)
+    const bytes = stream && (await readWhole(stream))
+    if (bytes === undefined) return undefined
+    if (sha256Digest(bytes) === digest) return bytes
+    this.#log.error({ digest }, 'a stored blob did not match its digest, and was deleted')
+    // It is of use to nobody, and in the way of the right one.
+    await this.#store.delete(keyOf(digest))
+    this.#sightings?.setAbsent(digest)
+    return undefined
   }
 
   /** A manifest's or config's bytes, whole and verified; undefined when there are none like that. */

@@ -106,6 +106,10 @@ export class GitSource implements Source {
     return this.#snapshot?.table
   }
 
+  get version(): object | undefined {
+    return this.#snapshot
+  }
+
   async resolve(tag: string): Promise<Revision> {
     const known = await this.#find(tag)
     if (known) return known

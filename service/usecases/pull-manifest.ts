@@ -46,6 +46,11 @@ export class PullManifest {
     return this.#within(found, `${name.text}:${tag}`)
   }
 
+  /** Notes that an image was answered as before, without being asked for here. */
+  repeated(): void {
+    this.#options.metrics.manifestAnswered('record')
+  }
+
   async #find(name: ImageName, tag: string): Promise<StoredImage> {
     const { source, live, images, builds, recipe, limit, metrics } = this.#options
     const pinned = await live.pin(name, await source.resolve(tag))

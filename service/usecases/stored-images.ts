@@ -8,6 +8,7 @@ import type { ImageRecord, Records } from './records.ts'
 
 /** An image that can be answered without any storage. */
 export interface StoredImage {
+  readonly key: string
   readonly record: ImageRecord
   readonly oci: Document
   readonly docker: Document
@@ -86,10 +87,20 @@ export class StoredImages {
     if (needed.some(({ size }, index) => found[index]?.size !== size)) return undefined
     const digests = [oci, docker].map(({ descriptor }) => descriptor.digest)
     const blobs = new Set([...needed.map(({ digest }) => digest), ...digests])
-    const image = { record, oci, docker, blobs }
+    const image = { key: imageKey, record, oci, docker, blobs }
     this.#images.set(imageKey, image)
     for (const { digest, size } of needed) this.#sizes.set(digest, size)
     return image
+  }
+
+  /** Whether this is still what would be answered. */
+  holds(image: StoredImage): boolean {
+    return this.#images.get(image.key) === image
+  }
+
+  /** Whether a manifest is in memory as it was. */
+  holdsDocument(document: Document): boolean {
+    return this.#documents.get(document.descriptor.digest) === document
   }
 
   /** Bytes that a blob must have, if an image told so. */

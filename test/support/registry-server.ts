@@ -43,7 +43,7 @@ export class RegistryServer implements AsyncDisposable {
       ...{ pull, images, blobs, catalog, source, log, onPull: () => {}, onBlobBytes: () => {} },
       ...options.services,
     })
-    const server = createServer(app.callback())
+    const server = createServer(app)
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
     return new RegistryServer(bench, server)
