@@ -134,14 +134,14 @@ function isStaging(key: string): boolean {
   return key === stagingName || key.startsWith(`${stagingName}/`)
 }
 
-/** Writes bytes to a synced temporary file; a LocalFile, which its writer synced, is one already. */
+/** Has the content in a temporary file, and that on disk. */
 async function stage(content: Uint8Array | LocalFile, staged: string): Promise<void> {
   if ('path' in content) {
     await rename(content.path, staged).catch(async (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EXDEV') throw error
       await copyFile(content.path, staged)
-      await sync(staged)
     })
+    await sync(staged)
     return
   }
   const file = await open(staged, 'wx')

@@ -10,7 +10,7 @@ export interface ByteRange {
   readonly end: number
 }
 
-/** A finished file that the receiver may move away. */
+/** A file that is written to its end, not necessarily to disk, and that the receiver may move away. */
 export interface LocalFile {
   readonly path: string
   /** Bytes. */

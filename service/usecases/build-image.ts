@@ -19,7 +19,7 @@ import type { Blobs } from './blobs.ts'
 import type { BuildJournal } from './build-journal.ts'
 import type { EvaluateImage } from './evaluate-image.ts'
 import { containerConfig } from './image-config.ts'
-import type { LayerShelf } from './layer-shelf.ts'
+import type { LayerRequest, LayerShelf } from './layer-shelf.ts'
 import type { ImageRecord, PlanRecord, Records } from './records.ts'
 import type { Stage } from './stage.ts'
 import { Stopwatch } from './stopwatch.ts'
@@ -136,9 +136,12 @@ export class BuildImage {
     )
     // Before anything is built: a fault in it is told at once.
     const config = configOf(name, packages)
-    await watch.time('realise', () => nix.realise(packages, { cause, limit, roots: imageKey }))
     const paths = [...new Set(packages.flatMap(storePathsOf))]
-    return { packages, config, closure: await watch.time('closure', () => nix.closure(paths)) }
+    // Most often they are valid already, and holding them takes as long as reading what they refer to.
+    const early = nix.closure(paths).catch(() => undefined)
+    await watch.time('realise', () => nix.realise(packages, { cause, limit, roots: imageKey }))
+    const closure = await watch.time('closure', async () => (await early) ?? nix.closure(paths))
+    return { packages, config, closure }
   }
 
   async #plan(closure: Closure): Promise<StorePath[][]> {
@@ -158,25 +161,29 @@ export class BuildImage {
   async #pack(closure: Closure, plan: readonly StorePath[][], forest: Forest): Promise<Layer[]> {
     const { layers, packer, recipe } = this.#options
     const sizes = new Map(closure.map(({ path, narSize }) => [path, narSize]))
-    const outcomes = await Promise.allSettled([
-      ...plan.map((paths) =>
-        layers.get({
-          key: layerKey(paths, recipe),
-          size: paths.reduce((sum, path) => sum + (sizes.get(path) ?? 0), 0),
-          description: describePaths('', paths),
-          pack: () => packer.packStorePaths(paths),
-        }),
+    const requests: LayerRequest[] = plan.map((paths) => ({
+      key: layerKey(paths, recipe),
+      size: paths.reduce((sum, path) => sum + (sizes.get(path) ?? 0), 0),
+      description: describePaths('', paths),
+      pack: () => packer.packStorePaths(paths),
+    }))
+    requests.push({
+      key: forestKey(forest, recipe),
+      size: linksSize,
+      description: describePaths(
+        'links to ',
+        forest.packages.map(({ storePath }) => storePath),
       ),
-      layers.get({
-        key: forestKey(forest, recipe),
-        size: linksSize,
-        description: describePaths(
-          'links to ',
-          forest.packages.map(({ storePath }) => storePath),
-        ),
-        pack: () => packer.packForest(forest),
-      }),
-    ])
+      pack: () => packer.packForest(forest),
+    })
+    // The largest first, so that in the end no core waits for one that has just begun.
+    const packing = new Map<LayerRequest, Promise<Layer>>()
+    for (const request of requests.toSorted((a, b) => b.size - a.size)) {
+      packing.set(request, layers.get(request))
+    }
+    const outcomes = await Promise.allSettled(
+      requests.map((request) => packing.get(request) as Promise<Layer>),
+    )
     // Only when none is being packed any more may the roots go that keep the store paths.
     return outcomes.map((outcome) => {
       if (outcome.status === 'rejected') throw outcome.reason

@@ -42,7 +42,7 @@ beforeEach(() => {
   mkdirSync(join(store, 'a/bin'), { recursive: true })
   mkdirSync(join(store, 'b/bin'), { recursive: true })
   mkdirSync(staging)
-  writeFileSync(join(store, 'a/bin/x'), Buffer.alloc(700_000, 'seven bytes and some more '))
+  writeFileSync(join(store, 'a/bin/x'), Buffer.alloc(1_500_000, 'seven bytes and some more '))
   writeFileSync(join(store, 'b/bin/x'), 'b')
   writeFileSync(join(store, 'b/random'), createHash('sha512').update('seed').digest())
   packers = []
@@ -166,6 +166,14 @@ describe('the compressor', () => {
     const packing = packEntries(entries('a', 'b'), compressor('igzip'), join(staging, 'layer'))
     await expect(packing).rejects.toThrow(message)
     expect(readdirSync(staging)).toEqual([])
+  })
+
+  test('is not started for a small layer', async () => {
+    vi.stubEnv('PATH', folder)
+    const path = join(staging, 'layer')
+    const layer = await packEntries(entries('b'), compressor('igzip'), path)
+    vi.unstubAllEnvs()
+    expect(layer.diffId).toBe(sha256sum(gunzipSync(readFileSync(path))))
   })
 
   test('that is not there is an error', async () => {

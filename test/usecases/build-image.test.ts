@@ -37,18 +37,33 @@ const position = (entry: string) => {
 }
 
 describe('a build', () => {
-  test('evaluates, realises, reads the closure, packs, publishes, and lets go, in this order', async () => {
+  test('evaluates, realises, plans, packs, publishes, and lets go, in this order', async () => {
     await build('hello')
-    const stages = [
-      'evaluate',
-      'realise',
-      'closure',
-      'put plans/',
-      'pack',
-      'put images/',
-      'release',
-    ]
+    const stages = ['evaluate', 'realise', 'put plans/', 'pack', 'put images/', 'release']
     expect(stages.map(position)).toEqual(stages.map(position).toSorted((a, b) => a - b))
+  })
+
+  test('reads the closure while outputs that are valid are held', async () => {
+    await build('hello')
+    expect(bench.journal.filter((entry) => entry === 'closure')).toHaveLength(1)
+    expect(position('closure')).toBeLessThan(position('put plans/'))
+  })
+
+  test('reads the closure when the outputs are there, if they were not before', async () => {
+    const { nix } = bench
+    const read = nix.closure.bind(nix)
+    let valid = false
+    nix.closure = async (paths) => {
+      if (!valid) throw new Error('path is not valid')
+      return read(paths)
+    }
+    const realise = nix.realise.bind(nix)
+    nix.realise = async (...args) => {
+      await realise(...args)
+      valid = true
+    }
+    await build('hello')
+    expect(position('realise')).toBeLessThan(position('closure'))
   })
 
   test('stores every blob before the manifests, and these before the record', async () => {

@@ -48,7 +48,10 @@ export async function findCompressor(kind: Compression): Promise<Compressor> {
 export function openCompressor({ method }: Compressor, sink: Sink): CompressorStream {
   switch (method) {
     case 'igzip':
-      return new ProcessStream(igzip.program, igzip.options, sink)
+      return new LateProcessStream(
+        () => new ProcessStream(igzip.program, igzip.options, sink),
+        sink,
+      )
     // Each chunk becomes a gzip member or a zstd frame of its own, which may follow one another (RFC
     // 1952 section 2.2, RFC 8878 section 3). So it can be done here and now, without zlib's streams, whose
     // work would go to the thread pool that serves requests.
@@ -74,6 +77,49 @@ async function igzipWorks(): Promise<boolean> {
     return stdout[0] === 0x1f && stdout[1] === 0x8b
   } catch {
     return false
+  }
+}
+
+/**
+ * Bytes up to which zlib is done before a program has been started: that takes as long as compressing
+ * this much. Most layers of an image are smaller.
+ */
+const smallLayer = 1024 * 1024
+
+/** Starts a program only for what is large. What goes which way depends on the size alone. */
+class LateProcessStream implements CompressorStream {
+  readonly #start: () => ProcessStream
+  readonly #sink: Sink
+  #held: Buffer[] = []
+  #size = 0
+  #process: ProcessStream | undefined
+
+  constructor(start: () => ProcessStream, sink: Sink) {
+    this.#start = start
+    this.#sink = sink
+  }
+
+  async write(chunk: Buffer): Promise<void> {
+    this.#size += chunk.length
+    if (this.#process === undefined && this.#size <= smallLayer) {
+      // The chunk's memory is not ours.
+      this.#held.push(Buffer.from(chunk))
+      return
+    }
+    const held = this.#held
+    this.#held = []
+    this.#process ??= this.#start()
+    for (const earlier of held) await this.#process.write(earlier)
+    await this.#process.write(chunk)
+  }
+
+  async end(): Promise<void> {
+    if (this.#process !== undefined) return this.#process.end()
+    this.#sink(gzipSync(Buffer.concat(this.#held), { level: gzipLevel }))
+  }
+
+  async abort(): Promise<void> {
+    await this.#process?.abort()
   }
 }
 

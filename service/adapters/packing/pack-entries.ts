@@ -1,6 +1,6 @@
 /** Writing a layer file. Runs in a packing thread: it reads and writes synchronously. */
 import { createHash } from 'node:crypto'
-import { closeSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
 import type { Digest } from '../../domain/descriptor.ts'
 import { tarChunks } from '../tar/chunks.ts'
 import type { TarEntry } from '../tar/entry.ts'
@@ -8,7 +8,7 @@ import { type Compressor, openCompressor, type Sink } from './compressor.ts'
 import type { LayerFile } from './job.ts'
 
 /**
- * Writes entries as a compressed tar archive into a new file, and to disk.
+ * Writes entries as a compressed tar archive into a new file.
  * @throws Error when an entry cannot be read or the file cannot be written; the file is then gone
  */
 export async function packEntries(
@@ -24,7 +24,6 @@ export async function packEntries(
     const { size, ...layer } = await writeLayer(entries, compressor, fd, (bytes) =>
       md5?.update(bytes),
     )
-    fsyncSync(fd)
     const file = { path, size, ...(md5 ? { md5: md5.digest('base64') } : {}) }
     return { file, ...layer }
   } catch (error) {
