@@ -5,6 +5,7 @@ import { constants, createReadStream } from 'node:fs'
 import { copyFile, link, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
+import PQueue from 'p-queue'
 import { Failure, messageOf } from '../domain/errors.ts'
 import type { ByteRange, LocalFile, ObjectStore, PutOptions } from '../domain/ports.ts'
 import { checkedStorageKey } from '../domain/storage-key.ts'
@@ -134,6 +135,13 @@ function isStaging(key: string): boolean {
   return key === stagingName || key.startsWith(`${stagingName}/`)
 }
 
+/**
+ * Bytes from which writing a file to disk takes long. Of these only some are written at a time: Node has
+ * four threads for files, and those who fetch blobs need them, too.
+ */
+const largeFile = 1024 * 1024
+const largeSyncs = new PQueue({ concurrency: 2 })
+
 /** Has the content in a temporary file, and that on disk. */
 async function stage(content: Uint8Array | LocalFile, staged: string): Promise<void> {
   if ('path' in content) {
@@ -141,7 +149,8 @@ async function stage(content: Uint8Array | LocalFile, staged: string): Promise<v
       if (error.code !== 'EXDEV') throw error
       await copyFile(content.path, staged)
     })
-    await sync(staged)
+    if (content.size < largeFile) await sync(staged)
+    else await largeSyncs.add(() => sync(staged))
     return
   }
   const file = await open(staged, 'wx')

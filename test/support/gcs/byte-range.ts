@@ -48,14 +48,11 @@ export function parseUploadRange(header: string): UploadRange | undefined {
   const parts = /^bytes (?:\*|(\d+)-(\d+|\*))\/(\d+|\*)$/.exec(header)
   if (!parts) return undefined
   const [first, last, total] = parts.slice(1).map(number)
-  const range = {
+  return {
     ...(first !== undefined && { first }),
     ...(last !== undefined && { last }),
     ...(total !== undefined && { total }),
   }
-  const backwards = last !== undefined && first !== undefined && last < first
-  const beyond = last !== undefined && total !== undefined && last >= total
-  return backwards || beyond ? undefined : range
 }
 
 function number(text: string | undefined): number | undefined {

@@ -14,19 +14,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
 import { allPermissions } from './access.ts'
-import { errorReply, send } from './answer.ts'
 import { Bucket } from './bucket.ts'
-import { Call, type Reply } from './call.ts'
-import { ConnectionCut } from './content.ts'
 import { control, controlPath } from './control.ts'
-import { endpoints } from './endpoints.ts'
 import { Faults, type Match } from './faults.ts'
 import { applicationDefaultCredentials } from './identity.ts'
 import { Ledger, type RequestKind, type RequestRecord } from './ledger.ts'
-import { unknownParameters } from './parameters.ts'
-import { type Route, routeOf } from './route.ts'
+import { serve } from './serve-request.ts'
 import type { Checksumming, Service, Settings } from './service.ts'
 import {
   keyFile,
@@ -35,7 +29,6 @@ import {
   type ServiceAccountKey,
   serviceAccountOf,
 } from './service-account.ts'
-import { failure, invalid, ServiceError } from './service-error.ts'
 import { Sessions } from './sessions.ts'
 import type { ObjectFields } from './stored-object.ts'
 import { Tokens } from './tokens.ts'
@@ -283,7 +276,10 @@ export class GcsEmulator implements AsyncDisposable {
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
-    const work = this.#answer(request, response)
+    const controlled = request.url?.startsWith(controlPath)
+    const work = (
+      controlled ? control(this, request, response) : serve(this.#service, request, response)
+    )
       // Of a connection that was cut there is nobody to tell.
       .catch(() => request.socket.destroy())
       .then(() => {
@@ -291,48 +287,4 @@ export class GcsEmulator implements AsyncDisposable {
       })
     this.#running.add(work)
   }
-
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { method = '', url: path = '', headers } = request
-    if (path.startsWith(controlPath)) return control(this, request, response)
-    const route = routeOf(request)
-    const { kind, key } = route
-    const record: RequestRecord = {
-      ...{ kind, method, path, key, headers },
-      ...{ time: Date.now(), bytesIn: 0, bytesOut: 0, status: 0 },
-    }
-    this.#ledger.requests.push(record)
-    const call = new Call(this.#service, request, route, record)
-
-    const slow = this.#faults.of('delay', record)
-    if (slow && this.#faults.spend(slow)) await delayed(response, slow.milliseconds)
-    const reply = await this.#reply(call, route)
-    await call.drain()
-    if (this.#faults.spend(this.#faults.of('lose-answer', record))) request.socket.destroy()
-    else await send(response, record, reply, this.#faults)
-  }
-
-  async #reply(call: Call, { kind, api }: Route): Promise<Reply> {
-    const failing = this.#faults.of('fail', call.record)
-    try {
-      if (failing && this.#faults.spend(failing)) throw failure(failing.status)
-      for (const name of unknownParameters(kind, call.query)) {
-        call.violation(`unknown parameter ${name}`)
-      }
-      return await endpoints[kind](call)
-    } catch (error) {
-      if (error instanceof ConnectionCut) throw error
-      if (error instanceof URIError) return errorReply(invalid(error.message), api)
-      if (error instanceof ServiceError) return errorReply(error, api)
-      call.violation(`the emulator has a fault of its own: ${(error as Error).stack}`)
-      return errorReply(failure(500), api)
-    }
-  }
-}
-
-/** @throws when the client does not wait so long */
-async function delayed(response: ServerResponse, milliseconds: number): Promise<void> {
-  const gone = new AbortController()
-  response.once('close', () => gone.abort())
-  await wait(milliseconds, undefined, { signal: gone.signal })
 }

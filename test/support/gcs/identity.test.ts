@@ -84,8 +84,8 @@ describe('a token', () => {
     ['of the future', () => assertion({ iat: Math.floor(Date.now() / 1000) + 600 })],
     ['without a scope', () => assertion({ scope: '' })],
     [
-      'that was changed',
-      () => assertion().replace(/\.(.)/, (_, first) => `.${first === 'a' ? 'b' : 'a'}`),
+      'with the signature of another',
+      () => assertion().replace(/[^.]*$/, assertion({ scope: 'x' }).split('.')[2] ?? ''),
     ],
     ['that is none', () => 'x'],
   ])('is not given for an assertion %s', async (_, make) => {

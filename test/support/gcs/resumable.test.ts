@@ -173,6 +173,7 @@ describe('checksums', () => {
     })
     expect(emulator.objects()).toEqual([])
     expect(emulator.violations).toHaveLength(1)
+    expect((await put(session, 'bytes */*')).status).toBe(410)
   })
 
   test('promised with the last piece', async () => {

@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline'
 import { expect, test } from 'vitest'
 import { freePort } from '../free-port.ts'
 import { TemporaryFolder } from '../temporary-folder.ts'
+import { GcsEmulator } from './emulator.ts'
 
 interface Emulator extends AsyncDisposable {
   readonly url: string
@@ -56,15 +57,17 @@ test('runs as a process of its own, and is told to fail by requests', async () =
   await command('reset-ledger', {})
   expect(await view('ledger')).toMatchObject({ counts: {}, requests: [] })
   expect((await command('nonsense', {})).status).toBe(404)
-})
+}, 30_000)
 
-test('with the key of before, what was signed before stays good', async () => {
+test('with a key that exists, so that what was signed before a restart stays good', async () => {
   await using folder = await TemporaryFolder.create()
   const key = join(folder.path, 'key.json')
-  const read = async () => JSON.parse(await readFile(key, 'utf8')).private_key
-  const first = await serve('--key', key)
-  const before = await read()
-  await first[Symbol.asyncDispose]()
-  await using _second = await serve('--key', key)
-  expect(await read()).toBe(before)
-})
+  const read = async () => JSON.parse(await readFile(key, 'utf8'))
+  await using before = await GcsEmulator.start({ bucket: 'blobs' })
+  await before.writeKey(key)
+  const { private_key, token_uri } = await read()
+
+  await using emulator = await serve('--key', key)
+  expect(await read()).toMatchObject({ private_key, token_uri: `${emulator.url}/token` })
+  expect(token_uri).not.toMatch(emulator.url)
+}, 30_000)
