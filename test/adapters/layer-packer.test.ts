@@ -201,7 +201,7 @@ describe('LayerPacker', () => {
 
   test('says which compressor it uses', async () => {
     await packer('zstd').packStorePaths([])
-    expect(log.info).toHaveBeenCalledWith({ compressor: 'zlib zstd -3' }, 'packing layers')
+    expect(log.info).toHaveBeenCalledWith({ compressor: 'zlib zstd -2' }, 'packing layers')
   })
 
   test('packs a forest, and says at debug level which package lost a file', async () => {

@@ -1,4 +1,5 @@
 /** The client library, set up once. */
+import { createPrivateKey } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { IdempotencyStrategy, Storage } from '@google-cloud/storage'
 import { GoogleAuth } from 'google-auth-library'
@@ -33,8 +34,7 @@ export interface GcsClient {
 /** @throws Failure unavailable: the credentials file cannot be used */
 export async function createClient(settings: GcsSettings): Promise<GcsClient> {
   const { endpoint, credentialsPath, signByIam } = settings
-  const credentials = credentialsPath === undefined ? undefined : await readKey(credentialsPath)
-  const hasKey = serviceAccountKey.safeParse(credentials).success
+  const hasKey = credentialsPath !== undefined && (await holdsKey(credentialsPath))
   // A token is worth as much as a password: it goes nowhere unencrypted.
   const authenticates = endpoint === undefined || endpoint.protocol === 'https:'
   const storage = new Storage({
@@ -63,12 +63,24 @@ export async function createClient(settings: GcsSettings): Promise<GcsClient> {
   }
 }
 
-async function readKey(path: string): Promise<unknown> {
-  try {
-    return JSON.parse(await readFile(path, 'utf8'))
-  } catch (error) {
-    const reason = error instanceof SyntaxError ? 'it is no JSON' : messageOf(error)
+/** Whether credentials hold a key that signs, and do not only say whom to ask. */
+async function holdsKey(path: string): Promise<boolean> {
+  const unusable = (reason: string) => {
     const message = `GOOGLE_APPLICATION_CREDENTIALS="${path}" is no file with Google credentials: ${reason}`
-    throw new Failure('unavailable', message)
+    return new Failure('unavailable', message)
   }
+  let credentials: unknown
+  try {
+    credentials = JSON.parse(await readFile(path, 'utf8'))
+  } catch (error) {
+    throw unusable(error instanceof SyntaxError ? 'it is no JSON' : messageOf(error))
+  }
+  const key = serviceAccountKey.safeParse(credentials)
+  if (!key.success) return false
+  try {
+    createPrivateKey(key.data.private_key)
+  } catch {
+    throw unusable('its private_key is no key')
+  }
+  return true
 }

@@ -59,6 +59,12 @@ export function failureOf(bucket: string, error: unknown): Failure {
   return new Failure('unavailable', message, { retryAfter })
 }
 
+/** The same of an error of whoever signs URLs: of that the bucket knows nothing. */
+export function signingFailure(bucket: string, error: unknown): Failure {
+  const message = `no URLs of the bucket ${bucket} can be signed: ${innermost(error)}`
+  return new Failure('unavailable', message, { retryAfter })
+}
+
 /** What happened stands in the innermost cause, or behind a URL. Answers may be whole pages. */
 function innermost(error: unknown): string {
   let cause = error

@@ -2,6 +2,7 @@
 import type { File } from '@google-cloud/storage'
 import { LRUCache } from 'lru-cache'
 import type { GcsClient } from './client.ts'
+import { signingFailure } from './fault.ts'
 
 /** Milliseconds that a signed URL is good for. */
 const lifetime = 5 * 60_000
@@ -21,6 +22,7 @@ export class SignedUrls {
 
   /**
    * A V4 signed URL, else, when nothing here can sign, the public one.
+   * @throws Failure unavailable: whoever signs does not
    * @see https://cloud.google.com/storage/docs/access-control/signed-urls
    */
   async of(file: File): Promise<string> {
@@ -41,6 +43,10 @@ export class SignedUrls {
 
 async function sign(file: File): Promise<string> {
   const expires = Date.now() + lifetime
-  const [url] = await file.getSignedUrl({ version: 'v4', action: 'read', expires })
-  return url
+  try {
+    const [url] = await file.getSignedUrl({ version: 'v4', action: 'read', expires })
+    return url
+  } catch (error) {
+    throw signingFailure(file.bucket.name, error)
+  }
 }

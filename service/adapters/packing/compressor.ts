@@ -1,7 +1,7 @@
 /** Compressing a layer while it is packed. Runs in a packing thread. */
 
-import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process'
-import type { Readable, Writable } from 'node:stream'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import type { Writable } from 'node:stream'
 import { promisify } from 'node:util'
 import { constants, gzipSync, zstdCompressSync } from 'node:zlib'
 import type { Compression } from '../../domain/keys.ts'
@@ -13,15 +13,21 @@ export interface Compressor {
   readonly method: 'igzip' | 'gzip' | 'zstd' | 'none'
 }
 
-/** Takes what `write` compressed; what it throws ends the compressing. */
-export type Sink = (bytes: Uint8Array) => void
+/** Where compressed bytes go. What it throws ends the compressing. */
+export interface Sink {
+  /** The file, for a program that writes it itself, from its beginning. */
+  readonly fd: number
+  write(bytes: Uint8Array): void
+  /** Takes note of all that a program has written. */
+  adopt(): void
+}
 
 export interface CompressorStream {
   /** Resolves when the chunk is no longer needed: its memory may be used for something else. */
   write(chunk: Buffer): Promise<void>
   /** Resolves when the sink has got everything. */
   end(): Promise<void>
-  /** Gives up, at any time. When it resolves no process is left, and the sink gets nothing any more. */
+  /** Gives up, at any time. When it resolves no process is left, and nothing is written any more. */
   abort(): Promise<void>
 }
 
@@ -29,7 +35,7 @@ export interface CompressorStream {
 const igzip = { program: 'igzip', options: ['-1', '-n', '-q', '-c'] } as const
 
 const gzipLevel = 1
-const zstdLevel = 3
+const zstdLevel = 2
 
 /** The best way to compress like this on this machine: igzip for gzip, six times as fast, if it is there. */
 export async function findCompressor(kind: Compression): Promise<Compressor> {
@@ -115,7 +121,7 @@ class LateProcessStream implements CompressorStream {
 
   async end(): Promise<void> {
     if (this.#process !== undefined) return this.#process.end()
-    this.#sink(gzipSync(Buffer.concat(this.#held), { level: gzipLevel }))
+    this.#sink.write(gzipSync(Buffer.concat(this.#held), { level: gzipLevel }))
   }
 
   async abort(): Promise<void> {
@@ -133,7 +139,7 @@ class ChunkStream implements CompressorStream {
   }
 
   async write(chunk: Buffer): Promise<void> {
-    this.#sink(this.#compress(chunk))
+    this.#sink.write(this.#compress(chunk))
   }
 
   async end(): Promise<void> {}
@@ -141,38 +147,36 @@ class ChunkStream implements CompressorStream {
   async abort(): Promise<void> {}
 }
 
-/** A program that compresses its standard input to its standard output. */
+/**
+ * A program that compresses its standard input into the file. The file is read again for its digest: that
+ * is from memory, and costs less than having all that is written pass through here.
+ */
 class ProcessStream implements CompressorStream {
   readonly #program: string
-  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>
+  readonly #sink: Sink
+  readonly #child: ChildProcess
+  readonly #stdin: Writable
   readonly #finished: Promise<void>
   #failure: unknown
 
   constructor(program: string, options: readonly string[], sink: Sink) {
     this.#program = program
+    this.#sink = sink
     // The service's environment holds secrets, the program needs none of it.
     this.#child = spawn(program, options, {
       env: { PATH: process.env.PATH },
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: ['pipe', sink.fd, 'pipe'],
     })
     this.#finished = this.#watch()
     // Whoever waits for a write or for the end learns of it; nobody may be waiting just now.
     this.#finished.catch(() => {})
-    this.#child.stdin.on('error', () => {})
-    this.#child.stdout.on('data', (bytes: Buffer) => {
-      if (this.#failure !== undefined) return
-      try {
-        sink(bytes)
-      } catch (error) {
-        this.#fail(error)
-      }
-    })
+    this.#stdin = this.#child.stdin as Writable
+    this.#stdin.on('error', () => {})
   }
 
   async write(chunk: Buffer): Promise<void> {
-    const { stdin } = this.#child
     const problem = await new Promise<Error | null | undefined>((resolve) => {
-      stdin.write(chunk, resolve)
+      this.#stdin.write(chunk, resolve)
     })
     if (!problem) return
     // A broken pipe says only that the program is gone; how it ended says why.
@@ -181,8 +185,9 @@ class ProcessStream implements CompressorStream {
   }
 
   async end(): Promise<void> {
-    this.#child.stdin.end()
+    this.#stdin.end()
     await this.#finished
+    this.#sink.adopt()
   }
 
   async abort(): Promise<void> {
@@ -197,18 +202,29 @@ class ProcessStream implements CompressorStream {
 
   #watch(): Promise<void> {
     const complaint: Buffer[] = []
-    this.#child.stderr.on('data', (bytes: Buffer) => complaint.push(bytes))
+    this.#child.stderr?.on('data', (bytes: Buffer) => complaint.push(bytes))
     return new Promise((resolve, reject) => {
       this.#child.once('error', reject)
       this.#child.once('close', (code, signal) => {
         if (this.#failure !== undefined) reject(this.#failure)
         else if (code === 0) resolve()
         else {
-          const how = signal ?? `exit code ${code}`
-          const said = Buffer.concat(complaint).toString().trim()
-          reject(new Error(`${this.#program} ended with ${how}${said && `: ${said}`}`))
+          reject(this.#reason(code, signal, Buffer.concat(complaint).toString().trim()))
         }
       })
     })
+  }
+
+  #reason(code: number | null, signal: NodeJS.Signals | null, said: string): Error {
+    if (/writing/i.test(said)) {
+      try {
+        // It says that it could not write, the system says why.
+        this.#sink.write(Buffer.alloc(4096))
+      } catch (error) {
+        return error as Error
+      }
+    }
+    const how = signal ?? `exit code ${code}`
+    return new Error(`${this.#program} ended with ${how}${said && `: ${said}`}`)
   }
 }

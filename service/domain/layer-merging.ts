@@ -1,0 +1,178 @@
+/**
+ * Makes few groups of store paths of many, losing as few bytes as can be. What a merge of two groups is
+ * expected to lose with each release:
+ *
+ *     bytes of the one × (chance that either changes − chance that it changes itself)
+ *     + the same for the other
+ *     + the stakes of both: what is lost when other images cannot share them any more
+ *
+ * The cheapest merge of all pairs goes first. Pairs are many, so a large number of groups is written in one
+ * row first, by chance of change, and only neighbours are merged until few enough are left:
+ *
+ *     chance     .01   .02   .02   .31   .95        .01   .02       .31   .95
+ *     groups      a     b     c     d     e    ──>   a     b c       d     e   ──> pairs: a d, a e, …
+ *
+ * Each round halves the row at most and sorts it once: O(n log n) for n groups.
+ */
+import { type Below, type ChangeRisk, union } from './change-risk.ts'
+
+export interface Group {
+  readonly nodes: readonly number[]
+  /** Bytes. */
+  readonly size: number
+  /** All that a change of would change the group. */
+  readonly below: Below
+  /** The chance that a release changes the group. */
+  readonly risk: number
+  /** Bytes that are expected to be lost, once, when the group is merged into one that only this image has. */
+  readonly stake: number
+  /** How many images have it. */
+  readonly users: number
+}
+
+export interface Merging {
+  readonly risk: ChangeRisk
+  /** Bytes: a merge that loses less is made. */
+  readonly price: number
+  /** Groups: while there are more, the cheapest merge is made whatever it loses. */
+  readonly most: number
+  /** Every image that has one of the groups has all, and merges them alike: they stay as shared as they were. */
+  readonly alike: boolean
+}
+
+/** The groups that are left, each node in one of them as before. The order of `groups` decides ties. */
+export function mergeGroups(groups: readonly Group[], merging: Merging): Group[] {
+  const pairs = mostInPairs(groups.length)
+  const row = mergeNeighbours(groups, merging, Math.max(pairs, merging.most))
+  return row.length <= Math.max(pairs, merging.most) ? mergePairs(row, merging) : row
+}
+
+/**
+ * Groups of which all pairs are looked at. 400 are more than most closures have paths; the time is kept from
+ * growing with the square when a closure falls into hundreds of sets of groups that are each merged.
+ */
+function mostInPairs(groups: number): number {
+  return groups > 0 ? 400 : 0
+}
+
+/** What a merge loses, in bytes. */
+function loss(a: Group, b: Group, { risk, alike }: Merging): number {
+  const either = risk.ofEither(a.below, b.below)
+  return Math.round(
+    a.size * (either - a.risk) + b.size * (either - b.risk) + (alike ? 0 : a.stake + b.stake),
+  )
+}
+
+/** Not more than the loss, and quick to tell: the merged group changes at least as often as either. */
+function leastLoss(a: Group, b: Group, { alike }: Merging): number {
+  const difference = a.risk - b.risk
+  return (
+    (difference > 0 ? b.size * difference : -a.size * difference) + (alike ? 0 : a.stake + b.stake)
+  )
+}
+
+function merge(a: Group, b: Group, { risk, alike }: Merging): Group {
+  const below = union(a.below, b.below)
+  return {
+    nodes: [...a.nodes, ...b.nodes],
+    size: a.size + b.size,
+    below,
+    risk: risk.of(below),
+    stake: alike ? a.stake + b.stake : 0,
+    users: alike ? a.users : 1,
+  }
+}
+
+function mergeNeighbours(groups: readonly Group[], merging: Merging, few: number): Group[] {
+  if (groups.length <= few) return [...groups]
+  let row = groups
+    .map((group, place) => ({ group, place }))
+    .sort((a, b) => a.group.risk - b.group.risk || a.group.size - b.group.size || a.place - b.place)
+    .map(({ group }) => group)
+  while (row.length > few) {
+    const current = row
+    const losses = Float64Array.from({ length: row.length - 1 }, (_, place) =>
+      loss(current[place] as Group, current[place + 1] as Group, merging),
+    )
+    const cheapest = Uint32Array.from(losses.keys()).sort(
+      (a, b) => (losses[a] as number) - (losses[b] as number) || a - b,
+    )
+    // Half of them at most: those that are dear now may have cheaper neighbours after the others' merges.
+    const merges = Math.min(row.length - few, Math.ceil(row.length / 2))
+    const partner = new Uint8Array(row.length)
+    let made = 0
+    for (const place of cheapest.subarray(0, merges)) {
+      if ((losses[place] as number) >= merging.price && row.length - made <= merging.most) break
+      if (partner[place] || partner[place + 1]) continue
+      partner[place] = 1
+      partner[place + 1] = 2
+      made++
+    }
+    if (made === 0) break
+    row = current.flatMap((group, place) => {
+      if (partner[place] === 2) return []
+      return partner[place] === 1 ? [merge(group, current[place + 1] as Group, merging)] : [group]
+    })
+  }
+  return row
+}
+
+/** Each row holds a group, and the cheapest merge with a group of a later row. */
+interface Row {
+  group: Group
+  partner: number
+  loss: number
+}
+
+function mergePairs(groups: readonly Group[], merging: Merging): Group[] {
+  const rows: (Row | undefined)[] = groups.map((group) => ({ group, partner: -1, loss: Infinity }))
+  const findPartner = (place: number) => {
+    const row = rows[place] as Row
+    row.partner = -1
+    row.loss = Infinity
+    for (let other = place + 1; other < rows.length; other++) consider(row, other)
+  }
+  const consider = (row: Row, other: number) => {
+    const group = rows[other]?.group
+    if (group === undefined || leastLoss(row.group, group, merging) - 1 >= row.loss) return
+    const lost = loss(row.group, group, merging)
+    if (lost >= row.loss) return
+    row.loss = lost
+    row.partner = other
+  }
+  for (const place of rows.keys()) findPartner(place)
+  for (let left = rows.length; left > 1; left--) {
+    let place = -1
+    let cheapest = Infinity
+    for (const [index, row] of rows.entries()) {
+      if (row !== undefined && row.loss < cheapest) {
+        cheapest = row.loss
+        place = index
+      }
+    }
+    if (cheapest >= merging.price && left <= merging.most) break
+    const { group, partner } = rows[place] as Row
+    rows[partner] = {
+      group: merge(group, (rows[partner] as Row).group, merging),
+      partner: -1,
+      loss: Infinity,
+    }
+    rows[place] = undefined
+    findPartner(partner)
+    for (let index = 0; index < partner; index++) {
+      const row = rows[index]
+      if (row === undefined) continue
+      if (row.partner === place || row.partner === partner) {
+        // The others cost as much as the lost partner or more: only a cheaper one needs no second look.
+        const before = row.loss
+        row.loss = Infinity
+        row.partner = -1
+        consider(row, partner)
+        if (row.loss > before) findPartner(index)
+      } else {
+        consider(row, partner)
+      }
+    }
+  }
+  return rows.flatMap((row) => (row === undefined ? [] : [row.group]))
+}
