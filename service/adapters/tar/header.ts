@@ -124,34 +124,52 @@ function paxHeader(records: readonly Buffer[]): Buffer {
   ])
 }
 
+/** What is the same in every header. The checksum's own field counts as spaces. */
+const template = Buffer.alloc(blockSize)
+for (const [field, text] of [
+  ['uid', octal('uid', 0)],
+  ['gid', octal('gid', 0)],
+  ['mtime', octal('mtime', mtime)],
+  ['checksum', ' '.repeat(fields.checksum[1])],
+  ['magic', 'ustar\0'],
+  ['version', '00'],
+  ['majorDevice', octal('majorDevice', 0)],
+  ['minorDevice', octal('minorDevice', 0)],
+] as const) {
+  template.write(text, fields[field][0], 'latin1')
+}
+const templateSum = template.reduce((sum, byte) => sum + byte, 0)
+
+function octal(field: Field, value: number): string {
+  return value.toString(8).padStart(fields[field][1] - 1, '0')
+}
+
+/** An image may have tens of thousands of files, so only what differs is written and summed. */
 function encodeBlock(header: Header): Buffer {
-  const block = Buffer.alloc(blockSize)
+  const block = Buffer.from(template)
+  let sum = templateSum
   const put = (field: Field, value: Buffer): void => {
-    value.copy(block, fields[field][0])
+    const [at] = fields[field]
+    for (let index = 0; index < value.length; index++) {
+      const byte = value[index] as number
+      block[at + index] = byte
+      sum += byte
+    }
   }
   const putText = (field: Field, value: string): void => {
-    block.write(value, fields[field][0], 'latin1')
-  }
-  const putNumber = (field: Field, value: number): void => {
-    putText(field, value.toString(8).padStart(fields[field][1] - 1, '0'))
+    const [at] = fields[field]
+    for (let index = 0; index < value.length; index++) {
+      const byte = value.charCodeAt(index)
+      block[at + index] = byte
+      sum += byte
+    }
   }
   put('name', header.name)
   if (header.prefix) put('prefix', header.prefix)
   if (header.linkName) put('linkName', header.linkName)
-  putNumber('mode', header.mode)
-  putNumber('uid', 0)
-  putNumber('gid', 0)
-  putNumber('size', header.size)
-  putNumber('mtime', mtime)
+  putText('mode', octal('mode', header.mode))
+  putText('size', octal('size', header.size))
   putText('type', header.type)
-  putText('magic', 'ustar\0')
-  putText('version', '00')
-  putNumber('majorDevice', 0)
-  putNumber('minorDevice', 0)
-
-  // The checksum is the sum of all bytes with its own field taken as spaces.
-  let sum = fields.checksum[1] * 0x20
-  for (const byte of block) sum += byte
-  putText('checksum', `${sum.toString(8).padStart(6, '0')}\0 `)
+  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, fields.checksum[0], 'latin1')
   return block
 }

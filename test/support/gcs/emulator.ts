@@ -60,7 +60,7 @@ export interface ObjectSummary {
   readonly cacheControl: string | undefined
 }
 
-/** As many pages as the real service makes of it. */
+/** Objects on a page, at most, of the real service. */
 const realPageSize = 1000
 
 export class GcsEmulator implements AsyncDisposable {

@@ -134,13 +134,16 @@ describe('a connection that breaks', () => {
     expect(emulator.requests[1]).toMatchObject({ kind: 'upload', status: 0, bytesIn: block + 5 })
   })
 
-  test('by a fault, after so many bytes', async () => {
-    emulator.cutUploads({ afterBytes: 2 * block + 7 })
+  test.each([
+    [block - 1, 0],
+    [2 * block + 7, 2 * block],
+  ])('by a fault, after %i bytes', async (afterBytes, kept) => {
+    emulator.cutUploads({ afterBytes })
     const session = await startUpload(emulator, 'a')
     await expect(put(session, 'bytes 0-*/*', content)).rejects.toThrow()
     const asked = await put(session, 'bytes */*')
-    expect(asked.headers.get('range')).toBe(`bytes=0-${2 * block - 1}`)
-    const rest = await put(session, `bytes ${2 * block}-*/*`, content.subarray(2 * block))
+    expect(asked.headers.get('range')).toBe(kept === 0 ? null : `bytes=0-${kept - 1}`)
+    const rest = await put(session, `bytes ${kept}-*/*`, content.subarray(kept))
     expect(await rest.json()).toMatchObject({ md5Hash: md5 })
   })
 })

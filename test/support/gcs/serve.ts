@@ -22,12 +22,15 @@ const { values } = parseArgs({
   },
 })
 
-const { bucket, key, folder } = values
+const { bucket, key, folder, checksumming } = values
+if (!['both', 'crc32c', 'asked'].includes(checksumming)) {
+  throw new Error(`--checksumming is both, crc32c or asked, not ${checksumming}`)
+}
 const known = key && existsSync(key) ? JSON.parse(readFileSync(key, 'utf8')) : undefined
 const emulator = await GcsEmulator.start({
   bucket,
   port: Number(values.port),
-  checksumming: values.checksumming as Checksumming,
+  checksumming: checksumming as Checksumming,
   publicRead: values['public-read'],
   pageSize: Number(values['page-size']),
   ...(folder && { folder }),
