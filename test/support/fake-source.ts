@@ -6,6 +6,7 @@ export class FakeSource implements Source {
   /** Tag → commit. */
   readonly refs: Map<string, string>
   readonly exports: string[] = []
+  #told = { text: '' }
   currentStatus: SourceStatus = { ready: true, refreshedAt: '2024-01-01T00:00:00.000Z' }
 
   constructor(refs: Record<string, string>) {
@@ -16,6 +17,13 @@ export class FakeSource implements Source {
     const id = this.refs.get(tag)
     if (id === undefined) throw new Failure('manifest-unknown', `there is no tag "${tag}"`)
     return { id, ref: `refs/tags/${tag}` }
+  }
+
+  /** Another one whenever a test has changed `refs`. */
+  get version(): object {
+    const text = JSON.stringify([...this.refs])
+    if (text !== this.#told.text) this.#told = { text }
+    return this.#told
   }
 
   tags(): readonly string[] {

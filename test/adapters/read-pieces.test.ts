@@ -1,0 +1,68 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { type FileHandle, open, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { readPieces } from '../../service/adapters/read-pieces.ts'
+import type { ByteRange } from '../../service/domain/ports.ts'
+import { TemporaryFolder } from '../support/temporary-folder.ts'
+
+const bytes = randomBytes(3 * 1024 * 1024 + 17)
+
+let folder: TemporaryFolder
+let file: FileHandle
+
+beforeEach(async () => {
+  folder = await TemporaryFolder.create()
+  const path = join(folder.path, 'file')
+  await writeFile(path, bytes)
+  file = await open(path)
+})
+afterEach(async () => {
+  await file.close()
+  await folder[Symbol.asyncDispose]()
+})
+
+/** Takes each piece in its own time. */
+async function read(range?: ByteRange, pause = () => Promise.resolve()): Promise<Buffer> {
+  const pieces: Buffer[] = []
+  await readPieces(file, range, async (piece) => {
+    await pause()
+    pieces.push(Buffer.from(piece))
+  })
+  return Buffer.concat(pieces)
+}
+
+const sum = (content: Buffer) => createHash('sha256').update(content).digest('hex')
+
+test('the pieces of a file are the file', async () => {
+  expect(sum(await read())).toBe(sum(bytes))
+})
+
+test.each([
+  { start: 0, end: 0 },
+  { start: 256 * 1024 - 1, end: 256 * 1024 },
+  { start: 1000, end: 2_000_000 },
+  { start: bytes.length - 1, end: bytes.length - 1 },
+])('bytes $start to $end are those', async ({ start, end }) => {
+  expect(sum(await read({ start, end }))).toBe(sum(bytes.subarray(start, end + 1)))
+})
+
+test('a file is as long as it is when it ends', async () => {
+  expect(await read({ start: bytes.length, end: bytes.length + 5 })).toHaveLength(0)
+})
+
+test('a piece stays as it is until it is taken, however many read at once', async () => {
+  const slow = () => new Promise<void>((resolve) => setTimeout(resolve, Math.random() * 5))
+  const all = await Promise.all(Array.from({ length: 50 }, () => read(undefined, slow)))
+  expect(new Set(all.map(sum))).toEqual(new Set([sum(bytes)]))
+})
+
+test('who takes no more gets no more, and the reason comes back', async () => {
+  let taken = 0
+  const reading = readPieces(file, undefined, async () => {
+    taken += 1
+    throw new Error('the client is gone')
+  })
+  await expect(reading).rejects.toThrow('the client is gone')
+  expect(taken).toBe(1)
+})
