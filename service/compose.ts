@@ -75,7 +75,9 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     temporaryFolder: state.temporary,
     builders: config.buildConcurrency,
   })
-  log.info({ nix: await nix.version() }, 'Nix found')
+  // Awaited below, with what else takes a while.
+  const nixFound = nix.version().then((version) => log.info({ nix: version }, 'Nix found'))
+  nixFound.catch(() => {})
 
   const storage = await composeStorage(config.storage, state, log)
   const { store, recordOptions } = storage
@@ -89,7 +91,7 @@ export async function compose(config: Config, log: Log): Promise<Service> {
 
   const running = composeSource(config, { state, groups, store, metrics, log })
   const popularity = composePopularity(config, log)
-  await Promise.all([running.start(), popularity.start()])
+  await Promise.all([nixFound, running.start(), popularity.start()])
   const { source } = running
 
   const recipe = { compression: config.compression, layerBudget: config.layerBudget }

@@ -2,11 +2,14 @@
  * Runs programs that have children of their own (git, Nix) as process groups, so that ending one
  * ends all of it: `git fetch` leaves its `git remote-https` behind when only git is killed.
  */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
+import type { Readable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { StringDecoder } from 'node:string_decoder'
 import { setTimeout as delay } from 'node:timers/promises'
-import { execa } from 'execa'
+import { messageOf } from '../domain/errors.ts'
 
 /** How long a group may tidy up after SIGTERM before SIGKILL: git removes its lock files then. */
 const terminationGrace = 3000
@@ -17,6 +20,12 @@ const stderrKept = 64 * 1024
 /** A line that never ends must not fill the memory. */
 const longestLine = 1024 * 1024
 const defaultMaxStdout = 256 * 1024 * 1024
+
+/** Groups whose first process lives: they end with this process, however it ends by itself. */
+const groupsToEnd = new Set<number>()
+process.once('exit', () => {
+  for (const group of groupsToEnd) signalGroup(group, 'SIGTERM')
+})
 
 export interface RunOptions {
   /** The whole environment; nothing is inherited. */
@@ -58,24 +67,24 @@ export async function runInGroup(
   options: RunOptions,
 ): Promise<RunResult> {
   options.signal?.throwIfAborted()
-  const subprocess = execa(file, args, {
+  const child = spawn(file, args, {
     env: options.env,
-    extendEnv: false,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    ...(options.input === undefined ? { stdin: 'ignore' } : { input: options.input }),
-    // A group of its own (as with `detached`), which also ends when this process exits.
-    killDescendants: true,
-    buffer: false,
-    reject: false,
+    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    // A group of its own.
+    detached: true,
   })
-  const group = subprocess.pid
+  const { pid: group, stdin } = child
+  const { stdout, stderr: complaints } = child as { stdout: Readable; stderr: Readable }
   if (group === undefined) {
-    // Only the reason: the error itself quotes the arguments, in which a secret may stand.
-    const { originalMessage } = await subprocess
-    throw new Error(`cannot start ${file}: ${originalMessage ?? 'unknown reason'}`)
+    const [error] = await once(child, 'error')
+    // Only the reason: the error itself holds the arguments, in which a secret may stand.
+    throw new Error(`cannot start ${file}: ${messageOf(error)}`)
   }
-
-  const child = subprocess.nodeChildProcess
+  groupsToEnd.add(group)
+  // A program that does not want all of its input says so by how it ends.
+  stdin?.on('error', () => {})
+  stdin?.end(options.input)
 
   let timedOut: RunResult['timedOut']
   let tooMuch = false
@@ -99,7 +108,7 @@ export async function runInGroup(
   })
   options.signal?.addEventListener('abort', end, { once: true })
 
-  subprocess.stdout.on('data', (chunk: Buffer) => {
+  stdout.on('data', (chunk: Buffer) => {
     idleTimer?.refresh()
     stdoutSize += chunk.length
     if (stdoutSize <= maxStdout) chunks.push(chunk)
@@ -109,15 +118,16 @@ export async function runInGroup(
     }
   })
   const decoder = new StringDecoder('utf8')
-  subprocess.stderr.on('data', (chunk: Buffer) => {
+  complaints.on('data', (chunk: Buffer) => {
     idleTimer?.refresh()
     const text = decoder.write(chunk)
     stderr = (stderr + text).slice(-stderrKept)
     stderrLines.push(text)
   })
-  const drained = Promise.allSettled([finished(subprocess.stdout), finished(subprocess.stderr)])
+  const drained = Promise.allSettled([finished(stdout), finished(complaints)])
 
-  await new Promise((resolve) => child.once('exit', resolve))
+  await once(child, 'exit')
+  groupsToEnd.delete(group)
   // From here on the id of the group is only ours while a member lives: no timer may signal it.
   clearTimeout(wholeTimer)
   clearTimeout(idleTimer)
@@ -125,8 +135,8 @@ export async function runInGroup(
   if (hasMembers(group)) end()
   await ending
   await Promise.race([drained, delay(drainLimit, undefined, { ref: false })])
-  subprocess.stdout.destroy()
-  subprocess.stderr.destroy()
+  stdout.destroy()
+  complaints.destroy()
   stderrLines.end()
 
   options.signal?.throwIfAborted()

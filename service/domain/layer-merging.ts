@@ -40,19 +40,14 @@ export interface Merging {
   readonly alike: boolean
 }
 
+/** Groups of which all pairs are looked at: more than most closures have paths. */
+const mostInPairs = 400
+
 /** The groups that are left, each node in one of them as before. The order of `groups` decides ties. */
 export function mergeGroups(groups: readonly Group[], merging: Merging): Group[] {
-  const pairs = mostInPairs(groups.length)
-  const row = mergeNeighbours(groups, merging, Math.max(pairs, merging.most))
-  return row.length <= Math.max(pairs, merging.most) ? mergePairs(row, merging) : row
-}
-
-/**
- * Groups of which all pairs are looked at. 400 are more than most closures have paths; the time is kept from
- * growing with the square when a closure falls into hundreds of sets of groups that are each merged.
- */
-function mostInPairs(groups: number): number {
-  return groups > 0 ? 400 : 0
+  const few = Number.isFinite(merging.most) ? Math.max(mostInPairs, merging.most) : mostInPairs
+  const row = mergeNeighbours(groups, merging, few)
+  return row.length <= few ? mergePairs(row, merging) : row
 }
 
 /** What a merge loses, in bytes. */

@@ -21,11 +21,11 @@ export interface PlanOptions {
   readonly knowledge?: LayerKnowledge
 }
 
-const layerPrice = Number(process.env.PRICE ?? 10_000)
-const applicationChance = Number(process.env.APP ?? 0.95)
-const libraryChance = Number(process.env.LIB ?? 0.01)
-const priorReleases = Number(process.env.PRIOR ?? 10)
-const sharing = Number(process.env.GAMMA ?? 0.1)
+const layerPrice = 10_000
+const applicationChance = 0.8
+const libraryChance = 0.01
+const priorReleases = 10
+const sharing = 0.15
 
 export function planLayers(closure: Closure, options: PlanOptions): Plan {
   const { budget, knowledge = LayerKnowledge.none } = options
@@ -153,11 +153,8 @@ function keepWholeLayers(
 
 function need({ images }: Company, { sizes }: Fleet, budget: number): number {
   return (
-    images.reduce(
-      (sum, image) =>
-        sum + Math.max(1, (sizes[image] as number) / budget) ** Number(process.env.E ?? 2),
-      0,
-    ) / images.length
+    images.reduce((sum, image) => sum + Math.max(1, (sizes[image] as number) / budget) ** 2, 0) /
+    images.length
   )
 }
 
