@@ -30,6 +30,7 @@ import { Catalog } from './usecases/catalog.ts'
 import { EvaluateImage } from './usecases/evaluate-image.ts'
 import { FailedPrebuilds } from './usecases/failed-prebuilds.ts'
 import { ImageBuilds } from './usecases/image-builds.ts'
+import { LayerPlanning } from './usecases/layer-planning.ts'
 import { LayerShelf } from './usecases/layer-shelf.ts'
 import { Leases } from './usecases/leases.ts'
 import { LiveRevisions } from './usecases/live-revisions.ts'
@@ -38,7 +39,13 @@ import { Prebuilds } from './usecases/prebuilds.ts'
 import { PullCounter, pullRecord } from './usecases/pull-counter.ts'
 import { PullManifest } from './usecases/pull-manifest.ts'
 import { Reconciler } from './usecases/reconcile.ts'
-import { imageRecord, layerRecord, planRecord, Records } from './usecases/records.ts'
+import {
+  imageRecord,
+  knowledgeRecord,
+  layerRecord,
+  planRecord,
+  Records,
+} from './usecases/records.ts'
 import { GitRefStates } from './usecases/ref-states.ts'
 import { Stage } from './usecases/stage.ts'
 import { StoredImages } from './usecases/stored-images.ts'
@@ -121,6 +128,13 @@ export async function compose(config: Config, log: Log): Promise<Service> {
   // Not awaited: it only fills the memory with what the storage has.
   void journal.load()
   const nixStage = new Stage(config.buildConcurrency)
+  const planning = new LayerPlanning({
+    plans: new Records(store, 'plans', planRecord, log, recordOptions),
+    knowledge: new Records(store, 'knowledge', knowledgeRecord, log),
+    popularity,
+    recipe,
+    log,
+  })
   const build = new BuildImage({
     evaluation,
     nix,
@@ -132,10 +146,9 @@ export async function compose(config: Config, log: Log): Promise<Service> {
       metrics,
       log,
     }),
-    plans: new Records(store, 'plans', planRecord, log, recordOptions),
     images: imageRecords,
     blobs,
-    popularity,
+    planning,
     recipe,
     nixStage,
     packStage: new Stage(availableParallelism()),
@@ -156,6 +169,7 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     nix,
     builds,
     failed,
+    planning,
     nixStage,
     limit: { seconds: config.prebuild.builderTimeout, setting: 'SLIPWAY_PREBUILD_TIMEOUT' },
     concurrency: config.buildConcurrency,
@@ -229,7 +243,7 @@ export async function compose(config: Config, log: Log): Promise<Service> {
         groups.killAll(),
         packer.close(),
         Promise.race([
-          Promise.all([pulls.flush(), journal.flush(), leases.close()]),
+          Promise.all([pulls.flush(), journal.flush(), planning.flush(), leases.close()]),
           sleep(flushLimit),
         ]),
       ])

@@ -84,8 +84,14 @@ export class ChangeRisk {
   }
 }
 
-export function union(one: Below, other: Below): Below {
-  return one.map((set, word) => set | (other[word] as number))
+export function unionOf(sets: readonly Below[]): Below {
+  const all = new Uint32Array(sets[0]?.length ?? 0)
+  for (const set of sets) {
+    for (let word = 0; word < all.length; word++) {
+      all[word] = (all[word] as number) | (set[word] as number)
+    }
+  }
+  return all
 }
 
 function sumsByByte(exponents: Float64Array): Float64Array {

@@ -1,6 +1,8 @@
 /** A closure as a graph over numbers, which is what everything that is worked out about it needs. */
 import { type Closure, type PathInfo, type StorePath, storePathName } from './closure.ts'
 
+type Edges = Pick<ClosureGraph, 'offsets' | 'targets'>
+
 export interface ClosureGraph {
   /**
    * Each path once, by name and then by path. Paths alone change in every release, and with their order
@@ -37,7 +39,7 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }
 
-function referencesBetween(paths: readonly PathInfo[]): Pick<ClosureGraph, 'offsets' | 'targets'> {
+function referencesBetween(paths: readonly PathInfo[]): Edges {
   const nodes = new Map<StorePath, number>(paths.map((info, node) => [info.path, node]))
   const offsets = new Uint32Array(paths.length + 1)
   const targets = new Uint32Array(paths.reduce((sum, info) => sum + info.references.length, 0))
@@ -45,18 +47,36 @@ function referencesBetween(paths: readonly PathInfo[]): Pick<ClosureGraph, 'offs
   const seenFrom = new Int32Array(paths.length).fill(-1)
   let edges = 0
   for (const [self, info] of paths.entries()) {
-    const first = edges
     for (const reference of info.references) {
       const node = nodes.get(reference)
       if (node === undefined || node === self || seenFrom[node] === self) continue
       seenFrom[node] = self
       targets[edges++] = node
     }
-    // The order in which references are named has no meaning, and must not get one.
-    targets.subarray(first, edges).sort()
     offsets[self + 1] = edges
   }
-  return { offsets, targets: targets.slice(0, edges) }
+  // The order in which references are named has no meaning: turned round twice, they are in order of number.
+  return turnedRound(turnedRound({ offsets, targets: targets.subarray(0, edges) }))
+}
+
+/** Every edge the other way. */
+function turnedRound({ offsets, targets }: Edges): Edges {
+  const size = offsets.length - 1
+  const ends = new Uint32Array(size + 1)
+  for (const target of targets) ends[target + 1] = at(ends, target + 1) + 1
+  for (let node = 1; node <= size; node++) ends[node] = at(ends, node) + at(ends, node - 1)
+  const starts = ends.slice()
+  const sources = new Uint32Array(targets.length)
+  for (let source = 0; source < size; source++) {
+    const end = at(offsets, source + 1)
+    for (let edge = at(offsets, source); edge < end; edge++) {
+      const target = at(targets, edge)
+      const place = at(ends, target)
+      sources[place] = source
+      ends[target] = place + 1
+    }
+  }
+  return { offsets: starts, targets: sources }
 }
 
 /** Depth first, each node when all below it are done. Without recursion: a closure may be one long chain. */

@@ -14,7 +14,7 @@
  *
  * Each round halves the row at most and sorts it once: O(n log n) for n groups.
  */
-import { type Below, type ChangeRisk, union } from './change-risk.ts'
+import { type Below, type ChangeRisk, unionOf } from './change-risk.ts'
 
 export interface Group {
   readonly nodes: readonly number[]
@@ -67,9 +67,9 @@ function leastLoss(a: Group, b: Group, { alike }: Merging): number {
 }
 
 function merge(a: Group, b: Group, { risk, alike }: Merging): Group {
-  const below = union(a.below, b.below)
+  const below = unionOf([a.below, b.below])
   return {
-    nodes: [...a.nodes, ...b.nodes],
+    nodes: a.nodes.concat(b.nodes),
     size: a.size + b.size,
     below,
     risk: risk.of(below),
@@ -80,36 +80,44 @@ function merge(a: Group, b: Group, { risk, alike }: Merging): Group {
 
 function mergeNeighbours(groups: readonly Group[], merging: Merging, few: number): Group[] {
   if (groups.length <= few) return [...groups]
-  let row = groups
-    .map((group, place) => ({ group, place }))
-    .sort((a, b) => a.group.risk - b.group.risk || a.group.size - b.group.size || a.place - b.place)
-    .map(({ group }) => group)
+  let row = [...groups].sort((a, b) => a.risk - b.risk || a.size - b.size)
   while (row.length > few) {
-    const current = row
-    const losses = Float64Array.from({ length: row.length - 1 }, (_, place) =>
-      loss(current[place] as Group, current[place + 1] as Group, merging),
-    )
-    const cheapest = Uint32Array.from(losses.keys()).sort(
-      (a, b) => (losses[a] as number) - (losses[b] as number) || a - b,
-    )
-    // Half of them at most: those that are dear now may have cheaper neighbours after the others' merges.
-    const merges = Math.min(row.length - few, Math.ceil(row.length / 2))
-    const partner = new Uint8Array(row.length)
-    let made = 0
-    for (const place of cheapest.subarray(0, merges)) {
-      if ((losses[place] as number) >= merging.price && row.length - made <= merging.most) break
-      if (partner[place] || partner[place + 1]) continue
-      partner[place] = 1
-      partner[place + 1] = 2
-      made++
+    const places = cheapest(row, merging)
+    const isMerged = new Uint8Array(row.length)
+    let left = row.length
+    for (const place of places) {
+      if (left <= few) break
+      if (isMerged[place] || isMerged[place + 1]) continue
+      const [group, next] = [row[place] as Group, row[place + 1] as Group]
+      if (left <= merging.most && loss(group, next, merging) >= merging.price) continue
+      isMerged[place] = isMerged[place + 1] = 1
+      row[place] = merge(group, next, merging)
+      left--
     }
-    if (made === 0) break
-    row = current.flatMap((group, place) => {
-      if (partner[place] === 2) return []
-      return partner[place] === 1 ? [merge(group, current[place + 1] as Group, merging)] : [group]
+    if (left === row.length) break
+    // Of two that were merged the second goes; after one of them the next that is marked is a first one.
+    let isSecond = false
+    row = row.filter((_, place) => {
+      const goes = isSecond && isMerged[place] === 1
+      isSecond = isMerged[place] === 1 && !goes
+      return !goes
     })
   }
   return row
+}
+
+/**
+ * The places of that half of all neighbours that is the cheapest to merge, cheapest first. Those that
+ * are dear now may have cheaper neighbours after the others' merges.
+ */
+function cheapest(row: readonly Group[], merging: Merging): Uint32Array {
+  const losses = new Float64Array(row.length - 1)
+  for (let place = 0; place < losses.length; place++) {
+    losses[place] = loss(row[place] as Group, row[place + 1] as Group, merging)
+  }
+  const order = new Uint32Array(losses.length).map((_, place) => place)
+  order.sort((a, b) => (losses[a] as number) - (losses[b] as number) || a - b)
+  return order.subarray(0, Math.ceil(order.length / 2))
 }
 
 /** Each row holds a group, and the cheapest merge with a group of a later row. */

@@ -1,5 +1,5 @@
 /** HEAD TO WRITE */
-import { ChangeRisk } from './change-risk.ts'
+import { ChangeRisk, unionOf } from './change-risk.ts'
 import { type Closure, type StorePath, storePathName } from './closure.ts'
 import { type ClosureGraph, graphOf } from './closure-graph.ts'
 import type { Acquaintance, Company, Fleet } from './fleet.ts'
@@ -71,17 +71,14 @@ export function planLayers(closure: Closure, options: PlanOptions): Plan {
 }
 
 function joined(groups: readonly Group[], risk: ChangeRisk): Group {
-  const below = groups.reduce(
-    (all, group) => all.map((w, i) => w | (group.below[i] as number)),
-    new Uint32Array(groups[0]?.below.length ?? 0),
-  )
+  const below = unionOf(groups.map((group) => group.below))
   return {
     nodes: groups.flatMap(({ nodes }) => nodes),
     size: groups.reduce((sum, { size }) => sum + size, 0),
     below,
     risk: risk.of(below),
     stake: 0,
-    users: Math.min(...groups.map(({ users }) => users)),
+    users: groups.reduce((least, { users }) => Math.min(least, users), Infinity),
   }
 }
 

@@ -1,9 +1,9 @@
 /** Builds an image: evaluate → realise → closure → plan → layers → manifests → record. */
+import { canonicalName } from '../domain/canonical-name.ts'
 import { type Closure, type StorePath, storePathName } from '../domain/closure.ts'
 import { messageOf } from '../domain/errors.ts'
 import type { ImageName } from '../domain/image-name.ts'
-import { forestKey, layerKey, planKey, type Recipe } from '../domain/keys.ts'
-import { planLayers } from '../domain/layers.ts'
+import { forestKey, layerKey, type Recipe } from '../domain/keys.ts'
 import {
   assembleImage,
   type ContainerConfig,
@@ -12,15 +12,15 @@ import {
 } from '../domain/manifest.ts'
 import type { Metrics } from '../domain/metrics.ts'
 import { type EvaluatedPackage, storePathsOf } from '../domain/package.ts'
-import type { PopularitySource } from '../domain/popularity.ts'
 import type { BuilderLimit, Cause, Forest, LayerPacker, Log, NixStore } from '../domain/ports.ts'
 import type { Revision } from '../domain/source.ts'
 import type { Blobs } from './blobs.ts'
 import type { BuildJournal } from './build-journal.ts'
 import type { EvaluateImage } from './evaluate-image.ts'
 import { containerConfig } from './image-config.ts'
+import type { LayerPlanning } from './layer-planning.ts'
 import type { LayerRequest, LayerShelf } from './layer-shelf.ts'
-import type { ImageRecord, PlanRecord, Records } from './records.ts'
+import type { ImageRecord, Records } from './records.ts'
 import type { Stage } from './stage.ts'
 import { Stopwatch } from './stopwatch.ts'
 
@@ -47,10 +47,9 @@ export interface BuildImageOptions {
   readonly nix: NixStore
   readonly packer: LayerPacker
   readonly layers: LayerShelf
-  readonly plans: Records<PlanRecord>
   readonly images: Records<ImageRecord>
   readonly blobs: Blobs
-  readonly popularity: PopularitySource
+  readonly planning: LayerPlanning
   readonly recipe: Recipe
   /** Evaluating and realising. */
   readonly nixStage: Stage
@@ -80,7 +79,7 @@ export class BuildImage {
    * @throws Failure manifest-unknown, evaluation-failed, build-failed, build-timed-out, unavailable
    */
   async build(request: BuildRequest): Promise<BuiltImage> {
-    const { nix, nixStage, packStage, journal, metrics, log } = this.#options
+    const { nix, nixStage, packStage, planning, journal, metrics, log } = this.#options
     const { name, revision, imageKey, cause } = request
     const entry = journal.begin({
       image: name.text,
@@ -100,10 +99,12 @@ export class BuildImage {
         ? await realise()
         : await nixStage.run(cause, realise)
       const built = await packStage.run(cause, async () => {
-        const plan = await watch.time('plan', () => this.#plan(closure))
+        const plan = await watch.time('plan', () => planning.plan(closure))
         const forest = forestOf(name, packages, closure)
         const layers = await watch.time('pack', () => this.#pack(closure, plan, forest))
-        return watch.time('publish', () => this.#publish(request, config, layers))
+        const published = await watch.time('publish', () => this.#publish(request, config, layers))
+        planning.note({ name: canonicalName(name), closure, plan })
+        return published
       })
       const { digest } = built.record.oci
       log.info({ ...image, digest, ...watch.report() }, 'image built')
@@ -142,19 +143,6 @@ export class BuildImage {
     await watch.time('realise', () => nix.realise(packages, { cause, limit, roots: imageKey }))
     const closure = await watch.time('closure', async () => (await early) ?? nix.closure(paths))
     return { packages, config, closure }
-  }
-
-  async #plan(closure: Closure): Promise<StorePath[][]> {
-    const { plans, popularity, recipe } = this.#options
-    const paths = closure.map(({ path }) => path)
-    const key = planKey(paths, recipe)
-    const known = await plans.get(key)
-    if (known !== undefined) return known.layers
-    const { counts, version } = popularity.current()
-    // One layer is the root forest's.
-    const plan = planLayers(closure, { budget: recipe.layerBudget - 1, popularity: counts })
-    const layers = plan.map((layer) => [...layer])
-    return (await plans.settle(key, { knowledge: version, layers })).layers
   }
 
   /** All layers, the root forest last, so that it changes nothing below it. */

@@ -2,14 +2,16 @@
  * Builds images before anybody asks. The images of one commit are one batch: evaluated in one Nix
  * process and realised in one, and each is packed as soon as its own outputs are there.
  */
+import { canonicalName } from '../domain/canonical-name.ts'
 import { Failure, messageOf } from '../domain/errors.ts'
 import type { ImageName } from '../domain/image-name.ts'
-import type { EvaluatedPackage } from '../domain/package.ts'
+import { type EvaluatedPackage, storePathsOf } from '../domain/package.ts'
 import type { BuilderLimit, Log, NixStore } from '../domain/ports.ts'
 import type { Revision } from '../domain/source.ts'
 import type { EvaluateImage } from './evaluate-image.ts'
 import type { FailedPrebuilds } from './failed-prebuilds.ts'
 import type { ImageBuilds } from './image-builds.ts'
+import type { LayerPlanning } from './layer-planning.ts'
 import type { Lease } from './leases.ts'
 import type { Stage } from './stage.ts'
 
@@ -24,6 +26,7 @@ export interface PrebuildsOptions {
   readonly nix: NixStore
   readonly builds: ImageBuilds
   readonly failed: FailedPrebuilds
+  readonly planning: LayerPlanning
   readonly nixStage: Stage
   readonly limit: BuilderLimit
   /** Batches at a time. */
@@ -197,7 +200,7 @@ export class Prebuilds {
 
   /** Ends when Nix has nothing more to do for the batch; images that are ready are packed meanwhile. */
   async #realise({ images, abort }: Batch, packing: Promise<void>[]): Promise<void> {
-    const { evaluation, nix, limit } = this.#options
+    const { evaluation, nix, planning, limit } = this.#options
     const { signal } = abort
     const [{ revision }] = images as readonly [Prebuild]
     const names = images.map(({ name }) => name)
@@ -215,6 +218,7 @@ export class Prebuilds {
       claimed.map(({ packages }) => packages),
       { cause: 'prebuild', limit, signal },
     )
+    if (claimed.length > 1 && (await planning.isNew())) await this.#introduce(claimed, realised)
     await Promise.all(
       claimed.map(async ({ image, packages, lease }, index) => {
         try {
@@ -226,6 +230,24 @@ export class Prebuilds {
         packing.push(this.#finish(image, packages, true).finally(() => lease.release()))
       }),
     )
+  }
+
+  /**
+   * The first images of a registry are cut as one release, so all are waited for. Later ones are cut like
+   * those before them, and each is packed as soon as it is there.
+   */
+  async #introduce(images: readonly Sound[], realised: readonly Promise<void>[]): Promise<void> {
+    const { nix, planning } = this.#options
+    const outcomes = await Promise.allSettled(realised)
+    const served = await Promise.all(
+      images
+        .filter((_, index) => outcomes[index]?.status === 'fulfilled')
+        .map(async ({ image, packages }) => {
+          const closure = await nix.closure([...new Set(packages.flatMap(storePathsOf))])
+          return { name: canonicalName(image.name), closure }
+        }),
+    )
+    await planning.learn(served)
   }
 
   /** Those that this instance is to build. Of the others it is awaited that another instance has. */

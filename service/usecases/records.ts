@@ -1,6 +1,7 @@
 /** Records: small JSON documents that remember work, each under a key that hashes what led to it. */
 import { z } from 'zod'
 import type { Descriptor, Digest } from '../domain/descriptor.ts'
+import type { KnowledgeDocument } from '../domain/layer-knowledge.ts'
 import type { Log, ObjectStore } from '../domain/ports.ts'
 import { Memory } from './memory.ts'
 import { readWhole } from './read-whole.ts'
@@ -29,6 +30,23 @@ export const planRecord = z.object({
   layers: z.array(z.array(z.string())),
 })
 export type PlanRecord = z.infer<typeof planRecord>
+
+const places = z.array(z.int().nonnegative())
+
+/** What the planner knows of the images that are served. */
+export const knowledgeRecord: z.ZodType<KnowledgeDocument> = z.object({
+  paths: z.array(z.string()),
+  layers: z.array(places),
+  images: z.array(
+    z.object({
+      name: z.string(),
+      tops: places,
+      plans: z.array(places),
+      unplanned: places.exactOptional(),
+    }),
+  ),
+  history: z.array(z.tuple([z.string(), z.int(), z.int()])),
+})
 
 export const imageRecord = z.object({
   /** The name that the image was first asked for by. */

@@ -111,7 +111,7 @@ export class FakeNix implements NixStore {
       for (const next of this.#referencesOf(byPath.get(path))) found.add(next)
     return [...found].sort().map((path) => ({
       path,
-      narSize: 1000,
+      narSize: 5_000_000,
       references: this.#referencesOf(byPath.get(path)),
     }))
   }

@@ -13,12 +13,19 @@ import { BuildQueue } from '../../service/usecases/build-queue.ts'
 import { Catalog } from '../../service/usecases/catalog.ts'
 import { EvaluateImage } from '../../service/usecases/evaluate-image.ts'
 import { ImageBuilds } from '../../service/usecases/image-builds.ts'
+import { LayerPlanning } from '../../service/usecases/layer-planning.ts'
 import { LayerShelf } from '../../service/usecases/layer-shelf.ts'
 import { Leases } from '../../service/usecases/leases.ts'
 import { LiveRevisions } from '../../service/usecases/live-revisions.ts'
 import { PackageSets } from '../../service/usecases/package-sets.ts'
 import { PullManifest } from '../../service/usecases/pull-manifest.ts'
-import { imageRecord, layerRecord, planRecord, Records } from '../../service/usecases/records.ts'
+import {
+  imageRecord,
+  knowledgeRecord,
+  layerRecord,
+  planRecord,
+  Records,
+} from '../../service/usecases/records.ts'
 import { Stage } from '../../service/usecases/stage.ts'
 import { type StoredImage, StoredImages } from '../../service/usecases/stored-images.ts'
 import { endlessSpace } from './endless-space.ts'
@@ -99,10 +106,15 @@ export class Workbench implements AsyncDisposable {
         metrics: noMetrics,
         log,
       }),
-      plans: new Records(this.store, 'plans', planRecord, log),
       images: this.imageRecords,
       blobs: this.blobs,
-      popularity: { current: () => noPopularity },
+      planning: new LayerPlanning({
+        plans: new Records(this.store, 'plans', planRecord, log),
+        knowledge: new Records(this.store, 'knowledge', knowledgeRecord, log),
+        popularity: { current: () => noPopularity },
+        recipe,
+        log,
+      }),
       recipe,
       nixStage,
       packStage: new Stage(4),

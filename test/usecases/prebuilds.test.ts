@@ -41,6 +41,7 @@ function prebuildsOf(options: Partial<PrebuildsOptions> = {}): Prebuilds {
         })
       },
     } as never,
+    planning: { isNew: async () => false } as never,
     builds: {
       claim: async () => ({ release: async () => {} }),
       async get({ name }: { name: { text: string } }) {

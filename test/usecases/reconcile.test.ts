@@ -143,6 +143,7 @@ class Service {
         realiseEach: (batch: EvaluatedPackage[][], { signal }: { signal?: AbortSignal }) =>
           batch.map(async ([one]) => world.hold(one?.name ?? '', signal)),
       } as never,
+      planning: { isNew: async () => false } as never,
       builds: {
         claim: async () => ({ release: async () => {} }),
         get: async ({ name, revision, imageKey: key }: { name: { text: string } } & Built) => {

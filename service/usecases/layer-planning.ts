@@ -1,0 +1,128 @@
+/**
+ * Cutting closures into layers, by all that the registry knows of the images that it serves, and learning
+ * from those that were built.
+ *
+ *     closure ──► plan record? ──yes──► as it was cut before
+ *                      │ no
+ *                      ▼
+ *               planner ◄── knowledge ◄── images that were built, together when the last of them is done
+ */
+import type { Closure, StorePath } from '../domain/closure.ts'
+import { messageOf } from '../domain/errors.ts'
+import { planKey, type Recipe } from '../domain/keys.ts'
+import {
+  type KnowledgeDocument,
+  LayerKnowledge,
+  type ServedImage,
+} from '../domain/layer-knowledge.ts'
+import { planLayers } from '../domain/layers.ts'
+import type { PopularitySource } from '../domain/popularity.ts'
+import type { Log } from '../domain/ports.ts'
+import type { PlanRecord, Records } from './records.ts'
+
+/** Milliseconds without another image after which those that were built are learned, as one release. */
+const defaultPause = 3000
+/** Of the one document that all instances share. */
+const current = 'current'
+
+export interface LayerPlanningOptions {
+  readonly plans: Records<PlanRecord>
+  readonly knowledge: Records<KnowledgeDocument>
+  readonly popularity: PopularitySource
+  readonly recipe: Recipe
+  readonly log: Log
+  /** Milliseconds. @default 3,000 */
+  readonly pause?: number
+}
+
+export class LayerPlanning {
+  readonly #options: LayerPlanningOptions
+  #knowledge: Promise<LayerKnowledge> | undefined
+  /** Built and not learned yet, by name. */
+  readonly #built = new Map<string, ServedImage>()
+  #timer: NodeJS.Timeout | undefined
+  #learning: Promise<void> = Promise.resolve()
+
+  constructor(options: LayerPlanningOptions) {
+    this.#options = options
+  }
+
+  /** Whether nothing is known of any image: then those that are built together are best learned before. */
+  async isNew(): Promise<boolean> {
+    return (await this.#known()).isEmpty
+  }
+
+  /**
+   * The closure's store paths by layer: as it was cut before, else by what is known now.
+   * @throws Failure unavailable
+   */
+  async plan(closure: Closure): Promise<StorePath[][]> {
+    const { plans, popularity, recipe } = this.#options
+    const key = planKey(
+      closure.map(({ path }) => path),
+      recipe,
+    )
+    const record = await plans.get(key)
+    if (record !== undefined) return record.layers
+    const knowledge = await this.#known()
+    const { counts, version } = popularity.current()
+    // One layer is the root forest's.
+    const options = { budget: recipe.layerBudget - 1, popularity: counts, knowledge }
+    const layers = planLayers(closure, options).map((layer) => [...layer])
+    const used = version === 'none' ? knowledge.version : `${knowledge.version} ${version}`
+    return (await plans.settle(key, { knowledge: used, layers })).layers
+  }
+
+  /** Learns of images at once. Never fails: what is not learned costs bytes, and no image. */
+  learn(images: readonly ServedImage[]): Promise<void> {
+    this.#learning = this.#learning.then(() => this.#learn(images))
+    return this.#learning
+  }
+
+  /** Learns of an image with the others that are built about now. */
+  note(image: ServedImage): void {
+    this.#built.set(image.name, image)
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.flush(), this.#options.pause ?? defaultPause).unref()
+  }
+
+  /** Learns what was noted. Never fails. */
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer)
+    const images = [...this.#built.values()]
+    this.#built.clear()
+    if (images.length > 0) await this.learn(images)
+  }
+
+  /** Read once: what another instance learns afterwards is taken up when this one learns. */
+  #known(): Promise<LayerKnowledge> {
+    this.#knowledge ??= this.#read()
+    return this.#knowledge
+  }
+
+  async #read(): Promise<LayerKnowledge> {
+    const { knowledge, log } = this.#options
+    try {
+      const document = await knowledge.get(current)
+      return document === undefined ? LayerKnowledge.none : new LayerKnowledge(document)
+    } catch (error) {
+      log.warn({ problem: messageOf(error) }, 'what is known of layers cannot be read')
+      this.#knowledge = undefined
+      return LayerKnowledge.none
+    }
+  }
+
+  async #learn(images: readonly ServedImage[]): Promise<void> {
+    const { knowledge, log } = this.#options
+    try {
+      const document = await knowledge.fresh(current)
+      const before = document === undefined ? LayerKnowledge.none : new LayerKnowledge(document)
+      const after = before.learn(images)
+      this.#knowledge = Promise.resolve(after)
+      await knowledge.replace(current, after.document)
+      log.debug({ images: images.length, version: after.version }, 'layers learned')
+    } catch (error) {
+      log.warn({ problem: messageOf(error) }, 'layers could not be learned')
+    }
+  }
+}
