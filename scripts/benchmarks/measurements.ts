@@ -68,6 +68,11 @@ export const measurements: Record<string, Measurement> = {
       measure: (_, args) => call('layering.ts', 'measureLayering', args),
     },
   }),
+  bucket: {
+    about: 'requests to a bucket by kind, and a large upload beside curl',
+    onlyByName: true,
+    measure: async (bench) => (await import('./bucket.ts')).measureBucket(bench),
+  },
   pull: {
     parameters: '[IMAGE…]',
     about: 'cold and warm pulls of images of the example package set',
