@@ -40,7 +40,9 @@ export class PullCounter {
   readonly #options: PullCounterOptions
   /** Client and image of the pulls that were counted lately. */
   readonly #recent = new LRUCache<string, true>({
-    max: mostRecent,
+    // Not `max`: for that all of them would be given room at once, at each start.
+    maxSize: mostRecent,
+    sizeCalculation: () => 1,
     ttl: sameClientInterval,
     // Milliseconds between looks at the clock.
     ttlResolution: 1000,

@@ -43,7 +43,11 @@ export class StoredImages {
   })
 
   /** Bytes of the blobs of images that were in memory. */
-  readonly #sizes = new LRUCache<Digest, number>({ max: mostBlobs })
+  readonly #sizes = new LRUCache<Digest, number>({
+    // Not `max`: for that all of them would be given room at once, which takes 30 ms at each start.
+    maxSize: mostBlobs,
+    sizeCalculation: () => 1,
+  })
 
   constructor(records: Records<ImageRecord>, blobs: Blobs) {
     this.#records = records
