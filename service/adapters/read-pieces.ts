@@ -9,10 +9,10 @@ import type { ByteRange } from '../domain/ports.ts'
 /** Bytes of a piece. */
 const largePiece = 256 * 1024
 /** When many read at once, and most of them slowly, all of their buffers together matter. */
-const smallPiece = 64 * 1024
-const manyReaders = 32
-/** Buffers kept for the next reader: 8 MiB. */
-const mostIdle = 32
+const smallPiece = 32 * 1024
+const manyReaders = 8
+/** Buffers kept for the next reader: 4 MiB. */
+const mostIdle = 16
 
 const idle: Buffer[] = []
 let readers = 0

@@ -20,7 +20,7 @@ export async function sendExactly(
   onBytes: (count: number) => void,
 ): Promise<boolean> {
   const { res } = ctx
-  const gone = whenGone(res)
+  const client = new Client(res)
   let sent = 0
   const take = async (piece: Uint8Array) => {
     if (sent + piece.length > length) {
@@ -29,7 +29,7 @@ export async function sendExactly(
     // From here on the answer is not Koa's to give.
     ctx.respond = false
     sent += piece.length
-    await Promise.race([written(res, piece), gone])
+    await client.write(piece)
   }
   try {
     const found = await send(take)
@@ -46,21 +46,27 @@ export async function sendExactly(
   return true
 }
 
-function written(response: ServerResponse, piece: Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    response.write(piece, (error) => (error ? reject(error) : resolve()))
-  })
-}
+/** Whoever reads the answer, and may leave at any time. */
+class Client {
+  readonly #response: ServerResponse
+  #leave: ((error: Error) => void) | undefined
+  #left: Error | undefined
 
-/** Fails when the client closes the connection. Never succeeds. */
-function whenGone(response: ServerResponse): Promise<never> {
-  const gone = new Promise<never>((_, reject) => {
+  constructor(response: ServerResponse) {
+    this.#response = response
     response.once('close', () => {
       const error = new Error('the client closed the connection')
-      reject(Object.assign(error, { code: 'ERR_STREAM_PREMATURE_CLOSE' }))
+      this.#left = Object.assign(error, { code: 'ERR_STREAM_PREMATURE_CLOSE' })
+      this.#leave?.(this.#left)
     })
-  })
-  // It may happen when nobody waits any more.
-  gone.catch(() => {})
-  return gone
+  }
+
+  /** Resolves when the piece may be overwritten. @throws Error when the client is gone */
+  write(piece: Uint8Array): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#left) return reject(this.#left)
+      this.#leave = reject
+      this.#response.write(piece, (error) => (error ? reject(error) : resolve()))
+    })
+  }
 }
