@@ -40,7 +40,8 @@ function compare(a: string, b: string): number {
 }
 
 function referencesBetween(paths: readonly PathInfo[]): Edges {
-  const nodes = new Map<StorePath, number>(paths.map((info, node) => [info.path, node]))
+  const nodes = new Map<StorePath, number>()
+  for (const [node, { path }] of paths.entries()) nodes.set(path, node)
   const offsets = new Uint32Array(paths.length + 1)
   const targets = new Uint32Array(paths.reduce((sum, info) => sum + info.references.length, 0))
   // node → the latest that was seen to refer to it, so that a reference named twice counts once.

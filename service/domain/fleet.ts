@@ -1,59 +1,78 @@
 /** All images that the registry serves: what their store paths have in common, and how they were cut. */
 import type { StorePath } from './closure.ts'
-import type { KnowledgeDocument } from './layer-knowledge.ts'
-import { identitiesOf } from './path-identity.ts'
+import { type KnowledgeDocument, pathsOf } from './knowledge-document.ts'
+import { identitiesOf, identityOf } from './path-identity.ts'
 
 /** What is known of a store path by what it is called. */
 export interface Acquaintance {
-  /** Paths of the same company are in exactly the same images. */
+  /** The same object for all paths that are in exactly the same images. */
   readonly company: Company
-  /** In how many images nothing else refers to it. */
-  readonly tops: number
+  /** Whether it was asked for by name in some image: nothing else there refers to it. */
+  readonly isAsked: boolean
+  /** In how many releases it was looked at. */
   readonly releases: number
-  /** Releases in which it changed by itself. */
+  /** In how many of them it had changed by itself. */
   readonly changes: number
 }
 
-/** The images that have a path. */
 export interface Company {
-  readonly images: readonly number[]
+  /** How many images have the paths. */
+  readonly images: number
+  /** Of each of these images how many paths it has. */
+  readonly sizes: readonly number[]
 }
 
 export class Fleet {
-  /** Store paths of each image. */
-  readonly sizes: readonly number[]
+  readonly isEmpty: boolean
   readonly #acquaintances: ReadonlyMap<string, Acquaintance>
   readonly #layers: readonly (readonly StorePath[])[]
+  /** The layers of each plan of each image. */
   readonly #plans: readonly (readonly number[])[]
-  readonly #layersOf: ReadonlyMap<StorePath, readonly number[]>
+  /** The layers that a path is in. */
+  readonly #layersOf = new Map<StorePath, number[]>()
 
-  constructor({ paths, layers, images, history }: KnowledgeDocument) {
-    const closures = images.map(({ plans, unplanned }) => {
-      const places = unplanned ?? (plans[0] ?? []).flatMap((layer) => layers[layer] as number[])
-      return places.map((place) => paths[place] as StorePath)
-    })
-    this.sizes = closures.map((closure) => closure.length)
-    const tops = images.map(
-      (image) => new Set(image.tops.map((place) => paths[place] as StorePath)),
-    )
-    this.#acquaintances = acquaintances(closures, tops, history)
-    this.#layers = layers.map((layer) => layer.map((place) => paths[place] as StorePath))
+  constructor(document: KnowledgeDocument) {
+    const { paths, layers, images } = document
+    this.isEmpty = images.length === 0
+    this.#acquaintances = acquaintances(document)
+    this.#layers = layers.map((layer) => layer.map((path) => paths[path] as StorePath))
     this.#plans = images.flatMap(({ plans }) => plans)
-    this.#layersOf = invert(this.#layers)
+    for (const [layer, layerPaths] of this.#layers.entries()) {
+      for (const path of layerPaths) append(this.#layersOf, path, layer)
+    }
   }
 
   /** For each path of a closure what is known of it, if anything is. */
   acquaintances(paths: readonly StorePath[]): (Acquaintance | undefined)[] {
-    if (this.#acquaintances.size === 0) return paths.map(() => undefined)
+    if (this.isEmpty) return paths.map(() => undefined)
     return identitiesOf(paths).map((identity) => this.#acquaintances.get(identity))
   }
 
   /**
-   * The layers that were cut before and of which a closure has every path, none overlapping another; by
-   * the plan that they were found in, in its order. The plan that has most of the closure's bytes goes first:
-   * the one of the same image in an earlier release, if there is one.
+   * Layers that were cut before and of which a closure has every path, no path in two of them; a list for
+   * each plan that they were found in, in its order. The plan of which the closure has most bytes
+   * goes first: that of the same image in an earlier release, if there is one.
+   * @param sizes bytes of every path of the closure
    */
   wholeLayers(sizes: ReadonlyMap<StorePath, number>): (readonly StorePath[])[][] {
+    const bytes = this.#bytesOfWhole(sizes)
+    const pathsOfLayer = (layer: number) => this.#layers[layer] ?? []
+    const taken = new Set<StorePath>()
+    const isFree = (layer: number) => pathsOfLayer(layer).every((path) => !taken.has(path))
+    const found: (readonly StorePath[])[][] = []
+    let plans = this.#plans.map((plan) => plan.filter((layer) => bytes.has(layer)))
+    for (;;) {
+      plans = plans.map((plan) => plan.filter(isFree)).filter((plan) => plan.length > 0)
+      const best = largest(plans, (plan) => {
+        return plan.reduce((sum, layer) => sum + (bytes.get(layer) ?? 0), 0)
+      })
+      if (best === undefined) return found
+      found.push(best.map(pathsOfLayer))
+      for (const path of best.flatMap(pathsOfLayer)) taken.add(path)
+    }
+  }
+
+  #bytesOfWhole(sizes: ReadonlyMap<StorePath, number>): Map<number, number> {
     const counts = new Map<number, number>()
     for (const path of sizes.keys()) {
       for (const layer of this.#layersOf.get(path) ?? []) {
@@ -62,70 +81,65 @@ export class Fleet {
     }
     const bytes = new Map<number, number>()
     for (const [layer, count] of counts) {
-      const paths = this.#layers[layer] as readonly StorePath[]
+      const paths = this.#layers[layer] ?? []
       if (count < paths.length) continue
-      bytes.set(
-        layer,
-        paths.reduce((sum, path) => sum + (sizes.get(path) ?? 0), 0),
-      )
+      const size = paths.reduce((sum, path) => sum + (sizes.get(path) ?? 0), 0)
+      bytes.set(layer, size)
     }
-    const found: (readonly StorePath[])[][] = []
-    const taken = new Set<StorePath>()
-    const isFree = (layer: number) =>
-      this.#layers[layer]?.every((path) => !taken.has(path)) ?? false
-    let plans = this.#plans.map((plan) => plan.filter((layer) => bytes.has(layer)))
-    for (;;) {
-      plans = plans.map((plan) => plan.filter(isFree)).filter((plan) => plan.length > 0)
-      if (plans.length === 0) return found
-      const weights = plans.map((plan) =>
-        plan.reduce((sum, layer) => sum + (bytes.get(layer) ?? 0), 0),
-      )
-      const best = plans[weights.indexOf(Math.max(...weights))] ?? []
-      found.push(best.map((layer) => this.#layers[layer] as readonly StorePath[]))
-      for (const layer of best) for (const path of this.#layers[layer] ?? []) taken.add(path)
-    }
+    return bytes
   }
 }
 
-function acquaintances(
-  closures: readonly (readonly StorePath[])[],
-  tops: readonly ReadonlySet<StorePath>[],
-  history: KnowledgeDocument['history'],
-): Map<string, Acquaintance> {
-  const found = new Map<string, { images: number[]; tops: number }>()
-  for (const [image, closure] of closures.entries()) {
-    const identities = identitiesOf(closure)
-    for (const [place, path] of closure.entries()) {
-      const identity = identities[place] as string
-      const entry = found.get(identity) ?? { images: [], tops: 0 }
-      entry.images.push(image)
-      if (tops[image]?.has(path)) entry.tops++
-      found.set(identity, entry)
+function acquaintances(document: KnowledgeDocument): Map<string, Acquaintance> {
+  const { paths, images, history } = document
+  const unnumbered = paths.map(identityOf)
+  const sizes: number[] = []
+  const imagesOf = new Map<string, number[]>()
+  const asked = new Set<string>()
+  for (const [image, known] of images.entries()) {
+    const numbers = pathsOf(document, known)
+    const tops = new Set(known.tops)
+    const identities = identitiesOf(
+      numbers.map((path) => paths[path] as StorePath),
+      numbers.map((path) => unnumbered[path] as string),
+    )
+    sizes.push(numbers.length)
+    for (const [place, identity] of identities.entries()) {
+      append(imagesOf, identity, image)
+      if (tops.has(numbers[place] as number)) asked.add(identity)
     }
   }
   const companies = new Map<string, Company>()
-  const counts = new Map(
-    history.map(([identity, releases, changes]) => [identity, { releases, changes }]),
-  )
-  return new Map(
-    found.entries().map(([identity, { images, tops }]) => {
-      const key = images.join()
-      const company = companies.get(key) ?? { images }
-      companies.set(key, company)
-      const { releases, changes } = counts.get(identity) ?? { releases: 0, changes: 0 }
-      return [identity, { company, tops, releases, changes }]
-    }),
-  )
+  const counts = new Map(history.map(([identity, ...count]) => [identity, count]))
+  const found = new Map<string, Acquaintance>()
+  for (const [identity, having] of imagesOf) {
+    const key = having.join()
+    const company = companies.get(key) ?? {
+      images: having.length,
+      sizes: having.map((image) => sizes[image] as number),
+    }
+    companies.set(key, company)
+    const [releases, changes] = counts.get(identity) ?? [0, 0]
+    found.set(identity, { company, isAsked: asked.has(identity), releases, changes })
+  }
+  return found
 }
 
-function invert(layers: readonly (readonly StorePath[])[]): Map<StorePath, number[]> {
-  const layersOf = new Map<StorePath, number[]>()
-  for (const [layer, paths] of layers.entries()) {
-    for (const path of paths) {
-      const others = layersOf.get(path)
-      if (others) others.push(layer)
-      else layersOf.set(path, [layer])
-    }
+function append<K>(lists: Map<K, number[]>, key: K, value: number): void {
+  const list = lists.get(key)
+  if (list) list.push(value)
+  else lists.set(key, [value])
+}
+
+/** The first of those that weigh most. */
+function largest<T>(values: readonly T[], weigh: (value: T) => number): T | undefined {
+  let most = -Infinity
+  let found: T | undefined
+  for (const value of values) {
+    const weight = weigh(value)
+    if (weight <= most) continue
+    most = weight
+    found = value
   }
-  return layersOf
+  return found
 }

@@ -5,11 +5,19 @@
  * A value that never changes: learning makes another one, with another version. So a plan can be worked out
  * again from a closure and the version that its record names, and an image that is added cuts no other anew.
  */
-import { createHash } from 'node:crypto'
-import { type Closure, type StorePath, storePathName } from './closure.ts'
+import { extend, type Step } from './change-history.ts'
+import type { Closure, StorePath } from './closure.ts'
 import { Fleet } from './fleet.ts'
+import {
+  compact,
+  type KnowledgeDocument,
+  type KnownImage,
+  pathsOf,
+  versionOf,
+} from './knowledge-document.ts'
 import type { Plan } from './layers.ts'
-import { identitiesOf } from './path-identity.ts'
+
+export type { KnowledgeDocument } from './knowledge-document.ts'
 
 /** An image as it is now. */
 export interface ServedImage {
@@ -20,35 +28,11 @@ export interface ServedImage {
   readonly plan?: Plan
 }
 
-/** Knowledge as it is stored: JSON. Store paths, layers and plans are named by their place in a list. */
-export interface KnowledgeDocument {
-  readonly paths: readonly StorePath[]
-  /** Paths of each layer that was cut. */
-  readonly layers: readonly (readonly number[])[]
-  /** Most recently learned first. */
-  readonly images: readonly KnownImage[]
-  /** By identity: in how many releases it was looked at, and in how many of them it had changed by itself. */
-  readonly history: readonly (readonly [identity: string, releases: number, changes: number])[]
-}
-
-export interface KnownImage {
-  readonly name: string
-  /** Paths that no other of the image refers to: what was asked for. */
-  readonly tops: readonly number[]
-  /** Layers of each plan, most recent first. */
-  readonly plans: readonly (readonly number[])[]
-  /** Paths of the image, if the first plan is not of these. */
-  readonly unplanned?: readonly number[]
-}
-
 /** Most images that are remembered; those go that were not learned for the longest time. */
 const mostImages = 1000
 
-/** A registry serves several tags and branches of an image in turn: each finds its own last cut. */
+/** Several tags and branches of an image are built in turn: each should find its own last cut. */
 const plansPerImage = 3
-
-/** What changed long ago says little: from here on, the counts are halved. */
-const longHistory = 32
 
 export class LayerKnowledge {
   /** Of a new registry. */
@@ -58,14 +42,14 @@ export class LayerKnowledge {
   #version: string | undefined
   #fleet: Fleet | undefined
 
-  /** @param document as it was stored; it must be whole */
+  /** @param document as it was stored, whole */
   constructor(document: KnowledgeDocument) {
     this.document = document
   }
 
   /** `none`, or a hash of what is known. */
   get version(): string {
-    this.#version ??= this.isEmpty ? 'none' : hashOf(this.document)
+    this.#version ??= this.isEmpty ? 'none' : versionOf(this.document)
     return this.#version
   }
 
@@ -80,150 +64,81 @@ export class LayerKnowledge {
   }
 
   /**
-   * What is known after images were built. All images of a release are best learned at once, as one
-   * release is what one call is taken for; their order has no effect, each name may occur once.
+   * What is known after images were built. One call is taken for one release, so the images of a release
+   * are best learned together; their order has no effect. Each name may be there once.
    */
   learn(images: readonly ServedImage[]): LayerKnowledge {
     if (images.length === 0) return this
-    const remembered = decode(this.document)
-    const known = new Map(remembered.map((image) => [image.name, image]))
-    const learned = images
-      .toSorted((a, b) => (a.name < b.name ? -1 : 1))
-      .map((image) => remember(image, known.get(image.name)))
-    const names = new Set(learned.map(({ name }) => name))
-    const all = [...learned, ...remembered.filter(({ name }) => !names.has(name))]
-    const kept = all.slice(0, mostImages)
-    const history = prune(extend(this.document.history, images, known), kept)
-    return new LayerKnowledge(encode(kept, history))
-  }
-}
-
-type History = KnowledgeDocument['history']
-
-/** A known image with store paths instead of numbers. */
-interface Remembered {
-  readonly name: string
-  readonly tops: readonly StorePath[]
-  readonly closure: readonly StorePath[]
-  readonly plans: readonly Plan[]
-}
-
-function remember(
-  { name, closure, plan }: ServedImage,
-  before: Remembered | undefined,
-): Remembered {
-  const referred = new Set(
-    closure.flatMap(({ path, references }) => references.filter((other) => other !== path)),
-  )
-  const paths = closure.map(({ path }) => path).sort()
-  const plans = before?.plans ?? []
-  return {
-    name,
-    tops: paths.filter((path) => !referred.has(path)),
-    closure: paths,
-    plans: plan
-      ? [plan, ...plans.filter((other) => !isSame(other, plan))].slice(0, plansPerImage)
-      : plans,
-  }
-}
-
-function isSame(one: Plan, other: Plan): boolean {
-  return JSON.stringify(one) === JSON.stringify(other)
-}
-
-/**
- * A path changed by itself if its name did, or if nothing that it refers to is new. An image whose closure
- * is what it was says nothing: it may have been learned twice.
- */
-function extend(
-  history: History,
-  images: readonly ServedImage[],
-  known: ReadonlyMap<string, Remembered>,
-): History {
-  const changed = new Map<string, boolean>()
-  for (const { name, closure } of images) {
-    const before = known.get(name)?.closure ?? []
-    const oldPaths = new Set(before)
-    if (closure.every(({ path }) => oldPaths.has(path))) continue
-    const oldNames = new Set(before.map(storePathName))
-    const oldIdentities = new Set(identitiesOf(before))
-    const identities = identitiesOf(closure.map(({ path }) => path))
-    for (const [place, { path, references }] of closure.entries()) {
-      const identity = identities[place] as string
-      if (!oldIdentities.has(identity)) continue
-      const byItself =
-        !oldPaths.has(path) &&
-        (!oldNames.has(storePathName(path)) ||
-          references.every((other) => other === path || oldPaths.has(other)))
-      changed.set(identity, byItself || (changed.get(identity) ?? false))
+    const { document } = this
+    const known = new Map(document.images.map((image) => [image.name, image]))
+    const register = new Register(document)
+    const learned: KnownImage[] = []
+    const steps: Step[] = []
+    for (const image of images.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+      const before = known.get(image.name)
+      known.delete(image.name)
+      learned.push(register.enter(image, before))
+      if (before === undefined) continue
+      const paths = pathsOf(document, before).map((path) => document.paths[path] as StorePath)
+      steps.push({ before: paths, closure: image.closure })
     }
+    return new LayerKnowledge(
+      compact({
+        paths: register.paths,
+        layers: register.layers,
+        images: [...learned, ...known.values()].slice(0, mostImages),
+        history: extend(document.history, steps),
+      }),
+    )
   }
-  const counts = new Map(history.map(([identity, ...count]) => [identity, count]))
-  for (const [identity, isChanged] of changed) {
-    const [releases, changes] = counts.get(identity) ?? [0, 0]
-    const share = releases + 1 > longHistory ? 0.5 : 1
-    counts.set(identity, [
-      Math.round((releases + 1) * share),
-      Math.round((changes + (isChanged ? 1 : 0)) * share),
-    ])
-  }
-  return [...counts].map(([identity, [releases, changes]]) => [identity, releases, changes])
 }
 
-/** Only of what is in an image, in a fixed order. */
-function prune(history: History, images: readonly Remembered[]): History {
-  const identities = new Set(images.flatMap(({ closure }) => identitiesOf(closure)))
-  return history
-    .filter(([identity]) => identities.has(identity))
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-}
+/** Gives numbers to paths and layers; those that are known keep theirs. */
+class Register {
+  readonly paths: StorePath[]
+  readonly layers: (readonly number[])[]
+  readonly #pathNumbers: Map<StorePath, number>
+  readonly #layerNumbers: Map<string, number>
 
-function decode({ paths, layers, images }: KnowledgeDocument): Remembered[] {
-  const pathsOf = (places: readonly number[]) => places.map((place) => paths[place] as StorePath)
-  const cut = layers.map(pathsOf)
-  return images.map(({ name, tops, plans, unplanned }) => {
-    const decoded = plans.map((plan) => plan.map((layer) => cut[layer] as StorePath[]))
-    const closure = unplanned ? pathsOf(unplanned) : (decoded[0] ?? []).flat().sort()
-    return { name, tops: pathsOf(tops), closure, plans: decoded }
-  })
-}
-
-function encode(images: readonly Remembered[], history: History): KnowledgeDocument {
-  const paths = [
-    ...new Set(images.flatMap(({ closure, plans }) => [...closure, ...plans.flat(2)])),
-  ].sort()
-  const places = new Map(paths.map((path, place) => [path, place]))
-  const placesOf = (all: readonly StorePath[]) => all.map((path) => places.get(path) as number)
-  const layers = new Map<string, { readonly paths: number[]; readonly place: number }>()
-  const placeOf = (layer: readonly StorePath[]) => {
-    const numbers = placesOf(layer)
-    const key = numbers.join()
-    const { place } = layers.get(key) ?? { place: layers.size }
-    layers.set(key, { paths: numbers, place })
-    return place
+  constructor({ paths, layers }: KnowledgeDocument) {
+    this.paths = [...paths]
+    this.layers = [...layers]
+    this.#pathNumbers = new Map(paths.map((path, number) => [path, number]))
+    this.#layerNumbers = new Map(layers.map((layer, number) => [layer.join(), number]))
   }
-  const known = images.map(({ name, tops, closure, plans }): KnownImage => {
-    const planned = plans[0]?.flat().sort() ?? []
-    const isPlanned = planned.length === closure.length && planned.join() === closure.join()
-    return {
-      name,
-      tops: placesOf(tops),
-      plans: plans.map((plan) => plan.map(placeOf)),
-      ...(isPlanned ? {} : { unplanned: placesOf(closure) }),
+
+  enter({ name, closure, plan }: ServedImage, before: KnownImage | undefined): KnownImage {
+    const paths = closure.map(({ path }) => path).sort()
+    const isReferred = new Set(
+      closure.flatMap(({ path, references }) => references.filter((other) => other !== path)),
+    )
+    // Numbered in this order, whatever the order of closure and plan.
+    const unplanned = paths.map((path) => this.#numberOf(path))
+    const tops = paths.filter((path) => !isReferred.has(path)).map((path) => this.#numberOf(path))
+    const plans = before?.plans ?? []
+    if (plan === undefined) return { name, tops, plans, unplanned }
+    const latest = plan.map((layer) => this.#layerOf(layer))
+    const others = plans.filter((other) => other.join() !== latest.join())
+    return { name, tops, plans: [latest, ...others].slice(0, plansPerImage) }
+  }
+
+  #numberOf(path: StorePath): number {
+    const number = this.#pathNumbers.get(path) ?? this.paths.length
+    if (number === this.paths.length) {
+      this.paths.push(path)
+      this.#pathNumbers.set(path, number)
     }
-  })
-  return { paths, layers: [...layers.values()].map((layer) => layer.paths), images: known, history }
-}
+    return number
+  }
 
-function hashOf(document: KnowledgeDocument): string {
-  const { paths, layers, images, history } = document
-  const known = images.map(({ name, tops, plans, unplanned }) => [
-    name,
-    tops,
-    plans,
-    unplanned ?? null,
-  ])
-  return createHash('sha256')
-    .update(JSON.stringify([paths, layers, known, history]))
-    .digest('hex')
+  #layerOf(layer: readonly StorePath[]): number {
+    const paths = layer.map((path) => this.#numberOf(path))
+    const key = paths.join()
+    const number = this.#layerNumbers.get(key) ?? this.layers.length
+    if (number === this.layers.length) {
+      this.layers.push(paths)
+      this.#layerNumbers.set(key, number)
+    }
+    return number
+  }
 }

@@ -9,10 +9,12 @@
  * The cheapest merge of all pairs goes first. Pairs are many, so a large number of groups is written in one
  * row first, by chance of change, and only neighbours are merged until few enough are left:
  *
- *     chance     .01   .02   .02   .31   .95        .01   .02       .31   .95
- *     groups      a     b     c     d     e    ──>   a     b c       d     e   ──> pairs: a d, a e, …
+ *     chance     .01   .02   .02   .31   .80         .01   .02   .31   .80
+ *     groups      a     b     c     d     e    ──>    a    b c    d     e    ──> pairs: a with d, a with e, …
+ *     loss           9     1     5     7                 9     6     7
  *
- * Each round halves the row at most and sorts it once: O(n log n) for n groups.
+ * Each round merges neighbours of the cheapest third of the row, a sixth of it at least: O(n log n) for
+ * n groups.
  */
 import { type Below, type ChangeRisk, unionOf } from './change-risk.ts'
 
@@ -27,7 +29,7 @@ export interface Group {
   /** Bytes that are expected to be lost, once, when the group is merged into one that only this image has. */
   readonly stake: number
   /** How many images have it. */
-  readonly users: number
+  readonly images: number
 }
 
 export interface Merging {
@@ -46,13 +48,14 @@ const mostInPairs = 400
 /** The groups that are left, each node in one of them as before. The order of `groups` decides ties. */
 export function mergeGroups(groups: readonly Group[], merging: Merging): Group[] {
   const few = Number.isFinite(merging.most) ? Math.max(mostInPairs, merging.most) : mostInPairs
-  const row = mergeNeighbours(groups, merging, few)
-  return row.length <= few ? mergePairs(row, merging) : row
+  const row = groups.length > few ? mergeNeighbours(groups, merging, few) : groups
+  return row.length <= few ? mergePairs(row, merging) : [...row]
 }
 
 /** What a merge loses, in bytes. */
 function loss(a: Group, b: Group, { risk, alike }: Merging): number {
   const either = risk.ofEither(a.below, b.below)
+  // Whole bytes: what differs only by how the computer rounds is left to the order of the groups.
   return Math.round(
     a.size * (either - a.risk) + b.size * (either - b.risk) + (alike ? 0 : a.stake + b.stake),
   )
@@ -74,108 +77,120 @@ function merge(a: Group, b: Group, { risk, alike }: Merging): Group {
     below,
     risk: risk.of(below),
     stake: alike ? a.stake + b.stake : 0,
-    users: alike ? a.users : 1,
+    images: alike ? a.images : 1,
   }
 }
 
+/** Until few are left, or nothing is worth merging. */
 function mergeNeighbours(groups: readonly Group[], merging: Merging, few: number): Group[] {
-  if (groups.length <= few) return [...groups]
-  let row = [...groups].sort((a, b) => a.risk - b.risk || a.size - b.size)
+  let row = groups.toSorted((a, b) => a.risk - b.risk || a.size - b.size)
+  let losses = lossesIn(row, merging)
   while (row.length > few) {
-    const places = cheapest(row, merging)
-    const isMerged = new Uint8Array(row.length)
+    const limit = cheapThird(losses)
+    const next: Group[] = []
+    /** Losses in the next row that are known already; NaN where a group is new. */
+    const kept: number[] = []
     let left = row.length
-    for (const place of places) {
-      if (left <= few) break
-      if (isMerged[place] || isMerged[place + 1]) continue
-      const [group, next] = [row[place] as Group, row[place + 1] as Group]
-      if (left <= merging.most && loss(group, next, merging) >= merging.price) continue
-      isMerged[place] = isMerged[place + 1] = 1
-      row[place] = merge(group, next, merging)
-      left--
+    for (let place = 0; place < row.length; place++) {
+      const group = row[place] as Group
+      const lost = losses[place] ?? Infinity
+      if (lost <= limit && left > few && (lost < merging.price || left > merging.most)) {
+        place++
+        left--
+        if (next.length > 0) kept[next.length - 1] = Number.NaN
+        kept.push(Number.NaN)
+        next.push(merge(group, row[place] as Group, merging))
+      } else {
+        kept.push(lost)
+        next.push(group)
+      }
     }
     if (left === row.length) break
-    // Of two that were merged the second goes; after one of them the next that is marked is a first one.
-    let isSecond = false
-    row = row.filter((_, place) => {
-      const goes = isSecond && isMerged[place] === 1
-      isSecond = isMerged[place] === 1 && !goes
-      return !goes
-    })
+    row = next
+    losses = lossesIn(row, merging, kept)
   }
   return row
 }
 
-/**
- * The places of that half of all neighbours that is the cheapest to merge, cheapest first. Those that
- * are dear now may have cheaper neighbours after the others' merges.
- */
-function cheapest(row: readonly Group[], merging: Merging): Uint32Array {
-  const losses = new Float64Array(row.length - 1)
+/** What each group of a row and the next would lose. */
+function lossesIn(
+  row: readonly Group[],
+  merging: Merging,
+  known: readonly number[] = [],
+): Float64Array {
+  const losses = new Float64Array(Math.max(0, row.length - 1))
   for (let place = 0; place < losses.length; place++) {
-    losses[place] = loss(row[place] as Group, row[place + 1] as Group, merging)
+    const lost = known[place] ?? Number.NaN
+    losses[place] = Number.isNaN(lost)
+      ? loss(row[place] as Group, row[place + 1] as Group, merging)
+      : lost
   }
-  const order = new Uint32Array(losses.length).map((_, place) => place)
-  order.sort((a, b) => (losses[a] as number) - (losses[b] as number) || a - b)
-  return order.subarray(0, Math.ceil(order.length / 2))
+  return losses
 }
 
-/** Each row holds a group, and the cheapest merge with a group of a later row. */
-interface Row {
-  group: Group
+/** Those that are dearer now may have cheaper neighbours after the others' merges. */
+function cheapThird(losses: Float64Array): number {
+  return losses.toSorted()[Math.floor(losses.length / 3)] as number
+}
+
+/** A group, and the cheapest merge of it with one further on in the list. */
+interface Candidate {
+  readonly group: Group
+  /** Place of the other; `unknown` if it has gone. */
   partner: number
+  /** Of that merge; if the partner is not known, none is cheaper. */
   loss: number
 }
 
+const unknown = -1
+
+/** Until no more than `most` are left and nothing is worth merging. */
 function mergePairs(groups: readonly Group[], merging: Merging): Group[] {
-  const rows: (Row | undefined)[] = groups.map((group) => ({ group, partner: -1, loss: Infinity }))
-  const findPartner = (place: number) => {
-    const row = rows[place] as Row
-    row.partner = -1
-    row.loss = Infinity
-    for (let other = place + 1; other < rows.length; other++) consider(row, other)
+  const candidates = groups.map((group): Candidate | undefined => {
+    return { group, partner: unknown, loss: -Infinity }
+  })
+  const consider = (candidate: Candidate, place: number) => {
+    const other = candidates[place]?.group
+    if (other === undefined || leastLoss(candidate.group, other, merging) >= candidate.loss) return
+    const lost = loss(candidate.group, other, merging)
+    if (lost >= candidate.loss) return
+    candidate.loss = lost
+    candidate.partner = place
   }
-  const consider = (row: Row, other: number) => {
-    const group = rows[other]?.group
-    if (group === undefined || leastLoss(row.group, group, merging) - 1 >= row.loss) return
-    const lost = loss(row.group, group, merging)
-    if (lost >= row.loss) return
-    row.loss = lost
-    row.partner = other
-  }
-  for (const place of rows.keys()) findPartner(place)
-  for (let left = rows.length; left > 1; left--) {
-    let place = -1
-    let cheapest = Infinity
-    for (const [index, row] of rows.entries()) {
-      if (row !== undefined && row.loss < cheapest) {
-        cheapest = row.loss
-        place = index
-      }
+  for (let left = groups.length; left > 1; ) {
+    const place = cheapestOf(candidates)
+    const candidate = candidates[place] as Candidate
+    const { group, partner } = candidate
+    if (candidate.loss >= merging.price && left <= merging.most) break
+    if (partner === unknown) {
+      candidate.loss = Infinity
+      for (let other = place + 1; other < candidates.length; other++) consider(candidate, other)
+      // With nobody further on it waits for those before it.
+      if (candidate.partner === unknown) candidate.partner = place
+      continue
     }
-    if (cheapest >= merging.price && left <= merging.most) break
-    const { group, partner } = rows[place] as Row
-    rows[partner] = {
-      group: merge(group, (rows[partner] as Row).group, merging),
-      partner: -1,
-      loss: Infinity,
-    }
-    rows[place] = undefined
-    findPartner(partner)
+    const merged = merge(group, (candidates[partner] as Candidate).group, merging)
+    candidates[place] = undefined
+    candidates[partner] = { group: merged, partner: unknown, loss: -Infinity }
+    left--
     for (let index = 0; index < partner; index++) {
-      const row = rows[index]
-      if (row === undefined) continue
-      if (row.partner === place || row.partner === partner) {
-        // The others cost as much as the lost partner or more: only a cheaper one needs no second look.
-        const before = row.loss
-        row.loss = Infinity
-        row.partner = -1
-        consider(row, partner)
-        if (row.loss > before) findPartner(index)
-      } else {
-        consider(row, partner)
-      }
+      const other = candidates[index]
+      if (other === undefined) continue
+      if (other.partner === place || other.partner === partner) other.partner = unknown
+      consider(other, partner)
     }
   }
-  return rows.flatMap((row) => (row === undefined ? [] : [row.group]))
+  return candidates.flatMap((candidate) => (candidate === undefined ? [] : [candidate.group]))
+}
+
+function cheapestOf(candidates: readonly (Candidate | undefined)[]): number {
+  let cheapest = -1
+  let least = Infinity
+  for (let place = 0; place < candidates.length; place++) {
+    const candidate = candidates[place]
+    if (candidate === undefined || (cheapest !== -1 && candidate.loss >= least)) continue
+    least = candidate.loss
+    cheapest = place
+  }
+  return cheapest
 }

@@ -1,10 +1,48 @@
-/** HEAD TO WRITE */
+/**
+ * Cuts a closure into the layers of an image, so that a client which has another image, or an earlier
+ * release of this one, downloads little. A worked example: the images shop and report are known.
+ *
+ *     shop 20 MB ────> lib 3 MB ────> tables 5 kB          chance that a release changes it
+ *       │               │                                  or anything below it:
+ *       │               v                                  tables .01    lib  .04    shop   .81
+ *       └───────────> libc 30 MB ────> idn 400 kB          idn    .01    libc .02    report .80
+ *                       ^
+ *     report 8 MB ──────┘
+ *
+ * 1. Paths that are in exactly the same images keep company. A layer of such paths is of use to every image
+ *    that has any of them, so each byte is stored once, and downloaded once by whoever has several images.
+ *
+ *     shop: shop, lib, tables │ shop and report: libc, idn │ report: report
+ *
+ * 2. A layer is downloaded again when any of its paths changes. Of each company those pairs become one layer
+ *    that are expected to lose less with that than a layer costs, the cheapest first (layer-merging.ts):
+ *
+ *     tables + lib     tables 5 kB × (.04 − .01)                        0.1 kB     merged
+ *     libc + idn       idn 400 kB × (.02 − .01)                           4 kB     merged
+ *     shop + lib       lib and tables 3 MB × (.81 − .04)              2,300 kB
+ *
+ *    The cut depends on the company alone, so all its images have the same layers:
+ *
+ *     shop ──> libc idn │ lib tables │ shop          report ──> libc idn │ report
+ *
+ * 3. While an image has more layers than the budget allows, the cheapest pair becomes one whatever it loses,
+ *    and here also what other images cannot share any more. With a budget of 2, shop is libc idn │ lib shop tables.
+ *
+ * 4. The most shared that change least come first: clients that name a layer by all those below it, as Docker
+ *    did for long, can keep them.
+ *
+ * In the next release shop is another path, and perhaps lib. Paths keep their company by name. A layer that was
+ * cut before and of which every path is still there is taken as it is, before all else: the clients have it.
+ * Of a path in no known image, the references tell as much as they can: it is taken for a company of its own,
+ * and for as shared as it has referrers.
+ */
 import { ChangeRisk, unionOf } from './change-risk.ts'
-import { type Closure, type StorePath, storePathName } from './closure.ts'
+import type { Closure, StorePath } from './closure.ts'
 import { type ClosureGraph, graphOf } from './closure-graph.ts'
-import type { Acquaintance, Company, Fleet } from './fleet.ts'
+import type { Company, Fleet } from './fleet.ts'
 import { LayerKnowledge } from './layer-knowledge.ts'
 import { type Group, mergeGroups } from './layer-merging.ts'
+import { type Prospect, prospectsOf } from './path-prospects.ts'
 
 /** Layers in the order of the image, each with its store paths sorted. */
 export type Plan = readonly (readonly StorePath[])[]
@@ -21,168 +59,151 @@ export interface PlanOptions {
   readonly knowledge?: LayerKnowledge
 }
 
+/**
+ * Bytes of a NAR that a layer costs, as many as its request, its place in manifest and configuration, and the
+ * frame of its archive take (some 4 kB compressed). With it, what an image loses by all its merges is
+ * below a hundredth of what a release makes a client download.
+ */
 const layerPrice = 10_000
-const applicationChance = 0.8
-const libraryChance = 0.01
-const priorReleases = 10
-const sharing = 0.15
 
+/**
+ * Clients pull another image once in about seven releases of one that they have. It decides only what a large
+ * image gives up first; between a fifth and a tenth the outcome is much the same.
+ */
+const otherImages = 0.15
+
+/**
+ * Cuts a closure into at most `budget` layers; every path of it is in exactly one. The plan is a function
+ * of the closure as a set and of the knowledge, whatever was asked for to get it. References to paths outside
+ * the closure are ignored. Takes O((n + m) log n) for n paths with m references.
+ * @throws RangeError if the budget is not a whole number of at least 1
+ */
 export function planLayers(closure: Closure, options: PlanOptions): Plan {
-  const { budget, knowledge = LayerKnowledge.none } = options
+  const { budget, popularity, knowledge = LayerKnowledge.none } = options
   if (!Number.isInteger(budget) || budget < 1) {
     throw new RangeError(`the layer budget must be a whole number of at least 1, not ${budget}`)
   }
   const graph = graphOf(closure)
   const { fleet } = knowledge
-  const known = fleet.acquaintances(graph.paths.map(({ path }) => path))
-  const risk = new ChangeRisk(graph, chancesOf(graph, known))
-  const groupOf = (node: number) =>
-    singleGroup(graph, risk, node, usersOf(graph, node, known[node], options))
-
-  const { kept, rest } = keepWholeLayers(graph, fleet)
-  const keptGroups = kept.map((lists) =>
-    lists.map((nodes) => {
-      const group = joined(nodes.map(groupOf), risk)
-      return { ...group, stake: group.size + layerPrice }
-    }),
+  const prospects = prospectsOf(graph, fleet, popularity)
+  const risk = new ChangeRisk(
+    graph,
+    Float64Array.from(prospects, ({ chance }) => chance),
   )
-  const byCompany = new Map<Company, Group[]>()
-  const strangers: Group[] = []
-  for (const node of rest) {
-    const company = known[node]?.company
-    if (company === undefined) strangers.push(groupOf(node))
-    else append(byCompany, company, groupOf(node))
-  }
-  const together = [...byCompany].flatMap(([company, groups]) =>
-    mergeGroups(groups, {
+  const alone = prospects.map((prospect, node) => groupOf(graph, risk, node, prospect))
+
+  const kept = keepWholeLayers(graph, fleet, (nodes) =>
+    asLayer(
+      nodes.map((node) => alone[node] as Group),
       risk,
-      price: layerPrice * need(company, fleet, budget),
-      most: Infinity,
-      alike: true,
-    }),
+    ),
   )
-  const all = [...keptGroups.flat(), ...together, ...strangers].sort(
-    (a, b) => (a.nodes[0] as number) - (b.nodes[0] as number),
-  )
-  const merged = mergeGroups(all, { risk, price: layerPrice, most: budget, alike: false })
-  return inOrder(merged, keptGroups).map((group) =>
-    group.nodes.map((node) => graph.paths[node]?.path as StorePath).sort(),
-  )
-}
-
-function joined(groups: readonly Group[], risk: ChangeRisk): Group {
-  const below = unionOf(groups.map((group) => group.below))
-  return {
-    nodes: groups.flatMap(({ nodes }) => nodes),
-    size: groups.reduce((sum, { size }) => sum + size, 0),
-    below,
-    risk: risk.of(below),
-    stake: 0,
-    users: groups.reduce((least, { users }) => Math.min(least, users), Infinity),
-  }
-}
-
-function chancesOf(
-  graph: ClosureGraph,
-  known: readonly (Acquaintance | undefined)[],
-): Float64Array {
-  return Float64Array.from(graph.paths, (_, node) => {
-    const acquaintance = known[node]
-    if (acquaintance === undefined)
-      return graph.referrers[node] === 0 ? applicationChance : libraryChance
-    const { company, tops, releases, changes } = acquaintance
-    const prior =
-      tops > 0
-        ? libraryChance + (applicationChance - libraryChance) / company.images.length
-        : libraryChance
-    return (changes + priorReleases * prior) / (releases + priorReleases)
+  const isKept = new Set(kept.flat().flatMap(({ nodes }) => nodes))
+  const rest = alone.filter((_, node) => !isKept.has(node))
+  const cut = cutByCompany(rest, prospects, risk, budget)
+  const layers = mergeGroups([...kept.flat(), ...cut].sort(byFirstNode), {
+    ...{ risk, price: layerPrice, most: budget, alike: false },
+  })
+  return inOrder(layers, kept).map(({ nodes }) => {
+    return nodes.map((node) => (graph.paths[node] as { path: StorePath }).path).sort()
   })
 }
 
-function usersOf(
-  graph: ClosureGraph,
-  node: number,
-  acquaintance: Acquaintance | undefined,
-  { popularity }: PlanOptions,
-): number {
-  if (acquaintance !== undefined) return acquaintance.company.images.length
-  const referrers = graph.referrers[node] as number
-  return (
-    1 +
-    Math.max(
-      referrers,
-      popularity === undefined
-        ? 0
-        : lookUp(popularity, storePathName(graph.paths[node]?.path ?? '')),
-    )
-  )
-}
-
-function lookUp(popularity: ReadonlyMap<string, number>, name: string): number {
-  return popularity.get(name) ?? popularity.get(name.replace(/-[^A-Za-z].*$/s, '')) ?? 0
-}
-
-function singleGroup(graph: ClosureGraph, risk: ChangeRisk, node: number, users: number): Group {
-  const size = graph.paths[node]?.narSize as number
+function groupOf(graph: ClosureGraph, risk: ChangeRisk, node: number, { images }: Prospect): Group {
+  const size = graph.paths[node]?.narSize ?? 0
   const below = risk.below(node)
-  return {
-    nodes: [node],
-    size,
-    below,
-    risk: risk.of(below),
-    stake: sharing * size * (1 - 1 / users),
-    users,
-  }
+  // Of the images that have it, all but this one.
+  const stake = otherImages * size * (1 - 1 / images)
+  return { nodes: [node], size, below, risk: risk.of(below), stake, images }
 }
 
+/** What was cut before, for each plan that it was found in. */
 function keepWholeLayers(
   graph: ClosureGraph,
   fleet: Fleet,
-): { kept: number[][][]; rest: number[] } {
+  layerOf: (nodes: readonly number[]) => Group,
+): Group[][] {
+  if (fleet.isEmpty) return []
   const nodes = new Map(graph.paths.map(({ path }, node) => [path, node]))
   const sizes = new Map(graph.paths.map(({ path, narSize }) => [path, narSize]))
-  const kept = fleet
-    .wholeLayers(sizes)
-    .map((layers) => layers.map((layer) => layer.map((path) => nodes.get(path) as number)))
-  const taken = new Set(kept.flat(2))
-  return { kept, rest: [...nodes.values()].filter((node) => !taken.has(node)) }
+  return fleet.wholeLayers(sizes).map((layers) => {
+    return layers.map((layer) => layerOf(layer.map((path) => nodes.get(path) as number)))
+  })
 }
 
-function need({ images }: Company, { sizes }: Fleet, budget: number): number {
-  return (
-    images.reduce((sum, image) => sum + Math.max(1, (sizes[image] as number) / budget) ** 2, 0) /
-    images.length
-  )
-}
-
-function append<K>(groups: Map<K, Group[]>, key: K, group: Group): void {
-  const others = groups.get(key)
-  if (others) others.push(group)
-  else groups.set(key, [group])
-}
-
-function inOrder(groups: readonly Group[], kept: readonly (readonly Group[])[]): Group[] {
-  const rank = ({ users, risk }: Group) => users * (1 - risk)
-  const set = new Set(groups)
-  const keptSet = new Set(kept.flat())
-  const lists = [
-    ...kept.map((l) => l.filter((g) => set.has(g))),
-    groups
-      .filter((g) => !keptSet.has(g))
-      .sort((a, b) => rank(b) - rank(a) || (a.nodes[0] as number) - (b.nodes[0] as number)),
-  ].filter((l) => l.length)
-  const out: Group[] = []
-  const heads = lists.map(() => 0)
-  for (;;) {
-    let best = -1
-    for (let i = 0; i < lists.length; i++) {
-      const g = lists[i]?.[heads[i] as number]
-      if (g === undefined) continue
-      const b = best === -1 ? undefined : lists[best]?.[heads[best] as number]
-      if (b === undefined || rank(g) > rank(b)) best = i
-    }
-    if (best === -1) return out
-    out.push(lists[best]?.[heads[best] as number] as Group)
-    heads[best] = (heads[best] as number) + 1
+/** A layer that clients have: to merge it loses all of it, and is never worth the price of a layer. */
+function asLayer(groups: readonly Group[], risk: ChangeRisk): Group {
+  const below = unionOf(groups.map((group) => group.below))
+  const size = groups.reduce((sum, group) => sum + group.size, 0)
+  return {
+    nodes: groups.flatMap(({ nodes }) => nodes).sort((a, b) => a - b),
+    size,
+    below,
+    risk: risk.of(below),
+    stake: size + layerPrice,
+    images: groups.reduce((least, { images }) => Math.min(least, images), Infinity),
   }
+}
+
+/** Steps 1 and 2. */
+function cutByCompany(
+  groups: readonly Group[],
+  prospects: readonly Prospect[],
+  risk: ChangeRisk,
+  budget: number,
+): Group[] {
+  const strangers: Group[] = []
+  const companies = new Map<Company, Group[]>()
+  for (const group of groups) {
+    const company = prospects[group.nodes[0] as number]?.company
+    const others = company && companies.get(company)
+    if (company === undefined) strangers.push(group)
+    else if (others === undefined) companies.set(company, [group])
+    else others.push(group)
+  }
+  const cut = [...companies].flatMap(([company, members]) => {
+    const price = layerPrice * need(company, budget)
+    return mergeGroups(members, { risk, price, most: Infinity, alike: true })
+  })
+  return [...cut, ...strangers]
+}
+
+/**
+ * How many times as dear layers are where they are scarce: in images with more paths than layers. The
+ * square, as a company has few large paths and many small ones, so that a price nine times as high makes about
+ * a third of the layers. All images of the company bear it, each the same part, as all have to cut alike.
+ */
+function need({ sizes }: Company, budget: number): number {
+  const needs = sizes.map((size) => Math.max(1, size / budget) ** 2)
+  return needs.reduce((sum, one) => sum + one, 0) / needs.length
+}
+
+/**
+ * Step 4. Layers of one earlier plan keep their order, so that no image is put in another order because its
+ * layers are shared by more images than before.
+ */
+function inOrder(layers: readonly Group[], kept: readonly (readonly Group[])[]): Group[] {
+  const isKept = new Set(kept.flat())
+  const isLayer = new Set(layers)
+  const cut = layers
+    .filter((layer) => !isKept.has(layer))
+    .sort((a, b) => worth(b) - worth(a) || byFirstNode(a, b))
+  const lists = [...kept.map((list) => list.filter((layer) => isLayer.has(layer))), cut]
+  const ordered: Group[] = []
+  while (ordered.length < layers.length) {
+    const heads = lists.flatMap(([head]) => (head === undefined ? [] : [head]))
+    const best = heads.reduce((first, head) => (worth(head) > worth(first) ? head : first))
+    ordered.push(best)
+    lists.find(([head]) => head === best)?.shift()
+  }
+  return ordered
+}
+
+/** How many images can be expected to have a layer after the next release. */
+function worth({ images, risk }: Group): number {
+  return images * (1 - risk)
+}
+
+function byFirstNode(a: Group, b: Group): number {
+  return (a.nodes[0] as number) - (b.nodes[0] as number)
 }

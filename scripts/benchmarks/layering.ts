@@ -1,0 +1,136 @@
+/**
+ * What clients download and what the registry stores, by how closures are cut into layers: Slipway's planner on
+ * four releases of the same images, scored beside other schemes by a program that stands with the releases.
+ *
+ *     r1 ──learn──► plans of r1 ──learn──► plans of r2-leaf, r3-library, r4-security
+ *
+ * The images of r1 are known together before they are planned, as those of a first release are; each later
+ * release is planned by what was known after r1. `plans-alone.json` is the same without any knowledge.
+ */
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { Closure, PathInfo, StorePath } from '../../service/domain/closure.ts'
+import { LayerKnowledge } from '../../service/domain/layer-knowledge.ts'
+import { type Plan, planLayers } from '../../service/domain/layers.ts'
+import { benchFolder } from './bench.ts'
+import { run } from './processes.ts'
+import type { Table } from './table.ts'
+
+const defaultFolder = resolve(import.meta.dirname, '../../../shared/layering')
+const defaultPart = 'a'
+const releases = ['r1', 'r2-leaf', 'r3-library', 'r4-security'] as const
+/** Of 94 layers one is the root forest's. */
+const budget = 93
+
+/** Milliseconds; some seconds are usual. */
+const scoringTime = 120_000
+
+/** Image → closure, and image → plan. */
+type Images = Readonly<Record<string, Closure>>
+type Plans = Readonly<Record<string, Plan>>
+type Release = (typeof releases)[number]
+type Releases<T> = Readonly<Record<Release, T>>
+
+/** @param args folder of the graphs and of `evaluate.py`, and the part of their names before the release */
+export async function measureLayering([
+  folder = defaultFolder,
+  part = defaultPart,
+]: readonly string[]): Promise<Table> {
+  const images = await eachRelease((release) => readImages(folder, `${part}-${release}`))
+  const known = await planKnowing(images)
+  const alone = await eachRelease((release) => plansOf(images[release], LayerKnowledge.none))
+  const files = { 'plans.json': known, 'plans-alone.json': alone }
+  await mkdir(benchFolder, { recursive: true })
+  const paths: string[] = []
+  for (const [name, plans] of Object.entries(files)) {
+    const path = join(benchFolder, name)
+    await writeFile(path, JSON.stringify(plans))
+    paths.push(path)
+  }
+  const scores = await run('python3', [join(folder, 'evaluate.py'), folder, part, ...paths], {
+    signal: AbortSignal.timeout(scoringTime),
+  })
+  return tableOf(scores, files)
+}
+
+async function eachRelease<T>(make: (release: Release) => T): Promise<Releases<Awaited<T>>> {
+  const made: [string, Awaited<T>][] = []
+  for (const release of releases) made.push([release, await make(release)])
+  return Object.fromEntries(made) as Releases<Awaited<T>>
+}
+
+async function readImages(folder: string, name: string): Promise<Images> {
+  const { nodes, images } = JSON.parse(await readFile(join(folder, `${name}.json`), 'utf8')) as {
+    nodes: PathInfo[]
+    images: Record<string, StorePath[]>
+  }
+  const infos = new Map(nodes.map((info) => [info.path, info]))
+  return mapValues(images, (roots) => {
+    const paths = new Set(roots)
+    for (const path of paths) {
+      for (const reference of infos.get(path)?.references ?? []) paths.add(reference)
+    }
+    return [...paths].map((path) => infos.get(path) as PathInfo)
+  })
+}
+
+async function planKnowing(images: Releases<Images>): Promise<Releases<Plans>> {
+  const before = learn(LayerKnowledge.none, images.r1)
+  const r1 = plansOf(images.r1, before)
+  const after = learn(before, images.r1, r1)
+  return { ...(await eachRelease((release) => plansOf(images[release], after))), r1 }
+}
+
+function learn(knowledge: LayerKnowledge, images: Images, plans: Plans = {}): LayerKnowledge {
+  return knowledge.learn(
+    Object.entries(images).map(([name, closure]) => {
+      const plan = plans[name]
+      return plan === undefined ? { name, closure } : { name, closure, plan }
+    }),
+  )
+}
+
+function plansOf(images: Images, knowledge: LayerKnowledge): Plans {
+  return mapValues(images, (closure) => planLayers(closure, { budget, knowledge }))
+}
+
+/** The scorer's table, and for Slipway's plans how far they are from the floor and the mean of layers. */
+function tableOf(scores: string, files: Readonly<Record<string, Releases<Plans>>>): Table {
+  const [header = [], ...rows] = scores
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+  const floor = rows.find(([name]) => name === 'paths') ?? []
+  const excess = rows
+    .filter(([name = '']) => Object.hasOwn(files, name))
+    .map(([name, ...figures]) => [
+      `${name}: over paths`,
+      ...figures.map((figure, column) => {
+        if (header[column + 1] === 'layers') return ''
+        return `+${(100 * (Number(figure) / Number(floor[column + 1]) - 1)).toFixed(2)}%`
+      }),
+      '',
+    ])
+  const withMeans = rows.map((row) => {
+    const plans = files[row[0] ?? '']
+    return [...row, plans === undefined ? '' : meanOfLayers(plans).join(' ')]
+  })
+  return {
+    header: [...header, `mean layers ${releases.join(' ')}`],
+    rows: [...withMeans, ...excess],
+  }
+}
+
+function meanOfLayers(plans: Releases<Plans>): string[] {
+  return releases.map((release) => {
+    const counts = Object.values(plans[release]).map((plan) => plan.length)
+    return (counts.reduce((sum, count) => sum + count, 0) / counts.length).toFixed(1)
+  })
+}
+
+function mapValues<T, U>(
+  values: Readonly<Record<string, T>>,
+  map: (value: T) => U,
+): Readonly<Record<string, U>> {
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, map(value)]))
+}
