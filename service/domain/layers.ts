@@ -61,10 +61,10 @@ export interface PlanOptions {
 
 /**
  * Bytes of a NAR that a layer costs, as many as its request, its place in manifest and configuration, and the
- * frame of its archive take (some 4 kB compressed). With it, what an image loses by all its merges is
+ * frame of its archive take (some 3 kB compressed). With it, what an image loses by all its merges is
  * below a hundredth of what a release makes a client download.
  */
-const layerPrice = 10_000
+const layerPrice = 8000
 
 /**
  * Clients pull another image once in about seven releases of one that they have. It decides only what a large
@@ -171,9 +171,11 @@ function cutByCompany(
 /**
  * How many times as dear layers are where they are scarce: in images with more paths than layers. The
  * square, as a company has few large paths and many small ones, so that a price nine times as high makes about
- * a third of the layers. All images of the company bear it, each the same part, as all have to cut alike.
+ * a third of the layers. All images of the company bear it, each the same part, as all have to cut alike; what
+ * is in one image only can wait for step 3, which knows how many layers are left for it.
  */
 function need({ sizes }: Company, budget: number): number {
+  if (sizes.length === 1) return 1
   const needs = sizes.map((size) => Math.max(1, size / budget) ** 2)
   return needs.reduce((sum, one) => sum + one, 0) / needs.length
 }

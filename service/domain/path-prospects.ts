@@ -12,7 +12,7 @@ export interface Prospect {
   readonly company?: Company
 }
 
-/** What was asked for by name is the company's own software, or made from it: most releases change it. */
+/** What was asked for by name is a house's own software, or made with it: most releases change it. */
 const applicationChance = 0.8
 
 /** Of Debian 12's libraries, a tenth had a security update within a year of monthly releases. */
@@ -44,7 +44,7 @@ export function prospectsOf(
 }
 
 function chanceOf({ company, isAsked, releases, changes }: Acquaintance): number {
-  // The more images have what was asked for, the more it is like bash or git: asked for, but not the company's own.
+  // The more images have it, the more it is like bash or git: asked for, but not the house's own.
   const own = isAsked ? (applicationChance - libraryChance) / company.images : 0
   return (changes + patience * (libraryChance + own)) / (releases + patience)
 }

