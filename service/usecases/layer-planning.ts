@@ -62,15 +62,16 @@ export class LayerPlanning {
       closure.map(({ path }) => path),
       recipe,
     )
-    const record = await plans.get(key)
-    if (record !== undefined) return record.layers
+    const before = await plans.get(key)
+    if (before !== undefined) return before.layers
     const knowledge = await this.#known()
     const { counts, version } = popularity.current()
     // One layer is the root forest's.
     const options = { budget: recipe.layerBudget - 1, popularity: counts, knowledge }
     const layers = planLayers(closure, options).map((layer) => [...layer])
-    const used = version === 'none' ? knowledge.version : `${knowledge.version} ${version}`
-    return (await plans.settle(key, { knowledge: used, layers })).layers
+    const used = [knowledge.version, version].filter((known) => known !== 'none')
+    const record = { knowledge: used.join(' ') || 'none', layers }
+    return (await plans.settle(key, record)).layers
   }
 
   /** Learns of images at once. Never fails: what is not learned costs bytes, and no image. */
