@@ -9,6 +9,7 @@ import { type RegistryServices, registry } from './registry.ts'
 /** What Node calls it when the other end closes the connection. */
 const goneCodes = new Set<string | undefined>([
   'ERR_STREAM_PREMATURE_CLOSE',
+  'ERR_STREAM_DESTROYED',
   'ECONNRESET',
   'EPIPE',
   'HPE_INVALID_EOF_STATE',

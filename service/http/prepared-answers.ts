@@ -14,6 +14,8 @@ import type { Log } from '../domain/ports.ts'
 
 /** Bytes of answers in memory. */
 const memory = 48 * 1024 * 1024
+/** Characters of a URL and an Accept header: those of clients have some hundreds. */
+const longestKey = 1500
 /** Bytes that an answer takes besides its body. */
 const overhead = 1500
 
@@ -46,7 +48,7 @@ export class PreparedAnswers {
   readonly #log: Log
   readonly #answers = new LRUCache<string, Prepared>({
     maxSize: memory,
-    sizeCalculation: ({ body }) => body.length + overhead,
+    sizeCalculation: ({ body }, key) => body.length + key.length + overhead,
   })
 
   constructor(log: Log) {
@@ -65,6 +67,8 @@ export class PreparedAnswers {
     await next()
     const lasting: Lasting | undefined = ctx.state.lasting
     if (lasting === undefined || ctx.status !== 200 || !Buffer.isBuffer(ctx.body)) return
+    // Nobody who means a pull asks like that; whoever does must not push out what others ask for.
+    if (keyOf(ctx.req).length > longestKey) return
     const all = { ...ctx.response.headers, 'content-length': ctx.body.length }
     const headers = Object.entries(all).map(([name, value]) => [name, String(value)] as const)
     this.#answers.set(keyOf(ctx.req), {

@@ -57,6 +57,7 @@ export function registryErrors(log: Log): Middleware {
         ctx.set('Retry-After', String(failure?.retryAfter ?? defaultRetryAfter))
       }
       for (const header of contentHeaders) ctx.remove(header)
+      if (status !== 416) ctx.remove('Content-Range')
       ctx.set({ 'Content-Type': 'application/json', 'Cache-Control': 'no-store' })
       ctx.body = Buffer.from(
         JSON.stringify({ errors: [{ code, message, detail: failure?.detail ?? null }] }),

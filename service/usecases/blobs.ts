@@ -5,7 +5,7 @@ import { messageOf } from '../domain/errors.ts'
 import type { Document } from '../domain/manifest.ts'
 import type { ByteRange, Log, ObjectStore, PackedLayer } from '../domain/ports.ts'
 import { Memory } from './memory.ts'
-import { readUpTo, readWhole } from './read-whole.ts'
+import { brokenOff, readUpTo, readWhole } from './read-whole.ts'
 
 /** Documents above this are no manifests: clients refuse manifests of more than 4 MiB. */
 const largestDocument = 4 * 1024 * 1024
@@ -49,6 +49,12 @@ export class Blobs {
     return { size: known.size }
   }
 
+  /** The same of a blob that a record names: that it was absent a moment ago says nothing then. */
+  async confirm(digest: Digest): Promise<{ size: number } | undefined> {
+    const isAbsent = isStored(digest) && this.#sightings?.get(digest) === 'absent'
+    return isAbsent ? this.#look(digest) : this.stat(digest)
+  }
+
   async get(digest: Digest, range?: ByteRange): Promise<Readable | undefined> {
     if (!isStored(digest)) return undefined
     const stream = await this.#store.get(keyOf(digest), range)
@@ -69,8 +75,19 @@ export class Blobs {
     if (this.#store.pieces) return this.#store.pieces(keyOf(digest), range, take)
     const stream = await this.get(digest, range)
     if (stream === undefined) return false
-    for await (const piece of stream) await take(piece)
-    return true
+    const pieces = stream[Symbol.asyncIterator]()
+    try {
+      for (;;) {
+        const next = await pieces.next().catch((error) => {
+          throw brokenOff(error)
+        })
+        if (next.done) return true
+        await take(next.value)
+      }
+    } finally {
+      // Who takes no more leaves the rest in the storage.
+      await pieces.return?.()
+    }
   }
 
   /** Where clients may fetch the blob themselves, if the storage offers that. */
@@ -94,8 +111,9 @@ export class Blobs {
   /** A manifest's or config's bytes, whole and verified; undefined when there are none like that. */
   async document(digest: Digest): Promise<Buffer | undefined> {
     // A look is cheap, or costs as much as reading.
-    const known = this.#sightings ? this.#sightings.get(digest) : await this.stat(digest)
-    if (known === 'absent' || (known?.size ?? 0) > largestDocument) return undefined
+    const seen = this.#sightings?.get(digest)
+    const known = this.#sightings ? (seen === 'absent' ? undefined : seen) : await this.stat(digest)
+    if ((known?.size ?? 0) > largestDocument) return undefined
     const stream = await this.get(digest)
     const bytes = stream && (await readUpTo(largestDocument, stream))
     if (bytes === undefined) return undefined
@@ -123,7 +141,9 @@ export class Blobs {
   async putLayer(layer: PackedLayer): Promise<void> {
     const { digest, file } = layer
     // Nobody knows what is there when the storage does not say: put then consumes the file all the same.
-    const present = await this.stat(digest).catch(() => ({ size: Number.NaN }))
+    const present = await this.confirm(digest).catch(() => ({ size: Number.NaN }))
+    // That it was absent is not to be remembered: other instances may be storing it now.
+    if (present === undefined) this.#sightings?.forget(digest)
     if (present?.size === file.size) return layer.discard()
     const outcome = await this.#store.put(keyOf(digest), file, {
       ifAbsent: present === undefined,

@@ -151,7 +151,7 @@ export class BuildImage {
     const sizes = new Map(closure.map(({ path, narSize }) => [path, narSize]))
     const requests: LayerRequest[] = plan.map((paths) => ({
       key: layerKey(paths, recipe),
-      size: paths.reduce((sum, path) => sum + (sizes.get(path) ?? 0), 0),
+      size: mostBytes(paths.reduce((sum, path) => sum + (sizes.get(path) ?? 0), 0)),
       description: describePaths('', paths),
       pack: () => packer.packStorePaths(paths),
     }))
@@ -228,6 +228,11 @@ function forestOf(
       .sort((a, b) => (a.storePath < b.storePath ? -1 : 1)),
     ...(env === undefined ? {} : { env }),
   }
+}
+
+/** Bytes of a layer at most: a tar has a header and padding for each file, of which a NAR has less. */
+function mostBytes(narSize: number): number {
+  return Math.ceil(narSize * 1.25) + 1024 * 1024
 }
 
 /** Bytes that a root forest may take: thousands of links. */

@@ -22,6 +22,9 @@ import type { PlanRecord, Records } from './records.ts'
 
 /** Milliseconds without another image after which those that were built are learned, as one release. */
 const defaultPause = 3000
+/** Images, and milliseconds, after which those that were built are learned all the same. */
+const largestRelease = 100
+const longestRelease = 30_000
 /** Of the one document that all instances share. */
 const current = 'current'
 
@@ -40,6 +43,7 @@ export class LayerPlanning {
   #knowledge: Promise<LayerKnowledge> | undefined
   /** Built and not learned yet, by name. */
   readonly #built = new Map<string, ServedImage>()
+  #since = 0
   #timer: NodeJS.Timeout | undefined
   #learning: Promise<void> = Promise.resolve()
 
@@ -82,8 +86,11 @@ export class LayerPlanning {
 
   /** Learns of an image with the others that are built about now. */
   note(image: ServedImage): void {
+    if (this.#built.size === 0) this.#since = performance.now()
     this.#built.set(image.name, image)
     clearTimeout(this.#timer)
+    const isLong = performance.now() - this.#since > longestRelease
+    if (isLong || this.#built.size === largestRelease) return void this.flush()
     this.#timer = setTimeout(() => this.flush(), this.#options.pause ?? defaultPause).unref()
   }
 
@@ -95,22 +102,21 @@ export class LayerPlanning {
     if (images.length > 0) await this.learn(images)
   }
 
-  /** Read once: what another instance learns afterwards is taken up when this one learns. */
+  /**
+   * Read once: what another instance learns afterwards is taken up when this one learns.
+   * @throws Failure unavailable: a plan holds for good, so none is made for lack of what is known
+   */
   #known(): Promise<LayerKnowledge> {
-    this.#knowledge ??= this.#read()
+    this.#knowledge ??= this.#read().catch((error) => {
+      this.#knowledge = undefined
+      throw error
+    })
     return this.#knowledge
   }
 
   async #read(): Promise<LayerKnowledge> {
-    const { knowledge, log } = this.#options
-    try {
-      const document = await knowledge.get(current)
-      return document === undefined ? LayerKnowledge.none : new LayerKnowledge(document)
-    } catch (error) {
-      log.warn({ problem: messageOf(error) }, 'what is known of layers cannot be read')
-      this.#knowledge = undefined
-      return LayerKnowledge.none
-    }
+    const document = await this.#options.knowledge.get(current)
+    return document === undefined ? LayerKnowledge.none : new LayerKnowledge(document)
   }
 
   async #learn(images: readonly ServedImage[]): Promise<void> {

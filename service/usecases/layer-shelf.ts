@@ -69,6 +69,6 @@ export class LayerShelf {
   }
 
   async #isStored({ digest, size }: LayerRecord): Promise<boolean> {
-    return (await this.#blobs.stat(digest))?.size === size
+    return (await this.#blobs.confirm(digest))?.size === size
   }
 }

@@ -14,7 +14,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
-import { messageOf } from '../domain/errors.ts'
+import { Failure, messageOf } from '../domain/errors.ts'
 import type { Log, ObjectStore, VersionedObjects } from '../domain/ports.ts'
 import { readWhole } from './read-whole.ts'
 import { SingleFlight } from './single-flight.ts'
@@ -62,6 +62,7 @@ export class Leases {
   /** Versions of others' leases, and when each was seen first. */
   readonly #watched = new LRUCache<string, { version: string; since: number }>({ max: mostWatched })
   readonly #flights = new SingleFlight<Held | undefined>()
+  #closed = false
 
   constructor(options: LeasesOptions) {
     this.#options = options
@@ -91,7 +92,8 @@ export class Leases {
           // It may have been made, and the lease given back, since anybody looked.
           return (await find()) ?? (await make())
         } finally {
-          await lease.release()
+          // Nobody who waits for the image waits for this; it never fails.
+          void lease.release()
         }
       }
       await new Promise((resolve) => setTimeout(resolve, wait))
@@ -105,6 +107,7 @@ export class Leases {
   async take(key: string): Promise<Lease | undefined> {
     const objects = this.#objects
     if (objects === undefined) return { release: async () => {} }
+    if (this.#closed) throw new Failure('unavailable', 'the service is shutting down')
     const path = `leases/${key}`
     const held =
       this.#held.get(path) ?? (await this.#flights.run(path, () => this.#acquire(objects, path)))
@@ -123,6 +126,7 @@ export class Leases {
 
   /** Lets go of all, as before the end of the process. Never fails. */
   async close(): Promise<void> {
+    this.#closed = true
     const objects = this.#objects
     if (objects === undefined) return
     await Promise.all([...this.#held].map(([path, held]) => this.#giveBack(objects, path, held)))
@@ -195,7 +199,7 @@ export class Leases {
       if (version === undefined) {
         // What it was for goes on: storing it twice does no harm.
         log.warn({ lease: path }, 'another instance took over')
-        this.#held.delete(path)
+        if (this.#held.get(path) === held) this.#held.delete(path)
         return
       }
       held.version = version

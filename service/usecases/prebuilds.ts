@@ -200,7 +200,7 @@ export class Prebuilds {
 
   /** Ends when Nix has nothing more to do for the batch; images that are ready are packed meanwhile. */
   async #realise({ images, abort }: Batch, packing: Promise<void>[]): Promise<void> {
-    const { evaluation, nix, planning, limit } = this.#options
+    const { evaluation, nix, limit } = this.#options
     const { signal } = abort
     const [{ revision }] = images as readonly [Prebuild]
     const names = images.map(({ name }) => name)
@@ -218,7 +218,9 @@ export class Prebuilds {
       claimed.map(({ packages }) => packages),
       { cause: 'prebuild', limit, signal },
     )
-    if (claimed.length > 1 && (await planning.isNew())) await this.#introduce(claimed, realised)
+    // Awaited below; one may fail before.
+    for (const outcome of realised) outcome.catch(() => {})
+    await this.#introduce(claimed, realised)
     await Promise.all(
       claimed.map(async ({ image, packages, lease }, index) => {
         try {
@@ -234,20 +236,24 @@ export class Prebuilds {
 
   /**
    * The first images of a registry are cut as one release, so all are waited for. Later ones are cut like
-   * those before them, and each is packed as soon as it is there.
+   * those before them, and each is packed as soon as it is there. Never fails: what is not learned costs
+   * bytes, and no image.
    */
   async #introduce(images: readonly Sound[], realised: readonly Promise<void>[]): Promise<void> {
-    const { nix, planning } = this.#options
-    const outcomes = await Promise.allSettled(realised)
-    const served = await Promise.all(
-      images
+    const { nix, planning, log } = this.#options
+    try {
+      if (images.length < 2 || !(await planning.isNew())) return
+      const outcomes = await Promise.allSettled(realised)
+      const served = images
         .filter((_, index) => outcomes[index]?.status === 'fulfilled')
         .map(async ({ image, packages }) => {
           const closure = await nix.closure([...new Set(packages.flatMap(storePathsOf))])
           return { name: canonicalName(image.name), closure }
-        }),
-    )
-    await planning.learn(served)
+        })
+      await planning.learn(await Promise.all(served))
+    } catch (error) {
+      log.warn({ problem: messageOf(error) }, 'a first release could not be learned')
+    }
   }
 
   /** Those that this instance is to build. Of the others it is awaited that another instance has. */

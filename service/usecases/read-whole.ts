@@ -28,10 +28,13 @@ export async function readUpTo(limit: number, stream: Readable): Promise<Buffer 
       pieces.push(piece)
     }
   } catch (cause) {
-    throw new Failure('unavailable', `the storage broke off: ${messageOf(cause)}`, {
-      retryAfter,
-      cause,
-    })
+    throw brokenOff(cause)
   }
   return Buffer.concat(pieces, size)
+}
+
+/** The object may be whole and well all the same. */
+export function brokenOff(cause: unknown): Failure {
+  const message = `the storage broke off: ${messageOf(cause)}`
+  return new Failure('unavailable', message, { retryAfter, cause })
 }

@@ -87,7 +87,7 @@ export class StoredImages {
     ])
     if (oci === undefined || docker === undefined) return undefined
     const needed = blobsOf(oci)
-    const found = await Promise.all(needed.map(({ digest }) => this.#blobs.stat(digest)))
+    const found = await Promise.all(needed.map(({ digest }) => this.#blobs.confirm(digest)))
     if (needed.some(({ size }, index) => found[index]?.size !== size)) return undefined
     const digests = [oci, docker].map(({ descriptor }) => descriptor.digest)
     const blobs = new Set([...needed.map(({ digest }) => digest), ...digests])

@@ -59,10 +59,13 @@ export class TemporarySpace {
     try {
       for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
         if (this.#holders > 0 && this.#held + next.size > mostHeld) return
+        const wasCrowded = this.#holders > 0
         const free = await this.#free()
         // What holders have written counts twice, as taken and as promised: it delays, and refuses nobody.
         if (free < this.#held + next.size + margin) {
           if (this.#holders > 0) return
+          // Somebody left while it was measured: there is more by now.
+          if (wasCrowded) continue
           next.refuse(this.#full(free, next.size))
         } else {
           this.#held += next.size

@@ -1,4 +1,5 @@
 /** What is remembered of a storage where each look is a request over a network. */
+import { Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { hexOf, sha256Digest } from '../../service/domain/descriptor.ts'
@@ -132,11 +133,31 @@ describe('a blob', () => {
 
   test('that is absent is looked for again after some seconds', async () => {
     expect(await blobs.stat(digest)).toBeUndefined()
-    expect(await blobs.document(digest)).toBeUndefined()
+    expect(await blobs.stat(digest)).toBeUndefined()
     expect(store.requests).toHaveLength(1)
     store.objects.set(key, bytes)
     await vi.advanceTimersByTimeAsync(5000)
     expect(await blobs.stat(digest)).toEqual({ size: bytes.length })
+  })
+
+  test('that a record names is looked for, although it was absent a moment ago', async () => {
+    expect(await blobs.stat(digest)).toBeUndefined()
+    store.objects.set(key, bytes)
+    expect(await blobs.stat(digest)).toBeUndefined()
+    expect(await blobs.confirm(digest)).toEqual({ size: bytes.length })
+    expect(await blobs.stat(digest)).toEqual({ size: bytes.length })
+  })
+
+  test('that breaks off while it is sent is out of reach, not a fault', async () => {
+    store.get = async () =>
+      Readable.from(
+        (async function* () {
+          yield bytes
+          throw new TypeError('terminated')
+        })(),
+      )
+    const sending = blobs.send(digest, undefined, async () => {})
+    await expect(sending).rejects.toMatchObject({ kind: 'unavailable' })
   })
 
   test('that is stored already is not stored again, and its file is gone', async () => {

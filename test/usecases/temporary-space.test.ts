@@ -93,6 +93,33 @@ describe('layers that are packed', () => {
     expect(await settled()).toEqual(['b'])
   })
 
+  test('are not refused for room that was taken when it was measured, and is not any more', async () => {
+    free = gigabyte
+    let measured = () => {}
+    const slow = new TemporarySpace({
+      folder: '/state/layers',
+      free: async () => {
+        const now = free
+        await new Promise<void>((resolve) => {
+          measured = resolve
+          if (free === gigabyte) resolve()
+        })
+        return now
+      },
+    })
+    let leave = () => {}
+    const first = slow.hold(0.9 * gigabyte, () => new Promise<void>((end) => (leave = end)))
+    await settled()
+    free = 0.1 * gigabyte
+    const second = slow.hold(0.5 * gigabyte, async () => 'packed')
+    await settled()
+    leave()
+    await first
+    free = gigabyte
+    measured()
+    expect(await second).toBe('packed')
+  })
+
   test('are left to the disk when nobody can tell what is free', async () => {
     const untold = new TemporarySpace({
       folder: '/state/layers',

@@ -52,10 +52,11 @@ export class Requests {
 
   /**
    * Does a request, and again when it failed for a cause that may pass.
+   * @param isUrgent whether it waits for no other
    * @throws what the request throws if that is an answer (404, 412); Failure unavailable for the rest
    */
-  send<T>(request: () => Promise<T>): Promise<T> {
-    return this.#queue.add(() =>
+  send<T>(request: () => Promise<T>, { isUrgent = false } = {}): Promise<T> {
+    const effort = () =>
       pRetry(() => this.#watched(request), {
         retries,
         minTimeout: firstDelay,
@@ -65,8 +66,8 @@ export class Requests {
         shouldRetry: ({ error }) => !this.#closed && mayPass(error) && this.mayRetry(),
       }).catch((error: unknown) => {
         throw isAnswer(error) ? error : failureOf(this.#options.bucket, error)
-      }),
-    )
+      })
+    return isUrgent ? effort() : this.#queue.add(effort)
   }
 
   /** Whether another attempt is not too much for the bucket. */
@@ -122,8 +123,9 @@ export class Requests {
         () => undefined,
         (error: unknown) => error,
       )
+      // If it is not back, noting that plans the next look.
+      this.#prober = undefined
       this.note(outcome)
-      if (this.#problem !== undefined && !this.#closed) this.#probeLater()
     }, probeInterval).unref()
   }
 }

@@ -24,6 +24,8 @@ import { type Progress, progressOf, sendFrom } from './session.ts'
 
 /** Bytes up to which one request beats two: sending them again costs less than asking how many arrived. */
 const small = 2 * 1024 * 1024
+/** Small files at a time: each is whole in memory. */
+const smallFiles = 16
 /** Large uploads at a time: few fill a line. */
 const largeUploads = 4
 const readSize = 1024 * 1024
@@ -43,10 +45,13 @@ export interface Upload {
   readonly cacheControl: string
   /** Generation that the object must have: 0 for none. Absent if it does not matter. */
   readonly ifGeneration?: number | string
+  /** Waits behind nothing else. */
+  readonly isUrgent?: boolean
 }
 
 export class Uploads {
   readonly #requests: Requests
+  readonly #small = new PQueue({ concurrency: smallFiles })
   readonly #large = new PQueue({ concurrency: largeUploads })
 
   constructor(requests: Requests) {
@@ -61,21 +66,24 @@ export class Uploads {
   async send(upload: Upload): Promise<string> {
     const { content } = upload
     if (!('path' in content)) return this.#sendBytes(upload, content)
-    if (content.size <= small) return this.#sendBytes(upload, await readFile(content.path))
+    if (content.size <= small) {
+      const { path, md5 } = content
+      return this.#small.add(async () => this.#sendBytes(upload, await readFile(path), md5))
+    }
     return this.#large.add(() => this.#sendFile(upload, content))
   }
 
-  async #sendBytes(upload: Upload, bytes: Uint8Array): Promise<string> {
-    const { file } = upload
-    const md5Hash = createHash('md5').update(bytes).digest('base64')
-    await this.#requests.send(() =>
+  async #sendBytes(upload: Upload, bytes: Uint8Array, md5?: string): Promise<string> {
+    const { file, isUrgent } = upload
+    const md5Hash = md5 ?? createHash('md5').update(bytes).digest('base64')
+    const request = () =>
       file.save(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), {
         resumable: false,
         validation: false,
         metadata: metadataOf(upload, md5Hash),
         preconditionOpts: preconditionOf(upload),
-      }),
-    )
+      })
+    await this.#requests.send(request, { isUrgent: isUrgent ?? false })
     return generationOf(file)
   }
 

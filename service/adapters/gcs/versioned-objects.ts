@@ -5,6 +5,9 @@ import { isAbsent, isConflict } from './fault.ts'
 import type { Requests } from './requests.ts'
 import type { Uploads } from './upload.ts'
 
+/** A lease that is renewed behind large uploads would look like that of a dead instance. */
+const urgent = { isUrgent: true }
+
 /** @see https://cloud.google.com/storage/docs/request-preconditions */
 export class GcsVersionedObjects implements VersionedObjects {
   readonly #bucket: Bucket
@@ -19,7 +22,10 @@ export class GcsVersionedObjects implements VersionedObjects {
 
   async version(key: string): Promise<string | undefined> {
     try {
-      const [metadata] = await this.#requests.send(() => this.#bucket.file(key).getMetadata())
+      const [metadata] = await this.#requests.send(
+        () => this.#bucket.file(key).getMetadata(),
+        urgent,
+      )
       return String(metadata.generation)
     } catch (error) {
       if (isAbsent(error)) return undefined
@@ -39,6 +45,7 @@ export class GcsVersionedObjects implements VersionedObjects {
         contentType: 'application/json',
         cacheControl: 'no-store',
         ifGeneration: expected ?? 0,
+        ...urgent,
       })
     } catch (error) {
       if (isConflict(error)) return undefined
@@ -48,9 +55,9 @@ export class GcsVersionedObjects implements VersionedObjects {
 
   async remove(key: string, version: string): Promise<void> {
     try {
-      await this.#requests.send(() =>
-        this.#bucket.file(key).delete({ ifGenerationMatch: version as unknown as number }),
-      )
+      const ifGenerationMatch = version as unknown as number
+      const request = () => this.#bucket.file(key).delete({ ifGenerationMatch })
+      await this.#requests.send(request, urgent)
     } catch (error) {
       if (!isAbsent(error) && !isConflict(error)) throw error
     }

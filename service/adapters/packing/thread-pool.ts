@@ -39,7 +39,11 @@ export class ThreadPool {
       const thread = this.#reuse() ?? this.#start()
       const outcome = await thread.run(job)
       if (this.#all.has(thread)) {
-        const timer = setTimeout(() => thread.end(), this.#idleTime).unref()
+        const timer = setTimeout(() => {
+          // At once: nobody may be given a thread that is ending.
+          this.#idle.delete(thread)
+          void thread.end()
+        }, this.#idleTime).unref()
         this.#idle.set(thread, timer)
       }
       return outcome
@@ -84,7 +88,10 @@ class Thread {
     // A thread without a job does not keep the process alive.
     this.#worker.unref()
     this.#worker.on('message', (outcome: Outcome) => this.#settle?.(outcome))
-    this.#worker.on('error', (error) => this.#fail(messageOf(error)))
+    this.#worker.on('error', (error) => {
+      ended()
+      this.#fail(messageOf(error))
+    })
     this.#worker.on('exit', (code) => {
       ended()
       this.#fail(`exit code ${code}`)
