@@ -116,7 +116,10 @@ describe('a blob that breaks off', () => {
     }
     expect((await read()).ended).toBe('cut')
     expect(server.log.at('warn', 'error')).toMatchObject([
-      { level: 'error', fields: { err: { message: 'the storage broke off: EIO: i/o error, read' } } },
+      {
+        level: 'error',
+        fields: { err: { message: 'the storage broke off: EIO: i/o error, read' } },
+      },
     ])
   })
 
