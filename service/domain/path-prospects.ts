@@ -15,7 +15,7 @@ export interface Prospect {
 /** What was asked for by name is a house's own software, or made with it: most releases change it. */
 const applicationChance = 0.8
 
-/** Of Debian 12's libraries, a tenth had a security update within a year of monthly releases. */
+/** An estimate: about a tenth of Debian 12's packages have had a security update, over some ten months. */
 const libraryChance = 0.01
 
 /** Releases after which what was seen weighs as much as the two figures above. */
