@@ -62,7 +62,7 @@ export const measurements: Record<string, Measurement> = {
   }),
   ...whenThere('layering.ts', {
     layering: {
-      parameters: '[ARGUMENT…]',
+      parameters: '[FOLDER PART]',
       about: 'what a new release costs clients, by how layers are cut',
       onlyByName: true,
       measure: (_, args) => call('layering.ts', 'measureLayering', args),
