@@ -62,6 +62,8 @@ export class Leases {
   /** Versions of others' leases, and when each was seen first. */
   readonly #watched = new LRUCache<string, { version: string; since: number }>({ max: mostWatched })
   readonly #flights = new SingleFlight<Held | undefined>()
+  /** What is being given back. */
+  readonly #removing = new Set<Promise<void>>()
   #closed = false
 
   constructor(options: LeasesOptions) {
@@ -129,7 +131,8 @@ export class Leases {
     this.#closed = true
     const objects = this.#objects
     if (objects === undefined) return
-    await Promise.all([...this.#held].map(([path, held]) => this.#giveBack(objects, path, held)))
+    const leases = [...this.#held].map(([path, held]) => this.#giveBack(objects, path, held))
+    await Promise.all([...leases, ...this.#removing])
   }
 
   async #acquire(objects: VersionedObjects, path: string): Promise<Held | undefined> {
@@ -209,10 +212,18 @@ export class Leases {
     if (this.#held.get(path) === held) this.#renewLater(objects, path, held)
   }
 
+  /** Never fails. */
   async #giveBack(objects: VersionedObjects, path: string, held: Held): Promise<void> {
     if (this.#held.get(path) !== held) return
     this.#held.delete(path)
     clearTimeout(held.renewal)
+    const removing = this.#remove(objects, path, held)
+    this.#removing.add(removing)
+    await removing
+    this.#removing.delete(removing)
+  }
+
+  async #remove(objects: VersionedObjects, path: string, held: Held): Promise<void> {
     await held.renewing
     try {
       await objects.remove(path, held.version)

@@ -189,7 +189,7 @@ describe.concurrent('an instance that ends in the middle of a build', () => {
     )
     const keys = uploads.map(({ key }) => key)
     expect(keys.sort()).toEqual(fleet.bucket.names('blobs').sort())
-    expect(fleet.bucket.names('leases')).toEqual([])
+    await expect.poll(() => fleet.bucket.names('leases')).toEqual([])
   })
 
   test('by SIGTERM leaves no lease: another one goes on at once', async ({ expect }) => {
