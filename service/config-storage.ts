@@ -44,13 +44,13 @@ export const gcsSettings = {
     .optional(),
 }
 
-const settings = z.object(gcsSettings)
+type GcsValues = z.infer<z.ZodObject<typeof gcsSettings>>
 
 /** @param path of the folder, when it is one */
 export function storageOf(
   backend: 'filesystem' | 'gcs',
   path: string,
-  values: z.infer<typeof settings>,
+  values: GcsValues,
 ): StorageConfig {
   if (backend === 'filesystem') return { backend, path }
   const { GOOGLE_APPLICATION_CREDENTIALS: credentialsPath, SLIPWAY_GCS_ENDPOINT: endpoint } = values

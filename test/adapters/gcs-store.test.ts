@@ -208,6 +208,14 @@ describe('a large upload', () => {
     expectWhole()
   }, 30_000)
 
+  test('that never gets anywhere is given up', async () => {
+    const store = await open()
+    emulator.cutUploads({ afterBytes: 1000, times: 1000 })
+    emulator.fail(503, 1, ({ kind }) => kind === 'upload-status')
+    await expect(upload(store)).rejects.toMatchObject({ kind: 'unavailable' })
+    expect(emulator.counts().upload).toBeLessThan(10)
+  }, 40_000)
+
   test.each([404, 410] as const)('that the bucket forgot (%d) begins anew', async (status) => {
     const store = await open()
     emulator.cutUploads({ afterBytes: 10 * megabyte })

@@ -101,13 +101,14 @@ export class Uploads {
         this.#requests.note()
         if (progress.done) return progress.generation
         // Only what brings nothing at all counts: a line that breaks now and then is a line.
-        failures = progress.next > arrived ? 0 : failures + 1
+        if (progress.next > arrived) failures = 0
+        else if (next !== 'unknown') throw new Error('it takes no further bytes')
         next = arrived = progress.next
       } catch (error) {
         const isLost = [404, 410].includes(statusOf(error) ?? 0)
         if (!isLost) this.#requests.note(error)
         const helps = isLost || (!isAnswer(error) && mayPass(error))
-        if (!helps || failures === mostFailures || !this.#requests.mayRetry()) {
+        if (!helps || failures >= mostFailures || !this.#requests.mayRetry()) {
           throw isAnswer(error) ? error : failureOf(upload.file.bucket.name, error)
         }
         await sleep(pause(failures))
