@@ -1,8 +1,8 @@
 /** A pushed ref builds its images before anybody pulls. */
-import { createHmac } from 'node:crypto'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { announce } from '../support/announce.ts'
 import { GitHttpServer } from '../support/git-http-server.ts'
 import { HangingProxy } from '../support/hanging-proxy.ts'
 import { ObservedNix } from '../support/observed-nix.ts'
@@ -44,18 +44,6 @@ function settingsOf(workspace: Workspace, packages: PackageSet): Record<string, 
   }
 }
 
-async function announce(slipway: Slipway, ref = 'refs/heads/main'): Promise<number> {
-  const body = JSON.stringify({ ref })
-  const signature = createHmac('sha256', secret).update(body).digest('hex')
-  const response = await slipway.fetch('/webhooks/generic', {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', 'X-Signature-256': `sha256=${signature}` },
-    body,
-  })
-  await response.text()
-  return response.status
-}
-
 const built = (slipway: Slipway) => slipway.logged('image built').map(({ image }) => image)
 
 async function digestOf(slipway: Slipway, image: string, tag: string): Promise<string | null> {
@@ -78,7 +66,7 @@ describe('a pushed tag', () => {
     await expect.poll(() => built(slipway).length, patient).toBe(2)
     await packages.commit('custom-service/version', '3.0\n')
     await packages.git('tag', '--annotate', 'release-v3', '--message', 'Release 3')
-    expect(await announce(slipway, 'refs/tags/release-v3')).toBe(202)
+    expect(await announce(slipway, secret, 'refs/tags/release-v3')).toBe(202)
     await expect.poll(() => built(slipway).length, patient).toBeGreaterThanOrEqual(4)
     await nix.break()
     await digestOf(slipway, 'custom-service', 'release-v3')
@@ -114,7 +102,7 @@ describe('a pushed tag', () => {
     await expect.poll(() => built(first).length, patient).toBe(1)
     await packages.commit('custom-service/version', '3.0\n')
     await packages.git('tag', '--annotate', 'release-v3', '--message', 'Release 3')
-    await announce(first)
+    await announce(first, secret)
     await first.stop('SIGKILL')
     const second = await Slipway.start(settings)
     const ready = async () => {
@@ -191,7 +179,7 @@ describe('a pull', () => {
     await using slipway = await Slipway.start(settingsOf(workspace, packages))
     await digestOf(slipway, 'jq', 'latest')
     await packages.commit('custom-service/version', '3.0\n')
-    await announce(slipway)
+    await announce(slipway, secret)
     await expect.poll(() => built(slipway), patient).toEqual(['jq', 'jq'])
   })
 })
@@ -221,7 +209,9 @@ describe('a webhook', () => {
       PATH: `${bin}:${process.env.PATH}`,
     })
     for (let sent = 0; sent < 1000; sent += 100) {
-      const statuses = await Promise.all(Array.from({ length: 100 }, () => announce(slipway)))
+      const statuses = await Promise.all(
+        Array.from({ length: 100 }, () => announce(slipway, secret)),
+      )
       expect(new Set(statuses)).toEqual(new Set([202]))
     }
     const fetches = (await readFile(log, 'utf8')).trim().split('\n').length
@@ -267,7 +257,7 @@ describe('a ref', () => {
     const before = await digestOf(slipway, 'custom-service', 'release-v1')
     const commit = await release(packages, '3.0')
     await packages.git('tag', '--annotate', '--force', 'release-v1', '--message', 'moved')
-    await announce(slipway, 'refs/tags/release-v1')
+    await announce(slipway, secret, 'refs/tags/release-v1')
     await expect.poll(revisions, patient).toContain(commit)
     expect(await digestOf(slipway, 'custom-service', 'release-v1')).not.toBe(before)
   })
@@ -275,7 +265,7 @@ describe('a ref', () => {
   test('that is deleted is not known after the next fetch', async () => {
     await digestOf(slipway, 'custom-service', 'release-v2')
     await packages.git('tag', '--delete', 'release-v2')
-    await announce(slipway, 'refs/tags/release-v2')
+    await announce(slipway, secret, 'refs/tags/release-v2')
     await answers(slipway, 'release-v2', 404)
     expect((await pull(slipway, 'release-v2')).text).toMatch(/the nearest: release-v1/)
   })
@@ -283,12 +273,12 @@ describe('a ref', () => {
   test('that is pushed by force leads to what was pushed; what it led to is not known', async () => {
     await packages.git('branch', 'kept')
     const lost = await release(packages, '4.0')
-    await announce(slipway)
+    await announce(slipway, secret)
     await expect.poll(revisions, patient).toContain(lost)
     expect((await pull(slipway, lost)).status).toBe(200)
     await packages.git('reset', '--quiet', '--hard', 'kept')
     const found = await release(packages, '5.0')
-    await announce(slipway)
+    await announce(slipway, secret)
     await expect.poll(revisions, patient).toContain(found)
     expect((await pull(slipway, 'latest')).status).toBe(200)
     expect((await pull(slipway, lost)).status).toBe(404)
@@ -300,7 +290,7 @@ describe('a ref', () => {
     await packages.git('update-ref', 'refs/pull/1/head', foreign)
     await packages.git('checkout', '--quiet', 'main')
     const known = await release(packages, '7.0')
-    await announce(slipway)
+    await announce(slipway, secret)
     await expect.poll(revisions, patient).toContain(known)
     expect((await pull(slipway, foreign)).status).toBe(404)
     expect((await pull(slipway, foreign.slice(0, 10))).status).toBe(404)
@@ -311,14 +301,14 @@ describe('a ref', () => {
     const commit = await packages.git('rev-parse', 'main')
     const all = (await packages.git('for-each-ref', '--format=delete %(refname)')).split('\n')
     for (const line of all) await packages.git('update-ref', '-d', line.slice('delete '.length))
-    await announce(slipway)
+    await announce(slipway, secret)
     await answers(slipway, 'latest', 404)
     expect((await pull(slipway, 'latest')).text).toMatch(/has no default branch/)
     expect((await slipway.fetch('/readyz')).status).toBe(200)
     const tags = await slipway.fetch('/v2/custom-service/tags/list')
     expect(await tags.json()).toEqual({ name: 'custom-service', tags: [] })
     await packages.git('update-ref', 'refs/heads/main', commit)
-    await announce(slipway)
+    await announce(slipway, secret)
     await answers(slipway, 'latest', 200)
   })
 
@@ -356,7 +346,7 @@ describe('a remote', () => {
     }
     proxy.hang()
     const commit = await release(packages, '3.0')
-    await announce(slipway)
+    await announce(slipway, secret)
     await expect.poll(() => proxy.held, patient).toBeGreaterThan(0)
     expect(await digestOf(slipway, 'custom-service', 'latest')).toBe(digest)
     expect(await problem()).toBeUndefined()

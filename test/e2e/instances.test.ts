@@ -1,6 +1,6 @@
 /** Several instances that keep their images in one bucket, and divide the work without knowing each other. */
-import { createHmac } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { announce } from '../support/announce.ts'
 import { Bucket } from '../support/bucket.ts'
 import { PackageSet } from '../support/package-set.ts'
 import { processesWith } from '../support/processes.ts'
@@ -59,17 +59,6 @@ class Fleet implements AsyncDisposable {
 const built = (...instances: Slipway[]) =>
   instances.flatMap((slipway) => slipway.logged('image built').map(({ image }) => image)).sort()
 
-async function announce(slipway: Slipway, ref = 'refs/heads/main'): Promise<void> {
-  const body = JSON.stringify({ ref })
-  const signature = createHmac('sha256', secret).update(body).digest('hex')
-  const response = await slipway.fetch('/webhooks/generic', {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', 'X-Signature-256': `sha256=${signature}` },
-    body,
-  })
-  expect(response.status).toBe(202)
-}
-
 /** Seconds that a builder sleeps, as no other process does: it shows in the arguments. */
 const duration = (seconds: number, name: string) => `${seconds}.${process.pid}${name.length}`
 
@@ -109,7 +98,8 @@ describe('two instances', () => {
     const instances = await fleet.startTwo()
     await packages.commit('slipway.json', JSON.stringify({ images }))
     await packages.git('tag', '--annotate', 'release-v3', '--message', 'Release 3')
-    await Promise.all(instances.map((slipway) => announce(slipway, 'refs/tags/release-v3')))
+    const tell = (slipway: Slipway) => announce(slipway, secret, 'refs/tags/release-v3')
+    expect(await Promise.all(instances.map(tell))).toEqual([202, 202])
     const isThere = async (slipway: Slipway) => {
       const states = await Promise.all(
         images.map((image) =>
@@ -133,7 +123,7 @@ describe('two instances', () => {
     const two = await fleet.start('two')
     await pullManifest(two, 'hello')
     await fleet.packages.commit('custom-service/version', '3.0\n')
-    await announce(two)
+    expect(await announce(two, secret)).toBe(202)
     await expect.poll(() => built(two), patient).toEqual(['hello', 'hello', 'jq'])
   })
 })
