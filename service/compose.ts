@@ -52,6 +52,8 @@ import { StoredImages } from './usecases/stored-images.ts'
 
 /** Milliseconds that saving pull counts and the last builds may take at the end. */
 const flushLimit = 2000
+/** Milliseconds after the start: whoever asks for something warm right then comes first. */
+const packerDelay = 1000
 
 export function composeLog(config: Config): Log {
   return createLog(config.logLevel)
@@ -204,6 +206,7 @@ export async function compose(config: Config, log: Log): Promise<Service> {
   const refs = following && new GitRefStates(following)
   running.git?.onRefs(() => reconciler?.run())
   reconciler?.run()
+  const preparing = setTimeout(() => packer.prepare(), packerDelay).unref()
 
   const catalog = new Catalog(imageRecords)
   const onPull = (name: ImageName, address: string) => pulls.count(name, address)
@@ -235,6 +238,7 @@ export async function compose(config: Config, log: Log): Promise<Service> {
       statusPage({ builds: journal, refs, source, log, ...(publicUrl ? { publicUrl } : {}) }),
     ),
     async stop() {
+      clearTimeout(preparing)
       running.stop()
       popularity.stop()
       reconciler?.stop()

@@ -1,5 +1,5 @@
 /** A service on the package set of the benchmark, with a storage of its own that is empty at first. */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Slipway } from '../../test/support/slipway.ts'
 import type { Bench } from './bench.ts'
@@ -45,7 +45,10 @@ export class BenchService implements AsyncDisposable {
   readonly client: Client
   readonly storage: string
 
-  private constructor(slipway: Slipway, client: Client, storage: string) {
+  readonly #bench: Bench
+
+  private constructor(bench: Bench, slipway: Slipway, client: Client, storage: string) {
+    this.#bench = bench
     this.slipway = slipway
     this.client = client
     this.storage = storage
@@ -63,7 +66,7 @@ export class BenchService implements AsyncDisposable {
       await settingsOf(bench, { STORAGE_PATH: storage, ...settings }),
     )
     const client = new Client(slipway.url, 64, bench.signal)
-    const service = new BenchService(slipway, client, storage)
+    const service = new BenchService(bench, slipway, client, storage)
     try {
       await service.pull(warmUp)
       return service
@@ -98,7 +101,8 @@ export class BenchService implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.client[Symbol.dispose]()
     await this.slipway.stop()
-    await rm(this.storage, { recursive: true, force: true })
+    // Not now: a file system that has just lost many files is slow to make new ones.
+    this.#bench.removeLater(this.storage)
   }
 }
 

@@ -21,6 +21,7 @@ export class Bench implements AsyncDisposable {
   readonly scratch: string
   readonly traces: NixTraces
   readonly #resources = new AsyncDisposableStack()
+  readonly #abandoned: string[] = []
   #packages: Promise<BenchPackages> | undefined
   #registry: Promise<DockerRegistry> | undefined
 
@@ -59,6 +60,18 @@ export class Bench implements AsyncDisposable {
     for (let run = 1; run <= this.runs; run += 1) {
       this.signal.throwIfAborted()
       await measure(run)
+    }
+  }
+
+  /** Has a folder removed when the measurement that goes on is over. */
+  removeLater(folder: string): void {
+    this.#abandoned.push(folder)
+  }
+
+  /** To be called after each measurement. */
+  async tidy(): Promise<void> {
+    for (const folder of this.#abandoned.splice(0)) {
+      await rm(folder, { recursive: true, force: true })
     }
   }
 

@@ -94,6 +94,7 @@ async function measure({ runs, chosen, args, file }: Order): Promise<number> {
         signal.throwIfAborted()
         failures[name] = messageOf(error)
       }
+      await bench.tidy()
       // The table is what is read by others.
       process.stderr.write(`${name}: ${((performance.now() - began) / 1000).toFixed(0)} s\n`)
     }

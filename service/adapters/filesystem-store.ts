@@ -9,6 +9,7 @@ import PQueue from 'p-queue'
 import { Failure, messageOf } from '../domain/errors.ts'
 import type { ByteRange, LocalFile, ObjectStore, PutOptions } from '../domain/ports.ts'
 import { checkedStorageKey } from '../domain/storage-key.ts'
+import { FolderSyncs, syncPath } from './folder-syncs.ts'
 import { readPieces } from './read-pieces.ts'
 
 /**
@@ -23,6 +24,7 @@ const readSize = 1024 * 1024
 export class FilesystemStore implements ObjectStore {
   readonly stagingFolder: string
   readonly #root: string
+  readonly #folderSyncs = new FolderSyncs()
 
   private constructor(root: string, instance: string) {
     this.#root = resolve(root)
@@ -90,16 +92,24 @@ export class FilesystemStore implements ObjectStore {
     options: PutOptions = {},
   ): Promise<'stored' | 'exists'> {
     const target = this.#path(key)
-    const staged = join(this.stagingFolder, randomUUID())
+    const isFile = 'path' in content
+    // What is packed into the staging folder is there already.
+    const isStaged = isFile && dirname(content.path) === this.stagingFolder
+    const staged = isStaged ? content.path : join(this.stagingFolder, randomUUID())
     return guarded(key, async () => {
+      let isLeft = true
       try {
-        await mkdir(dirname(target), { recursive: true })
         await stage(content, staged)
-        return await publish(staged, target, options.ifAbsent === true)
+        const outcome = await this.#inFolder(dirname(target), () =>
+          name(staged, target, options.ifAbsent === true),
+        )
+        isLeft = options.ifAbsent === true
+        if (outcome === 'stored') await this.#folderSyncs.sync(dirname(target))
+        return outcome
       } finally {
-        await rm(staged, { force: true })
+        if (isLeft) await rm(staged, { force: true })
         // Consumed however it ends: a layer that could not be stored must not fill the disk.
-        if ('path' in content) await rm(content.path, { force: true })
+        if (isFile && !isStaged) await rm(content.path, { force: true })
       }
     })
   }
@@ -126,6 +136,14 @@ export class FilesystemStore implements ObjectStore {
     }
   }
 
+  /** Does something in a folder, which is made when it turns out to be missing. */
+  async #inFolder<T>(folder: string, act: () => Promise<T>): Promise<T> {
+    const done = await absentAsUndefined(act())
+    if (done !== undefined) return done
+    await mkdir(folder, { recursive: true })
+    return act()
+  }
+
   #path(key: string): string {
     return join(this.#root, checkedStorageKey(key))
   }
@@ -145,12 +163,9 @@ const largeSyncs = new PQueue({ concurrency: 2 })
 /** Has the content in a temporary file, and that on disk. */
 async function stage(content: Uint8Array | LocalFile, staged: string): Promise<void> {
   if ('path' in content) {
-    await rename(content.path, staged).catch(async (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EXDEV') throw error
-      await copyFile(content.path, staged)
-    })
-    if (content.size < largeFile) await sync(staged)
-    else await largeSyncs.add(() => sync(staged))
+    if (content.path !== staged) await move(content.path, staged)
+    if (content.size < largeFile) await syncPath(staged)
+    else await largeSyncs.add(() => syncPath(staged))
     return
   }
   const file = await open(staged, 'wx')
@@ -162,35 +177,30 @@ async function stage(content: Uint8Array | LocalFile, staged: string): Promise<v
   }
 }
 
-/** Gives a synced file its final name, and syncs the folder that now holds the name. */
-async function publish(
+async function move(from: string, to: string): Promise<void> {
+  await rename(from, to).catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EXDEV') throw error
+    await copyFile(from, to)
+  })
+}
+
+/** Gives a synced file its final name. With `ifAbsent` the old name stays, too. */
+async function name(
   staged: string,
   target: string,
   ifAbsent: boolean,
 ): Promise<'stored' | 'exists'> {
-  if (ifAbsent) {
-    // link fails when the name is taken, where rename would replace it.
-    const outcome = await link(staged, target).then(
-      () => 'stored' as const,
-      (error: NodeJS.ErrnoException) => {
-        if (error.code === 'EEXIST') return 'exists' as const
-        throw error
-      },
-    )
-    if (outcome === 'exists') return outcome
-  } else {
+  if (!ifAbsent) {
     await rename(staged, target)
+    return 'stored'
   }
-  await sync(dirname(target))
-  return 'stored'
-}
-
-async function sync(path: string): Promise<void> {
-  const file = await open(path, constants.O_RDONLY)
   try {
-    await file.sync()
-  } finally {
-    await file.close()
+    // link fails when the name is taken, where rename would replace it.
+    await link(staged, target)
+    return 'stored'
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return 'exists'
+    throw error
   }
 }
 

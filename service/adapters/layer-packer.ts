@@ -6,7 +6,6 @@ import type { StorePath } from '../domain/closure.ts'
 import { Failure } from '../domain/errors.ts'
 import type { Compression } from '../domain/keys.ts'
 import type { Forest, Log, PackedLayer, LayerPacker as Packer } from '../domain/ports.ts'
-import { type Compressor, findCompressor } from './packing/compressor.ts'
 import type { Content, Outcome } from './packing/job.ts'
 import { ThreadPool } from './packing/thread-pool.ts'
 import { storeFolder } from './tar/store-tree.ts'
@@ -43,7 +42,7 @@ export class LayerPacker implements Packer {
   readonly #md5: boolean
   readonly #log: Log
   readonly #threads: ThreadPool
-  readonly #compressor: Promise<Compressor>
+  #compressor: string | undefined
 
   constructor(options: LayerPackerOptions) {
     const { folder, compression, concurrency, log } = options
@@ -51,9 +50,16 @@ export class LayerPacker implements Packer {
     this.#storeFolder = options.storeFolder ?? storeFolder
     this.#md5 = options.md5 ?? false
     this.#log = log
-    this.#threads = new ThreadPool(concurrency)
-    this.#compressor = findCompressor(compression)
-    void this.#compressor.then(({ name }) => log.info({ compressor: name }, 'packing layers'))
+    this.#threads = new ThreadPool({
+      concurrency,
+      equipment: { compression },
+      onStarted: ({ compressor }) => this.#tell(compressor),
+    })
+  }
+
+  /** Starts what the first layer would have to wait for, and tells what layers will be compressed with. */
+  prepare(): void {
+    this.#threads.prepare()
   }
 
   /**
@@ -77,10 +83,16 @@ export class LayerPacker implements Packer {
     await this.#threads.close()
   }
 
+  /** Each thread finds a compressor by itself; they differ if one was installed meanwhile. */
+  #tell(compressor: string): void {
+    if (compressor === this.#compressor) return
+    this.#compressor = compressor
+    this.#log.info({ compressor }, 'packing layers')
+  }
+
   async #pack(content: Content): Promise<PackedLayer> {
-    const compressor = await this.#compressor
     const path = join(this.#folder, `layer-${randomUUID()}`)
-    const job = { content, storeFolder: this.#storeFolder, compressor, path, md5: this.#md5 }
+    const job = { content, storeFolder: this.#storeFolder, path, md5: this.#md5 }
     const outcome = await this.#threads.run(job)
     if (!outcome.ok) {
       // A thread removes what it began, unless it died.

@@ -62,7 +62,8 @@ export class LayerShelf {
     const { digest, diffId, tarSize } = packed
     const record = { digest, size: packed.file.size, diffId, tarSize }
     const settled = await this.#records.settle(key, record)
-    if (await this.#isStored(settled)) return settled
+    // The layer of a record that somebody else wrote may be lost.
+    if (settled === record || (await this.#isStored(settled))) return settled
     this.#log.warn({ layer: key, lost: settled.digest }, 'a stored layer was lost: packed again')
     await this.#records.replace(key, record)
     return record

@@ -6,6 +6,8 @@ import { Failure } from '../domain/errors.ts'
 
 /** Bytes left for everything else that writes to the same disk. */
 const margin = 64 * 1024 * 1024
+/** Milliseconds after which it is measured again: disks write less than the margin within them. */
+const measureInterval = 100
 /** Bytes promised at a time, but for a single layer that is larger. */
 const mostHeld = 4 * 1024 * 1024 * 1024
 /** Seconds after which a full disk may have room again. */
@@ -29,6 +31,7 @@ export class TemporarySpace {
   #held = 0
   #holders = 0
   #looking = false
+  #measured = { free: 0, at: Number.NEGATIVE_INFINITY }
 
   constructor(options: TemporarySpaceOptions) {
     this.#options = options
@@ -60,9 +63,10 @@ export class TemporarySpace {
       for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
         if (this.#holders > 0 && this.#held + next.size > mostHeld) return
         const wasCrowded = this.#holders > 0
-        const free = await this.#free()
+        const needed = this.#held + next.size + margin
+        const free = await this.#free(needed)
         // What holders have written counts twice, as taken and as promised: it delays, and refuses nobody.
-        if (free < this.#held + next.size + margin) {
+        if (free < needed) {
           if (this.#holders > 0) return
           // Somebody left while it was measured: there is more by now.
           if (wasCrowded) continue
@@ -79,9 +83,16 @@ export class TemporarySpace {
     }
   }
 
-  /** Whoever cannot be told how much is free is told by the disk itself. */
-  async #free(): Promise<number> {
-    return this.#options.free().catch(() => Number.POSITIVE_INFINITY)
+  /**
+   * Bytes, as they were a moment ago if that is enough: the layers of an image come all at once. Whoever
+   * cannot be told how much is free is told by the disk itself.
+   */
+  async #free(needed: number): Promise<number> {
+    const { free, at } = this.#measured
+    if (free >= needed && performance.now() - at < measureInterval) return free
+    const measured = await this.#options.free().catch(() => Number.POSITIVE_INFINITY)
+    this.#measured = { free: measured, at: performance.now() }
+    return measured
   }
 
   #full(free: number, size: number): Failure {

@@ -1,8 +1,19 @@
 /** What the service and a packing thread tell each other. Structured clones: errors go as plain data. */
 import type { StorePath } from '../../domain/closure.ts'
+import type { Compression } from '../../domain/keys.ts'
 import type { Forest, PackedLayer } from '../../domain/ports.ts'
 import type { Collision } from '../forest/merge.ts'
-import type { Compressor } from './compressor.ts'
+
+/** What a thread is started with. */
+export interface Equipment {
+  readonly compression: Compression
+}
+
+/** The first that a thread says. */
+export interface Started {
+  /** Name of the compressor that it has found. */
+  readonly compressor: string
+}
 
 export type Content =
   | { readonly kind: 'store-paths'; readonly paths: readonly StorePath[] }
@@ -12,7 +23,6 @@ export interface Job {
   readonly content: Content
   /** Where /nix/store is on this machine. */
   readonly storeFolder: string
-  readonly compressor: Compressor
   /** The file to be made. */
   readonly path: string
   /** Whether the MD5 of the file is wanted. @default false */

@@ -1,25 +1,25 @@
 /** Writing a layer file. Runs in a packing thread: it reads and writes synchronously. */
-import { createHash, type Hash } from 'node:crypto'
-import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
 import type { Digest } from '../../domain/descriptor.ts'
-import { chunkSize, tarChunks } from '../tar/chunks.ts'
+import { tarChunks } from '../tar/chunks.ts'
 import type { TarEntry } from '../tar/entry.ts'
-import { type Compressor, openCompressor, type Sink } from './compressor.ts'
+import type { Compressor } from './compressor.ts'
 import type { LayerFile } from './job.ts'
 
 /**
  * Writes entries as a compressed tar archive into a new file.
  * @throws Error when an entry cannot be read or the file cannot be written; the file is then gone
  */
-export async function packEntries(
+export function packEntries(
   entries: Iterable<TarEntry>,
   compressor: Compressor,
   path: string,
   { md5 = false } = {},
-): Promise<LayerFile> {
-  const fd = openSync(path, 'wx+')
+): LayerFile {
+  const fd = openSync(path, 'wx')
   try {
-    const { size, md5: sum, ...layer } = await writeLayer(entries, compressor, fd, md5)
+    const { size, md5: sum, ...layer } = writeLayer(entries, compressor, fd, md5)
     return { file: { path, size, ...(sum === undefined ? {} : { md5: sum }) }, ...layer }
   } catch (error) {
     rmSync(path, { force: true })
@@ -37,80 +37,32 @@ export interface WrittenLayer extends Omit<LayerFile, 'file'> {
 }
 
 /** @param fd a file that is empty */
-export async function writeLayer(
+export function writeLayer(
   entries: Iterable<TarEntry>,
   compressor: Compressor,
   fd: number,
   takesMd5 = false,
-): Promise<WrittenLayer> {
+): WrittenLayer {
   const tar = new Hashed()
-  const layer = new WrittenFile(fd, takesMd5)
-  const stream = openCompressor(compressor, layer)
-  try {
-    // One chunk is compressed while the next one is read into the other buffer and hashed.
-    let writing = Promise.resolve()
-    for (const chunk of tarChunks(entries)) {
-      // Uncompressed bytes need not be hashed twice.
-      if (compressor.method !== 'none') tar.update(chunk)
-      await writing
-      writing = stream.write(chunk)
-      // Reading may fail before this is awaited, and that is then the error that counts.
-      writing.catch(() => {})
-    }
-    await writing
-    await stream.end()
-  } catch (error) {
-    await stream.abort()
-    throw error
+  const layer = new Hashed()
+  // For a storage that verifies by it.
+  const md5 = takesMd5 ? createHash('md5') : undefined
+  for (const chunk of tarChunks(entries)) {
+    tar.update(chunk)
+    const bytes = compressor.compress(chunk)
+    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at)
+    // Uncompressed bytes need not be hashed twice.
+    if (bytes !== chunk) layer.update(bytes)
+    md5?.update(bytes)
   }
-  const { digest, size, md5 } = layer.finish()
-  const isPlain = compressor.method === 'none'
+  const written = layer.size > 0 ? layer : tar
+  const diffId = tar.digest()
   return {
-    digest,
-    size,
-    diffId: isPlain ? digest : tar.digest(),
-    tarSize: isPlain ? size : tar.size,
-    ...(md5 === undefined ? {} : { md5 }),
-  }
-}
-
-/** The file of a layer: what is written there is hashed, as it passes or as soon as it is there. */
-class WrittenFile implements Sink {
-  readonly fd: number
-  readonly #hash = new Hashed()
-  /** For a storage that verifies by it. */
-  readonly #md5: Hash | undefined
-
-  constructor(fd: number, takesMd5: boolean) {
-    this.fd = fd
-    this.#md5 = takesMd5 ? createHash('md5') : undefined
-  }
-
-  write(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.fd, bytes, at)
-    this.#note(bytes)
-  }
-
-  adopt(): void {
-    const buffer = Buffer.allocUnsafeSlow(chunkSize)
-    for (;;) {
-      const length = readSync(this.fd, buffer, 0, chunkSize, this.#hash.size)
-      if (length === 0) return
-      this.#note(buffer.subarray(0, length))
-    }
-  }
-
-  finish(): { digest: Digest; size: number; md5: string | undefined } {
-    return {
-      digest: this.#hash.digest(),
-      size: this.#hash.size,
-      md5: this.#md5?.digest('base64'),
-    }
-  }
-
-  #note(bytes: Uint8Array): void {
-    this.#hash.update(bytes)
-    this.#md5?.update(bytes)
+    digest: written === tar ? diffId : written.digest(),
+    size: written.size,
+    diffId,
+    tarSize: tar.size,
+    ...(md5 && { md5: md5.digest('base64') }),
   }
 }
 
