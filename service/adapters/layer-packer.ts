@@ -53,7 +53,7 @@ export class LayerPacker implements Packer {
     this.#threads = new ThreadPool({
       concurrency,
       equipment: { compression },
-      onStarted: ({ compressor }) => this.#tell(compressor),
+      onStarted: (compressor) => this.#tell(compressor),
     })
   }
 

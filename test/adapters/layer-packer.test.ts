@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash, randomBytes, randomFillSync } from 'node:crypto'
 import {
+  appendFileSync,
   closeSync,
   copyFileSync,
   mkdirSync,
@@ -9,6 +10,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -18,8 +20,10 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { LayerPacker, packingFailure } from '../../service/adapters/layer-packer.ts'
 import type { Compressor } from '../../service/adapters/packing/compressor.ts'
 import { findCompressor } from '../../service/adapters/packing/compressor.ts'
+import type { Job } from '../../service/adapters/packing/job.ts'
 import { type FindLibrary, findLibrary } from '../../service/adapters/packing/native-library.ts'
 import { packEntries, writeLayer } from '../../service/adapters/packing/pack-entries.ts'
+import { SharedPieces } from '../../service/adapters/packing/shared-pieces.ts'
 import { ThreadPool } from '../../service/adapters/packing/thread-pool.ts'
 import { storeEntries } from '../../service/adapters/tar/store-tree.ts'
 import { Failure } from '../../service/domain/errors.ts'
@@ -251,6 +255,30 @@ test.each([
   expect(failure.message).toContain(reason)
 })
 
+test('pieces that nobody begins, or whose helper fails, are compressed by their owner', () => {
+  const pieces = new SharedPieces()
+  const fill = (text: string) => pieces.put(pieces.room.write(text))
+  const upper = (piece: Buffer) => Buffer.from(piece.toString().toUpperCase())
+  fill('one')
+  fill('two')
+  expect(pieces.take(upper).toString()).toBe('ONE')
+  const helper = new SharedPieces(pieces.memory)
+  const broken = () => {
+    throw new Error('broken')
+  }
+  expect(() => helper.help(broken)).toThrow('broken')
+  expect(pieces.hasHelpers).toBe(false)
+  expect(pieces.take(upper).toString()).toBe('TWO')
+  fill('three')
+  // It leaves as soon as it has done what there is.
+  helper.help((piece) => {
+    pieces.close()
+    return upper(piece)
+  })
+  expect(pieces.take(() => Buffer.from('not again')).toString()).toBe('THREE')
+  expect(pieces.size).toBe(0)
+})
+
 describe('ThreadPool', () => {
   const equipment = { compression: 'none' } as const
 
@@ -272,6 +300,70 @@ describe('ThreadPool', () => {
     await pool.close()
     expect(pool.size).toBe(0)
     expect(await pool.run(job('7'))).toMatchObject({ ok: false })
+  })
+
+  describe('with a large layer', () => {
+    const zstd = { compression: 'zstd' } as const
+    /** Bytes of which a thread is busy for a while. */
+    const size = 200_000_000
+    const large = (name: string): Job => {
+      return {
+        content: { kind: 'store-paths', paths: ['/nix/store/large'] },
+        storeFolder: store,
+        path: join(staging, name),
+      }
+    }
+
+    beforeEach(() => {
+      const mixed = Buffer.alloc(1_000_000, 'large ')
+      randomFillSync(mixed, 0, 500_000)
+      for (let at = 0; at < size; at += mixed.length) appendFileSync(join(store, 'large'), mixed)
+    })
+
+    test('has an idle thread help, and makes the same of it', async () => {
+      const alone = new ThreadPool({ concurrency: 1, equipment: zstd })
+      await alone.run(large('alone'))
+      const pool = new ThreadPool({ concurrency: 2, equipment: zstd })
+      await Promise.all(['1', '2'].map((name) => pool.run(job(name))))
+      const packing = pool.run(large('together'))
+      await vi.waitUntil(() => pool.helping === 1, { interval: 1 })
+      expect(await packing).toMatchObject({ ok: true })
+      const [one, other] = ['alone', 'together'].map((name) => readFileSync(join(staging, name)))
+      expect(one?.equals(other as Buffer)).toBe(true)
+      await vi.waitUntil(() => pool.helping === 0)
+      await Promise.all([alone.close(), pool.close()])
+    })
+
+    test('has a helper leave for a job of its own, and come back', async () => {
+      const pool = new ThreadPool({ concurrency: 2, equipment: zstd })
+      await Promise.all(['1', '2'].map((name) => pool.run(job(name))))
+      let isPacked = false
+      const packing = pool.run(large('large')).then((outcome) => {
+        isPacked = true
+        return outcome
+      })
+      await vi.waitUntil(() => pool.helping === 1, { interval: 1 })
+      expect(await pool.run(job('small'))).toMatchObject({ ok: true })
+      expect(isPacked).toBe(false)
+      expect(pool.helping).toBe(1)
+      expect(await packing).toMatchObject({ ok: true })
+      await pool.close()
+    })
+
+    test('that fails, or is ended, is left by its helper', async () => {
+      const pool = new ThreadPool({ concurrency: 2, equipment: zstd })
+      await Promise.all(['1', '2'].map((name) => pool.run(job(name))))
+      const failing = pool.run(large('failing'))
+      await vi.waitUntil(() => pool.helping === 1, { interval: 1 })
+      truncateSync(join(store, 'large'), 1)
+      expect(await failing).toMatchObject({ ok: false, message: expect.stringMatching(/changed/) })
+      expect(await pool.run(job('after'))).toMatchObject({ ok: true })
+      appendFileSync(join(store, 'large'), Buffer.alloc(size))
+      const ended = pool.run(large('ended'))
+      await vi.waitUntil(() => pool.helping === 1, { interval: 1 })
+      await pool.close()
+      expect(await ended).toMatchObject({ ok: false })
+    })
   })
 
   test('lets go of threads that have nothing to do', async () => {

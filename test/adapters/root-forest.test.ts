@@ -51,10 +51,10 @@ function readAll(forest: Forest): Record<string, string> {
     entries.map((entry) => {
       const path = entry.path.toString('latin1')
       if (entry.kind === 'symlink') return [path, `→ ${entry.target.toString('latin1')}`]
+      if (entry.kind === 'store-file') throw new Error(`${path} is no link`)
       const mode = entry.mode.toString(8)
       if (entry.kind === 'directory') return [path, `directory ${mode}`]
-      const bytes = 'bytes' in entry.content ? entry.content.bytes : undefined
-      return [path, `file ${mode} ${bytes}`]
+      return [path, `file ${mode} ${entry.bytes}`]
     }),
   )
 }

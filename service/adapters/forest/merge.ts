@@ -129,5 +129,5 @@ function entryAt(path: Buffer, node: Node, directories: readonly Source[] | unde
   if (node.kind === 'directory' || directories) return { kind: 'directory', path, mode: 0o755 }
   if ('target' in node.as) return { kind: 'symlink', path, target: bytesOf(node.as.target) }
   const { bytes } = node.as
-  return { kind: 'file', path, mode: 0o644, size: bytes.length, content: { bytes } }
+  return { kind: 'file', path, mode: 0o644, bytes }
 }

@@ -12,6 +12,8 @@ import { type FindLibrary, findLibrary } from './native-library.ts'
 export interface Compressor {
   /** For people: `isa-l gzip -1`. */
   readonly name: string
+  /** It leaves pieces as they are. */
+  readonly isPlain?: boolean
   /** @returns bytes that are good until the next call */
   compress(piece: Buffer): Uint8Array
 }
@@ -49,7 +51,7 @@ export async function findCompressor(
         : zlibZstd
     }
     case 'none':
-      return { name: 'none', compress: (piece) => piece }
+      return { name: 'none', isPlain: true, compress: (piece) => piece }
   }
 }
 

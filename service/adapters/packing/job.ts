@@ -9,11 +9,20 @@ export interface Equipment {
   readonly compression: Compression
 }
 
-/** The first that a thread says. */
-export interface Started {
-  /** Name of the compressor that it has found. */
-  readonly compressor: string
-}
+/** What a thread is told. */
+export type Order =
+  | { readonly kind: 'pack'; readonly job: Job }
+  /** To compress pieces of a layer that another thread packs. */
+  | { readonly kind: 'help'; readonly pieces: SharedArrayBuffer }
+
+/** What a thread tells. */
+export type Report =
+  /** The first: the name of the compressor that it has found. */
+  | { readonly kind: 'started'; readonly compressor: string }
+  /** Its layer is large: whoever is idle may help. */
+  | { readonly kind: 'large'; readonly pieces: SharedArrayBuffer }
+  | { readonly kind: 'packed'; readonly outcome: Outcome }
+  | { readonly kind: 'helped' }
 
 export type Content =
   | { readonly kind: 'store-paths'; readonly paths: readonly StorePath[] }

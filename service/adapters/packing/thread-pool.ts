@@ -1,17 +1,11 @@
 /** Packing threads: started when they are needed, and kept for a while, since starting one takes 100 ms or more. */
-import { Worker } from 'node:worker_threads'
 import PQueue from 'p-queue'
-import { messageOf } from '../../domain/errors.ts'
-import type { Equipment, Job, Outcome, Started } from './job.ts'
+import type { Equipment, Job, Outcome } from './job.ts'
+import { PackingThread } from './packing-thread.ts'
+import { mostHelpers, SharedPieces } from './shared-pieces.ts'
 
 /** Milliseconds. The layers of an image follow one another closely; an idle thread takes some 20 MB. */
 const defaultIdleTime = 30_000
-
-/**
- * V8 looks for garbage each time it has made this much. Little of it is V8's own here, but each compressed
- * piece that passes by hangs on it: with the default, two threads take 80 MB more.
- */
-const maxYoungGenerationSizeMb = 1
 
 export interface ThreadPoolOptions {
   /** Most threads, and so most jobs at a time; other jobs wait, the first comes first. */
@@ -19,21 +13,32 @@ export interface ThreadPoolOptions {
   readonly equipment: Equipment
   /** Milliseconds after which a thread without a job is ended. @default 30 s */
   readonly idleTime?: number
-  /** Called for each thread. */
-  readonly onStarted?: (started: Started) => void
+  /** Called for each thread, with the name of the compressor that it has found. */
+  readonly onStarted?: (compressor: string) => void
+}
+
+/** A layer that is being packed, and that others may help with. */
+interface Large {
+  readonly pieces: SharedPieces
+  helpers: number
 }
 
 export class ThreadPool {
+  readonly #concurrency: number
   readonly #queue: PQueue
   readonly #idleTime: number
   readonly #equipment: Equipment
-  readonly #onStarted: (started: Started) => void
-  readonly #all = new Set<Thread>()
+  readonly #onStarted: (compressor: string) => void
+  readonly #all = new Set<PackingThread>()
   /** Threads without a job, the last used at the end, each with the timer that will end it. */
-  readonly #idle = new Map<Thread, NodeJS.Timeout>()
+  readonly #idle = new Map<PackingThread, NodeJS.Timeout>()
+  readonly #large = new Set<Large>()
+  /** Jobs for which a helper has been dismissed. */
+  readonly #waiting: ((thread: PackingThread | undefined) => void)[] = []
   #closed = false
 
   constructor({ concurrency, equipment, idleTime, onStarted }: ThreadPoolOptions) {
+    this.#concurrency = concurrency
     this.#queue = new PQueue({ concurrency })
     this.#equipment = equipment
     this.#idleTime = idleTime ?? defaultIdleTime
@@ -45,13 +50,26 @@ export class ThreadPool {
     return this.#all.size
   }
 
+  /** Threads that help another one. */
+  get helping(): number {
+    return [...this.#large].reduce((sum, { helpers }) => sum + helpers, 0)
+  }
+
   /** Never rejects: a thread that dies is a failure of its job. */
   run(job: Job): Promise<Outcome> {
     return this.#queue.add(async () => {
-      if (this.#closed) return failed('packing has been ended')
-      const thread = this.#reuse() ?? this.#start()
-      const outcome = await thread.run(job)
-      this.#keep(thread)
+      const thread = await this.#free()
+      if (thread === undefined) {
+        return { ok: false, message: 'packing has been ended', code: undefined }
+      }
+      let large: Large | undefined
+      const outcome = await thread.pack(job, (memory) => {
+        large = { pieces: new SharedPieces(memory), helpers: 0 }
+        this.#large.add(large)
+        for (const [idle] of this.#idle) if (!this.#help(this.#wake(idle))) this.#keep(idle)
+      })
+      if (large) this.#large.delete(large)
+      this.#release(thread)
       return outcome
     })
   }
@@ -64,12 +82,43 @@ export class ThreadPool {
   /** Ends all threads, whatever they are doing. */
   async close(): Promise<void> {
     this.#closed = true
+    for (const admit of this.#waiting.splice(0)) admit(undefined)
     await Promise.all([...this.#all].map((thread) => thread.end()))
   }
 
-  /** Keeps a thread for the next job, for a while. */
-  #keep(thread: Thread): void {
+  /** A thread for a job, or undefined at the end. */
+  async #free(): Promise<PackingThread | undefined> {
+    if (this.#closed) return undefined
+    const last = [...this.#idle.keys()].at(-1)
+    if (last !== undefined) return this.#wake(last)
+    if (this.#all.size < this.#concurrency) return this.#start()
+    const helped = [...this.#large].find(({ helpers }) => helpers > 0)
+    helped?.pieces.dismiss()
+    return new Promise((admit) => this.#waiting.push(admit))
+  }
+
+  /** What a thread does that has done its work: what waits for it, else help, else nothing. */
+  #release(thread: PackingThread): void {
     if (!this.#all.has(thread)) return
+    const admit = this.#waiting.shift()
+    if (admit) admit(thread)
+    else if (this.#queue.size > 0 || !this.#help(thread)) this.#keep(thread)
+  }
+
+  /** @returns whether there is something to help with */
+  #help(thread: PackingThread): boolean {
+    const [large] = [...this.#large].sort((a, b) => a.helpers - b.helpers)
+    if (large === undefined || large.helpers >= mostHelpers) return false
+    large.helpers += 1
+    void thread.help(large.pieces.memory).then(() => {
+      large.helpers -= 1
+      this.#release(thread)
+    })
+    return true
+  }
+
+  /** Keeps a thread for the next job, for a while. */
+  #keep(thread: PackingThread): void {
     const timer = setTimeout(() => {
       // At once: nobody may be given a thread that is ending.
       this.#idle.delete(thread)
@@ -78,74 +127,22 @@ export class ThreadPool {
     this.#idle.set(thread, timer)
   }
 
-  #reuse(): Thread | undefined {
-    const last = [...this.#idle].at(-1)
-    if (last === undefined) return undefined
-    const [thread, timer] = last
-    clearTimeout(timer)
+  #wake(thread: PackingThread): PackingThread {
+    clearTimeout(this.#idle.get(thread))
     this.#idle.delete(thread)
     return thread
   }
 
-  #start(): Thread {
-    const thread = new Thread(this.#equipment, this.#onStarted, () => {
-      this.#all.delete(thread)
-      clearTimeout(this.#idle.get(thread))
-      this.#idle.delete(thread)
+  #start(): PackingThread {
+    const thread = new PackingThread({
+      equipment: this.#equipment,
+      onStarted: this.#onStarted,
+      onEnded: () => {
+        this.#all.delete(this.#wake(thread))
+        if (!this.#closed) this.#waiting.shift()?.(this.#start())
+      },
     })
     this.#all.add(thread)
     return thread
   }
-}
-
-class Thread {
-  readonly #worker: Worker
-  #settle: ((outcome: Outcome) => void) | undefined
-
-  constructor(equipment: Equipment, started: (message: Started) => void, ended: () => void) {
-    this.#worker = new Worker(new URL('thread.ts', import.meta.url), {
-      name: 'packing',
-      workerData: equipment,
-      resourceLimits: { maxYoungGenerationSizeMb },
-    })
-    // A thread without a job does not keep the process alive.
-    this.#worker.unref()
-    this.#worker.on('message', (message: Started | Outcome) => {
-      if ('compressor' in message) started(message)
-      else this.#settle?.(message)
-    })
-    this.#worker.on('error', (error) => {
-      ended()
-      this.#fail(messageOf(error))
-    })
-    this.#worker.on('exit', (code) => {
-      ended()
-      this.#fail(`exit code ${code}`)
-    })
-  }
-
-  async run(job: Job): Promise<Outcome> {
-    this.#worker.ref()
-    try {
-      return await new Promise((resolve) => {
-        this.#settle = resolve
-        this.#worker.postMessage(job)
-      })
-    } finally {
-      this.#settle = undefined
-      this.#worker.unref()
-    }
-  }
-
-  async end(): Promise<void> {
-    await this.#worker.terminate()
-  }
-
-  #fail(reason: string): void {
-    this.#settle?.(failed(`the packing thread ended: ${reason}`))
-  }
-}
-
-function failed(message: string): Outcome {
-  return { ok: false, message, code: undefined }
 }

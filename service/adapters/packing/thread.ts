@@ -5,34 +5,64 @@ import { messageOf } from '../../domain/errors.ts'
 import { forestEntries } from '../root-forest.ts'
 import { storeEntries } from '../tar/store-tree.ts'
 import { findCompressor } from './compressor.ts'
-import type { Equipment, Job, Outcome, Packed, Started } from './job.ts'
+import type { Equipment, Job, Order, Outcome, Packed, Report } from './job.ts'
 import { packEntries } from './pack-entries.ts'
+import { SharedPieces } from './shared-pieces.ts'
 
 /** Requests come first. On Linux this counts for the calling thread alone. */
 const niceness = 5
 if (process.platform === 'linux') setPriority(niceness)
 
 const compressor = await findCompressor((workerData as Equipment).compression)
-parentPort?.postMessage({ compressor: compressor.name } satisfies Started)
+report({ kind: 'started', compressor: compressor.name })
 
-parentPort?.on('message', (job: Job) => {
-  parentPort?.postMessage(outcomeOf(job))
+/** Used for one large layer after the other: it is some megabytes. */
+let shared: SharedPieces | undefined
+
+parentPort?.on('message', (order: Order) => {
+  if (order.kind === 'pack') report({ kind: 'packed', outcome: outcomeOf(order.job) })
+  else {
+    help(order.pieces)
+    report({ kind: 'helped' })
+  }
 })
+
+function report(message: Report): void {
+  parentPort?.postMessage(message)
+}
+
+function help(pieces: SharedArrayBuffer): void {
+  try {
+    new SharedPieces(pieces).help((piece) => compressor.compress(piece))
+  } catch {
+    // Whoever packs the layer meets the same problem, or none.
+  }
+}
+
+function share(): SharedPieces {
+  if (shared === undefined || shared.hasHelpers) shared = new SharedPieces()
+  shared.open()
+  report({ kind: 'large', pieces: shared.memory })
+  return shared
+}
 
 function outcomeOf(job: Job): Outcome {
   try {
     return { ok: true, packed: pack(job) }
   } catch (error) {
+    // Somebody may still be at work there.
+    shared = undefined
     const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
     return { ok: false, message: messageOf(error), code }
   }
 }
 
 function pack({ content, storeFolder, path, md5 = false }: Job): Packed {
+  const options = { md5, share }
   if (content.kind === 'store-paths') {
     const entries = storeEntries(content.paths, storeFolder)
-    return { layer: packEntries(entries, compressor, path, { md5 }), collisions: [] }
+    return { layer: packEntries(entries, compressor, path, options), collisions: [] }
   }
   const { entries, collisions } = forestEntries(content.forest, storeFolder)
-  return { layer: packEntries(entries, compressor, path, { md5 }), collisions }
+  return { layer: packEntries(entries, compressor, path, options), collisions }
 }

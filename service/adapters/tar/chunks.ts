@@ -1,6 +1,6 @@
-/** An archive as a row of equally large chunks, in two buffers that take turns. */
-import { closeSync, constants, openSync, readSync } from 'node:fs'
-import type { FileEntry, TarEntry } from './entry.ts'
+/** An archive as a row of equally large chunks. */
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import type { StoreFileEntry, TarEntry } from './entry.ts'
 import { encodeHeader, endOfArchive, paddingAfter } from './header.ts'
 
 /**
@@ -10,40 +10,54 @@ import { encodeHeader, endOfArchive, paddingAfter } from './header.ts'
 export const chunkSize = 256 * 1024
 
 /**
- * The bytes of the archive. A chunk is valid until the second next one is asked for: its buffer is
- * then filled again. So one chunk may be written while the next is read.
- * @throws Error when a file cannot be read, or has not the size that its entry gives
+ * The bytes of the archive. A chunk is valid until the next one is asked for: then its memory may be
+ * filled again.
+ * @param room gives the memory for the next chunk: chunkSize bytes
+ * @throws Error when a file cannot be read, or changes meanwhile
  */
-export function* tarChunks(entries: Iterable<TarEntry>): Generator<Buffer> {
-  const chunk = new Chunk()
+export function* tarChunks(
+  entries: Iterable<TarEntry>,
+  room: () => Buffer = always(Buffer.allocUnsafeSlow(chunkSize)),
+): Generator<Buffer> {
+  const chunk = new Chunk(room)
   for (const entry of entries) {
-    yield* chunk.add(encodeHeader(entry))
-    if (entry.kind !== 'file') continue
-    if ('bytes' in entry.content) yield* chunk.add(entry.content.bytes)
-    else yield* readInto(chunk, entry, entry.content.file)
-    yield* chunk.add(endOfArchive.subarray(0, paddingAfter(entry.size)))
+    if (entry.kind === 'store-file') yield* addStoreFile(chunk, entry)
+    else if (entry.kind === 'file') {
+      const { kind, path, mode, bytes } = entry
+      yield* chunk.add(encodeHeader({ kind, path, mode, size: bytes.length }))
+      yield* chunk.add(bytes)
+      yield* chunk.pad(bytes.length)
+    } else yield* chunk.add(encodeHeader(entry))
   }
   yield* chunk.add(endOfArchive)
   if (chunk.used > 0) yield chunk.take()
 }
 
+function always<T>(value: T): () => T {
+  return () => value
+}
+
 class Chunk {
-  #buffer = Buffer.allocUnsafeSlow(chunkSize)
-  #other = Buffer.allocUnsafeSlow(chunkSize)
+  readonly #next: () => Buffer
+  #buffer: Buffer | undefined
   used = 0
+
+  constructor(next: () => Buffer) {
+    this.#next = next
+  }
 
   /** What is still free; never empty. */
   get room(): Buffer {
+    // Only now: what was in it has been used.
+    this.#buffer ??= this.#next()
     return this.#buffer.subarray(this.used)
   }
 
   take(): Buffer {
-    const full = this.#buffer.subarray(0, this.used)
-    const next = this.#other
-    this.#other = this.#buffer
-    this.#buffer = next
+    const taken = this.#buffer?.subarray(0, this.used) ?? Buffer.alloc(0)
+    this.#buffer = undefined
     this.used = 0
-    return full
+    return taken
   }
 
   *fill(bytes: number): Generator<Buffer> {
@@ -58,12 +72,18 @@ class Chunk {
       yield* this.fill(copied)
     }
   }
+
+  pad(size: number): Generator<Buffer> {
+    return this.add(endOfArchive.subarray(0, paddingAfter(size)))
+  }
 }
 
-function* readInto(chunk: Chunk, entry: FileEntry, path: Buffer): Generator<Buffer> {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+function* addStoreFile(chunk: Chunk, { path, source }: StoreFileEntry): Generator<Buffer> {
+  const fd = openSync(source, constants.O_RDONLY | constants.O_NOFOLLOW)
   try {
-    let missing = entry.size
+    const { mode, size } = fstatSync(fd)
+    yield* chunk.add(encodeHeader({ kind: 'file', path, mode: modeInStore(mode), size }))
+    let missing = size
     let ended = false
     while (missing > 0) {
       // One byte more than there should be: a read that does not get it has met the end of the file, and
@@ -71,15 +91,21 @@ function* readInto(chunk: Chunk, entry: FileEntry, path: Buffer): Generator<Buff
       const room = chunk.room
       const wanted = Math.min(room.length, missing + 1)
       const got = readSync(fd, room, 0, wanted, null)
-      if (got === 0 || got > missing) throw changed(path, entry.size)
+      if (got === 0 || got > missing) throw changed(source, size)
       ended = got < wanted
       missing -= got
       yield* chunk.fill(got)
     }
-    if (!ended && readSync(fd, Buffer.alloc(1), 0, 1, null) > 0) throw changed(path, entry.size)
+    if (!ended && readSync(fd, Buffer.alloc(1), 0, 1, null) > 0) throw changed(source, size)
+    yield* chunk.pad(size)
   } finally {
     closeSync(fd)
   }
+}
+
+/** As Nix gives it, also where the store's file system shows another one. */
+function modeInStore(mode: number): number {
+  return (mode & 0o100) === 0 ? 0o444 : 0o555
 }
 
 function changed(path: Buffer, size: number): Error {

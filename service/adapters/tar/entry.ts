@@ -19,17 +19,23 @@ export interface SymlinkEntry {
   readonly target: Buffer
 }
 
+/** A file whose bytes are at hand. */
 export interface FileEntry {
   readonly kind: 'file'
   readonly path: Buffer
   readonly mode: number
-  /** Bytes. */
-  readonly size: number
-  /** The bytes themselves, or the path of the file that has them. */
-  readonly content: { readonly bytes: Buffer } | { readonly file: Buffer }
+  readonly bytes: Buffer
 }
 
-export type TarEntry = DirectoryEntry | SymlinkEntry | FileEntry
+/** A file of the store. Its size and whether it is executable are read when it is open, which is cheaper. */
+export interface StoreFileEntry {
+  readonly kind: 'store-file'
+  readonly path: Buffer
+  /** Where it is on this machine. */
+  readonly source: Buffer
+}
+
+export type TarEntry = DirectoryEntry | SymlinkEntry | FileEntry | StoreFileEntry
 
 export function bytesOf(text: ByteString): Buffer {
   return Buffer.from(text, 'latin1')

@@ -4,7 +4,7 @@
  * is not UTF-8.
  * @see https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html
  */
-import type { TarEntry } from './entry.ts'
+import type { DirectoryEntry, SymlinkEntry } from './entry.ts'
 
 export const blockSize = 512
 
@@ -41,6 +41,14 @@ const slash = 0x2f
 
 const types = { file: '0', symlink: '2', directory: '5', extended: 'x' } as const
 
+export interface FileHeader {
+  readonly kind: 'file'
+  readonly path: Buffer
+  readonly mode: number
+  /** Bytes. */
+  readonly size: number
+}
+
 interface Header {
   readonly type: string
   readonly name: Buffer
@@ -54,7 +62,7 @@ interface Header {
  * The header of an entry, PAX header included: a multiple of 512 bytes. A file's content is to follow,
  * filled up with zeros to a multiple of 512 bytes.
  */
-export function encodeHeader(entry: TarEntry): Buffer {
+export function encodeHeader(entry: DirectoryEntry | SymlinkEntry | FileHeader): Buffer {
   const name =
     entry.kind === 'directory' ? Buffer.concat([entry.path, Buffer.of(slash)]) : entry.path
   const linkName = entry.kind === 'symlink' ? entry.target : undefined

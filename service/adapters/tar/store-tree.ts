@@ -105,18 +105,15 @@ function* walk(
   }
 }
 
-/** Modes as Nix gives them, also where the store's file system shows others. */
 function entryOf(kind: FileKind, source: Buffer, path: Buffer): TarEntry {
   switch (kind) {
     case 'directory':
+      // As Nix gives it, also where the store's file system shows another one.
       return { kind, path, mode: 0o555 }
     case 'symlink':
       return { kind, path, target: readlinkSync(source, { encoding: 'buffer' }) }
-    case 'file': {
+    case 'file':
       // Hard links are plain files here: which files share bytes is the store's affair (auto-optimise).
-      const { mode, size } = lstatSync(source)
-      const executable = (mode & 0o100) !== 0
-      return { kind, path, mode: executable ? 0o555 : 0o444, size, content: { file: source } }
-    }
+      return { kind: 'store-file', path, source }
   }
 }
