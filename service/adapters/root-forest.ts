@@ -56,15 +56,13 @@ function withoutNix(tree: Directory): Directory {
 }
 
 function withParents(entries: readonly TarEntry[]): TarEntry[] {
-  return [...storeParents, ...entries].sort((a, b) => Buffer.compare(a.path, b.path))
+  return [...storeParents, ...entries].sort((a, b) => compareBytes(a.path, b.path))
 }
 
 function worldWritable(entry: TarEntry): TarEntry {
-  const isTmp = entry.kind === 'directory' && entry.path.equals(tmp)
+  const isTmp = entry.kind === 'directory' && entry.path === 'tmp'
   return isTmp ? { ...entry, mode: 0o1777 } : entry
 }
-
-const tmp = Buffer.from('tmp')
 
 /** Ranks before the packages: programs rely on `/tmp` being a directory. */
 const temporaryFolder: Source = { tree: imageDirectory('/', { tmp: imageDirectory('/tmp', {}) }) }

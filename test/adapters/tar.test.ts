@@ -15,8 +15,13 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { chunkSize, tarChunks } from '../../service/adapters/tar/chunks.ts'
-import { bytesOf, type TarEntry } from '../../service/adapters/tar/entry.ts'
+import { chunkSize, writeChunks } from '../../service/adapters/tar/chunks.ts'
+import {
+  byteString,
+  bytesOf,
+  compareBytes,
+  type TarEntry,
+} from '../../service/adapters/tar/entry.ts'
 import { encodeHeader } from '../../service/adapters/tar/header.ts'
 import { storeEntries } from '../../service/adapters/tar/store-tree.ts'
 
@@ -37,7 +42,11 @@ afterEach(() => {
 /** The archive of entries, in one piece. */
 function archive(entries: Iterable<TarEntry>): Buffer {
   const chunks: Buffer[] = []
-  for (const chunk of tarChunks(entries)) chunks.push(Buffer.from(chunk))
+  writeChunks(entries, {
+    room: () => Buffer.alloc(chunkSize),
+    add: (chunk) => chunks.push(chunk),
+  })
+  expect(chunks.slice(0, -1).every(({ length }) => length === chunkSize)).toBe(true)
   return Buffer.concat(chunks)
 }
 
@@ -142,7 +151,7 @@ test('names of any length are kept, within ustar as long as they fit', () => {
   expect(names(bytes).sort()).toEqual(expected.sort())
 
   const header = (path: string) =>
-    encodeHeader({ kind: 'directory', path: Buffer.from(path), mode: 0o555 })
+    encodeHeader({ kind: 'directory', path: byteString(path), mode: 0o555 })
   expect(header(`${deep}/${'j'.repeat(99)}`)).toHaveLength(512)
   expect(header(`${deep}/${'j'.repeat(100)}`)).toHaveLength(512 * 3)
 })
@@ -197,7 +206,7 @@ test('entries are in byte order of their paths', () => {
     mkdirSync(join(store, 's', path), { recursive: true })
   }
   const paths = [...storeEntries(['/nix/store/s'], store)].map(({ path }) => path)
-  expect(paths).toEqual(paths.toSorted(Buffer.compare))
+  expect(paths).toEqual(paths.toSorted(compareBytes))
   expect(paths).toHaveLength(3 + 12)
   expect(paths.slice(4, 8).map(String)).toEqual(
     ['a', 'a-', 'a.b', 'a/x'].map((path) => `nix/store/s/${path}`),
@@ -222,7 +231,7 @@ test('the bytes depend neither on the order of making nor on the order of asking
 })
 
 test('a size of 8 GiB and more is kept', () => {
-  const path = Buffer.from('nix/store/large')
+  const path = 'nix/store/large'
   const sizes = [8 * 2 ** 30 - 1, 8 * 2 ** 30, 2 ** 40 + 1]
   for (const size of sizes) {
     const header = encodeHeader({ kind: 'file', path, mode: 0o444, size })
@@ -263,10 +272,9 @@ test.each([
 test('a file that changes while it is read is an error', () => {
   const path = join(store, 'file')
   writeFileSync(path, Buffer.alloc(3 * chunkSize))
-  const chunks = tarChunks(storeEntries(['/nix/store/file'], store))
-  chunks.next()
-  truncateSync(path, chunkSize)
-  expect(() => [...chunks]).toThrow(`${path} changed while it was read`)
+  const sink = { room: () => Buffer.alloc(chunkSize), add: () => truncateSync(path, chunkSize) }
+  const entries = storeEntries(['/nix/store/file'], store)
+  expect(() => writeChunks(entries, sink)).toThrow(`${path} changed while it was read`)
 })
 
 test('a file that became a symlink is not followed', () => {

@@ -55,13 +55,13 @@ export function mergeTrees(sources: readonly Source[]): Merged {
         const winner = kept.owner ?? 'the image'
         collisions.push({ path: bytesOf(place).toString(), kept: winner, dropped: losers })
       }
-      entries.push(entryAt(bytesOf(place), kept.node, directories))
+      entries.push(entryAt(place, kept.node, directories))
       if (directories) merge(place, directories, inside)
     }
   }
 
   merge('', sources, new Set())
-  entries.sort((a, b) => Buffer.compare(a.path, b.path))
+  entries.sort((a, b) => compareBytes(a.path, b.path))
   collisions.sort((a, b) => compareBytes(byteString(a.path), byteString(b.path)))
   return { entries, collisions }
 }
@@ -125,9 +125,13 @@ function directoryOf(node: Node, inside: ReadonlySet<string>): Directory | undef
   return directory && !inside.has(directory.id) ? directory : undefined
 }
 
-function entryAt(path: Buffer, node: Node, directories: readonly Source[] | undefined): TarEntry {
+function entryAt(
+  path: ByteString,
+  node: Node,
+  directories: readonly Source[] | undefined,
+): TarEntry {
   if (node.kind === 'directory' || directories) return { kind: 'directory', path, mode: 0o755 }
-  if ('target' in node.as) return { kind: 'symlink', path, target: bytesOf(node.as.target) }
+  if ('target' in node.as) return { kind: 'symlink', path, target: node.as.target }
   const { bytes } = node.as
   return { kind: 'file', path, mode: 0o644, bytes }
 }

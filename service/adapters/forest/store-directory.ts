@@ -1,6 +1,6 @@
 /** Store paths as trees to be merged: names and kinds alone, read where they are asked for. */
 import { readlinkSync } from 'node:fs'
-import { type ByteString, byteString, bytesOf } from '../tar/entry.ts'
+import { type ByteString, byteString, fsPath } from '../tar/entry.ts'
 import { type FileKind, kindOf, listFolder, storeFolder } from '../tar/store-tree.ts'
 import type { Directory, Node } from './merge.ts'
 
@@ -56,7 +56,7 @@ function directoryBehind(store: ByteString, path: ByteString): Directory | undef
         break
       case 'symlink': {
         symlinks += 1
-        let target = byteString(readlinkSync(bytesOf(here), 'buffer'))
+        let target = readlinkSync(fsPath(here), 'latin1')
         if (target.startsWith('/')) {
           if (!target.startsWith(`${storeFolder}/`)) return undefined
           target = target.slice(storeFolder.length)

@@ -2,7 +2,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
 import type { Digest } from '../../domain/descriptor.ts'
-import { tarChunks } from '../tar/chunks.ts'
+import { writeChunks } from '../tar/chunks.ts'
 import type { TarEntry } from '../tar/entry.ts'
 import type { Compressor } from './compressor.ts'
 import type { LayerFile } from './job.ts'
@@ -56,10 +56,13 @@ export function writeLayer(
   const file = new WrittenFile(fd, takesMd5, compressor.isPlain ? tar : undefined)
   const pieces = new OrderedPieces(compressor, (bytes) => file.write(bytes), share)
   try {
-    for (const chunk of tarChunks(entries, () => pieces.room())) {
-      tar.update(chunk)
-      pieces.add(chunk)
-    }
+    writeChunks(entries, {
+      room: () => pieces.room(),
+      add(chunk) {
+        tar.update(chunk)
+        pieces.add(chunk)
+      },
+    })
     pieces.end()
   } finally {
     pieces.close()

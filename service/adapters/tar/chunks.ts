@@ -1,6 +1,6 @@
 /** An archive as a row of equally large chunks. */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
-import type { StoreFileEntry, TarEntry } from './entry.ts'
+import { bytesOf, fsPath, type StoreFileEntry, type TarEntry } from './entry.ts'
 import { encodeHeader, endOfArchive, paddingAfter } from './header.ts'
 
 /**
@@ -9,95 +9,94 @@ import { encodeHeader, endOfArchive, paddingAfter } from './header.ts'
  */
 export const chunkSize = 256 * 1024
 
-/**
- * The bytes of the archive. A chunk is valid until the next one is asked for: then its memory may be
- * filled again.
- * @param room gives the memory for the next chunk: chunkSize bytes
- * @throws Error when a file cannot be read, or changes meanwhile
- */
-export function* tarChunks(
-  entries: Iterable<TarEntry>,
-  room: () => Buffer = always(Buffer.allocUnsafeSlow(chunkSize)),
-): Generator<Buffer> {
-  const chunk = new Chunk(room)
+/** Where chunks go. */
+export interface ChunkSink {
+  /** Memory for the next chunk: chunkSize bytes. */
+  room(): Buffer
+  /** Takes that memory back, with a chunk at its beginning. Only the last chunk is smaller than the others. */
+  add(chunk: Buffer): void
+}
+
+/** @throws Error when a file cannot be read, or changes meanwhile */
+export function writeChunks(entries: Iterable<TarEntry>, sink: ChunkSink): void {
+  const archive = new Archive(sink)
   for (const entry of entries) {
-    if (entry.kind === 'store-file') yield* addStoreFile(chunk, entry)
+    if (entry.kind === 'store-file') addStoreFile(archive, entry)
     else if (entry.kind === 'file') {
       const { kind, path, mode, bytes } = entry
-      yield* chunk.add(encodeHeader({ kind, path, mode, size: bytes.length }))
-      yield* chunk.add(bytes)
-      yield* chunk.pad(bytes.length)
-    } else yield* chunk.add(encodeHeader(entry))
+      archive.add(encodeHeader({ kind, path, mode, size: bytes.length }))
+      archive.add(bytes)
+      archive.pad(bytes.length)
+    } else archive.add(encodeHeader(entry))
   }
-  yield* chunk.add(endOfArchive)
-  if (chunk.used > 0) yield chunk.take()
+  archive.add(endOfArchive)
+  archive.end()
 }
 
-function always<T>(value: T): () => T {
-  return () => value
-}
+class Archive {
+  readonly #sink: ChunkSink
+  #chunk: Buffer | undefined
+  #used = 0
 
-class Chunk {
-  readonly #next: () => Buffer
-  #buffer: Buffer | undefined
-  used = 0
-
-  constructor(next: () => Buffer) {
-    this.#next = next
+  constructor(sink: ChunkSink) {
+    this.#sink = sink
   }
 
-  /** What is still free; never empty. */
+  /** Memory for what comes next; never empty. */
   get room(): Buffer {
-    // Only now: what was in it has been used.
-    this.#buffer ??= this.#next()
-    return this.#buffer.subarray(this.used)
+    this.#chunk ??= this.#sink.room()
+    return this.#used === 0 ? this.#chunk : this.#chunk.subarray(this.#used)
   }
 
-  take(): Buffer {
-    const taken = this.#buffer?.subarray(0, this.used) ?? Buffer.alloc(0)
-    this.#buffer = undefined
-    this.used = 0
-    return taken
+  /** So many bytes have been written there. */
+  fill(bytes: number): void {
+    this.#used += bytes
+    if (this.#used === chunkSize) this.end()
   }
 
-  *fill(bytes: number): Generator<Buffer> {
-    this.used += bytes
-    if (this.used === chunkSize) yield this.take()
-  }
-
-  *add(bytes: Buffer): Generator<Buffer> {
+  add(bytes: Buffer): void {
     for (let at = 0; at < bytes.length; ) {
-      const copied = bytes.copy(this.room, 0, at)
+      this.#chunk ??= this.#sink.room()
+      const copied = bytes.copy(this.#chunk, this.#used, at)
       at += copied
-      yield* this.fill(copied)
+      this.fill(copied)
     }
   }
 
-  pad(size: number): Generator<Buffer> {
-    return this.add(endOfArchive.subarray(0, paddingAfter(size)))
+  pad(size: number): void {
+    const padding = paddingAfter(size)
+    if (padding > 0) this.add(endOfArchive.subarray(0, padding))
+  }
+
+  end(): void {
+    if (this.#chunk === undefined) return
+    const full = this.#chunk.subarray(0, this.#used)
+    this.#chunk = undefined
+    this.#used = 0
+    this.#sink.add(full)
   }
 }
 
-function* addStoreFile(chunk: Chunk, { path, source }: StoreFileEntry): Generator<Buffer> {
-  const fd = openSync(source, constants.O_RDONLY | constants.O_NOFOLLOW)
+function addStoreFile(archive: Archive, { path, source }: StoreFileEntry): void {
+  const fd = openSync(fsPath(source), constants.O_RDONLY | constants.O_NOFOLLOW)
   try {
     const { mode, size } = fstatSync(fd)
-    yield* chunk.add(encodeHeader({ kind: 'file', path, mode: modeInStore(mode), size }))
+    archive.add(encodeHeader({ kind: 'file', path, mode: modeInStore(mode), size }))
     let missing = size
     let ended = false
     while (missing > 0) {
       // One byte more than there should be: a read that does not get it has met the end of the file, and
       // saves the read that would look for it.
-      const room = chunk.room
+      const room = archive.room
       const wanted = Math.min(room.length, missing + 1)
       const got = readSync(fd, room, 0, wanted, null)
       if (got === 0 || got > missing) throw changed(source, size)
       ended = got < wanted
       missing -= got
-      yield* chunk.fill(got)
+      archive.fill(got)
     }
     if (!ended && readSync(fd, Buffer.alloc(1), 0, 1, null) > 0) throw changed(source, size)
-    yield* chunk.pad(size)
+    archive.pad(size)
   } finally {
     closeSync(fd)
   }
@@ -108,6 +107,6 @@ function modeInStore(mode: number): number {
   return (mode & 0o100) === 0 ? 0o444 : 0o555
 }
 
-function changed(path: Buffer, size: number): Error {
-  return new Error(`${path} changed while it was read: it is no longer ${size} bytes long`)
+function changed(path: string, size: number): Error {
+  return new Error(`${bytesOf(path)} changed while it was read: it is no longer ${size} bytes long`)
 }

@@ -9,20 +9,20 @@ export type ByteString = string
 export interface DirectoryEntry {
   readonly kind: 'directory'
   /** Path from the image's root, without a leading or a trailing `/`. */
-  readonly path: Buffer
+  readonly path: ByteString
   readonly mode: number
 }
 
 export interface SymlinkEntry {
   readonly kind: 'symlink'
-  readonly path: Buffer
-  readonly target: Buffer
+  readonly path: ByteString
+  readonly target: ByteString
 }
 
 /** A file whose bytes are at hand. */
 export interface FileEntry {
   readonly kind: 'file'
-  readonly path: Buffer
+  readonly path: ByteString
   readonly mode: number
   readonly bytes: Buffer
 }
@@ -30,15 +30,20 @@ export interface FileEntry {
 /** A file of the store. Its size and whether it is executable are read when it is open, which is cheaper. */
 export interface StoreFileEntry {
   readonly kind: 'store-file'
-  readonly path: Buffer
+  readonly path: ByteString
   /** Where it is on this machine. */
-  readonly source: Buffer
+  readonly source: ByteString
 }
 
 export type TarEntry = DirectoryEntry | SymlinkEntry | FileEntry | StoreFileEntry
 
 export function bytesOf(text: ByteString): Buffer {
   return Buffer.from(text, 'latin1')
+}
+
+/** A path as node:fs takes it: that reads a text as UTF-8, which is something else where it is not ASCII. */
+export function fsPath(path: ByteString): string | Buffer {
+  return /^[\0-\x7f]*$/.test(path) ? path : bytesOf(path)
 }
 
 /** Of bytes, or of the UTF-8 bytes of a text. */

@@ -4,7 +4,7 @@
  * is not UTF-8.
  * @see https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html
  */
-import type { DirectoryEntry, SymlinkEntry } from './entry.ts'
+import { type ByteString, bytesOf, type DirectoryEntry, type SymlinkEntry } from './entry.ts'
 
 export const blockSize = 512
 
@@ -37,56 +37,44 @@ type Field = keyof typeof fields
 /** Eleven octal digits: just below 8 GiB. */
 const largestSize = 0o77777777777
 
-const slash = 0x2f
-
 const types = { file: '0', symlink: '2', directory: '5', extended: 'x' } as const
 
 export interface FileHeader {
   readonly kind: 'file'
-  readonly path: Buffer
+  readonly path: ByteString
   readonly mode: number
   /** Bytes. */
   readonly size: number
 }
 
-interface Header {
-  readonly type: string
-  readonly name: Buffer
-  readonly prefix?: Buffer
-  readonly linkName?: Buffer
-  readonly mode: number
-  readonly size: number
-}
-
 /**
- * The header of an entry, PAX header included: a multiple of 512 bytes. A file's content is to follow,
- * filled up with zeros to a multiple of 512 bytes.
+ * The header of an entry, PAX header included: a multiple of 512 bytes, good until the next one is encoded. A
+ * file's content is to follow, filled up with zeros to a multiple of 512 bytes.
  */
 export function encodeHeader(entry: DirectoryEntry | SymlinkEntry | FileHeader): Buffer {
-  const name =
-    entry.kind === 'directory' ? Buffer.concat([entry.path, Buffer.of(slash)]) : entry.path
-  const linkName = entry.kind === 'symlink' ? entry.target : undefined
+  const name = entry.kind === 'directory' ? `${entry.path}/` : entry.path
+  const linkName = entry.kind === 'symlink' ? entry.target : ''
   const size = entry.kind === 'file' ? entry.size : 0
-  const mode = entry.kind === 'symlink' ? 0o777 : entry.mode
   const [, nameLength] = fields.name
+  const [, linkNameLength] = fields.linkName
 
   const records: Buffer[] = []
-  const split = splitName(name)
-  if (split === undefined) records.push(paxRecord('path', name))
-  if (linkName !== undefined && linkName.length > fields.linkName[1]) {
-    records.push(paxRecord('linkpath', linkName))
-  }
-  if (size > largestSize) records.push(paxRecord('size', Buffer.from(String(size))))
+  const at = splitAt(name)
+  if (at === undefined) records.push(paxRecord('path', name))
+  if (linkName.length > linkNameLength) records.push(paxRecord('linkpath', linkName))
+  if (size > largestSize) records.push(paxRecord('size', String(size)))
+  const before = records.length > 0 ? paxHeader(records) : undefined
 
   // What a PAX record gives counts; the field then holds as much as fits.
-  const header = encodeBlock({
-    type: types[entry.kind],
-    ...(split ?? { name: name.subarray(0, nameLength) }),
-    ...(linkName && { linkName: linkName.subarray(0, fields.linkName[1]) }),
-    mode,
-    size: size > largestSize ? 0 : size,
-  })
-  return records.length === 0 ? header : Buffer.concat([paxHeader(records), header])
+  const header = encodeBlock(
+    types[entry.kind],
+    at === undefined ? name.slice(0, nameLength) : name.slice(at),
+    at === undefined || at === 0 ? '' : name.slice(0, at - 1),
+    linkName.slice(0, linkNameLength),
+    entry.kind === 'symlink' ? 0o777 : entry.mode,
+    size > largestSize ? 0 : size,
+  )
+  return before ? Buffer.concat([before, header]) : header
 }
 
 /** Zero bytes that fill content of this many bytes up to whole blocks. */
@@ -95,27 +83,27 @@ export function paddingAfter(size: number): number {
 }
 
 /**
- * `a/b/c` as `a/b` and `c`, such that both fit and neither is empty, or undefined. The slash is the last
- * one that leaves a prefix which fits.
+ * Where to part `a/b/c` into a prefix `a/b` and a name `c`, such that both fit and neither is empty: where the
+ * name begins; 0 if it fits as it is, undefined if it cannot be. The slash is the last one that leaves a
+ * prefix which fits.
  */
-function splitName(name: Buffer): { name: Buffer; prefix?: Buffer } | undefined {
+function splitAt(name: ByteString): number | undefined {
   const [, nameLength] = fields.name
   const [, prefixLength] = fields.prefix
-  if (name.length <= nameLength) return { name }
+  if (name.length <= nameLength) return 0
   // The slash at the end of a directory's name does not part anything.
-  const at = name.lastIndexOf(slash, Math.min(prefixLength, name.length - 2))
-  if (at <= 0 || name.length - at - 1 > nameLength) return undefined
-  return { prefix: name.subarray(0, at), name: name.subarray(at + 1) }
+  const at = name.lastIndexOf('/', Math.min(prefixLength, name.length - 2))
+  return at <= 0 || name.length - at - 1 > nameLength ? undefined : at + 1
 }
 
 /** `<length> <key>=<value>\n`, where the length in decimal digits counts itself. */
-function paxRecord(key: string, value: Buffer): Buffer {
-  const rest = Buffer.concat([Buffer.from(` ${key}=`), value, Buffer.from('\n')])
+function paxRecord(key: string, value: ByteString): Buffer {
+  const rest = ` ${key}=${value}\n`
   let length = rest.length
   while (String(length).length + rest.length !== length) {
     length = String(length).length + rest.length
   }
-  return Buffer.concat([Buffer.from(String(length)), rest])
+  return bytesOf(`${length}${rest}`)
 }
 
 /**
@@ -124,9 +112,8 @@ function paxRecord(key: string, value: Buffer): Buffer {
  */
 function paxHeader(records: readonly Buffer[]): Buffer {
   const content = Buffer.concat(records)
-  const name = Buffer.from('@PaxHeader')
   return Buffer.concat([
-    encodeBlock({ type: types.extended, name, mode: 0o644, size: content.length }),
+    encodeBlock(types.extended, '@PaxHeader', '', '', 0o644, content.length),
     content,
     Buffer.alloc(paddingAfter(content.length)),
   ])
@@ -152,32 +139,38 @@ function octal(field: Field, value: number): string {
   return value.toString(8).padStart(fields[field][1] - 1, '0')
 }
 
-/** An image may have tens of thousands of files, so only what differs is written and summed. */
-function encodeBlock(header: Header): Buffer {
-  const block = Buffer.from(template)
+/** One for all headers: an image may have tens of thousands of files. */
+const block = Buffer.alloc(blockSize)
+
+/** A header, in the block: only what differs is written and summed. */
+function encodeBlock(
+  type: string,
+  name: ByteString,
+  prefix: ByteString,
+  linkName: ByteString,
+  mode: number,
+  size: number,
+): Buffer {
+  template.copy(block)
   let sum = templateSum
-  const put = (field: Field, value: Buffer): void => {
-    const [at] = fields[field]
-    for (let index = 0; index < value.length; index++) {
-      const byte = value[index] as number
-      block[at + index] = byte
-      sum += byte
-    }
-  }
-  const putText = (field: Field, value: string): void => {
-    const [at] = fields[field]
-    for (let index = 0; index < value.length; index++) {
-      const byte = value.charCodeAt(index)
-      block[at + index] = byte
-      sum += byte
-    }
-  }
-  put('name', header.name)
-  if (header.prefix) put('prefix', header.prefix)
-  if (header.linkName) put('linkName', header.linkName)
-  putText('mode', octal('mode', header.mode))
-  putText('size', octal('size', header.size))
-  putText('type', header.type)
+  sum += put('name', name)
+  sum += put('prefix', prefix)
+  sum += put('linkName', linkName)
+  sum += put('mode', octal('mode', mode))
+  sum += put('size', octal('size', size))
+  sum += put('type', type)
   block.write(`${sum.toString(8).padStart(6, '0')}\0 `, fields.checksum[0], 'latin1')
   return block
+}
+
+/** @returns the sum of the bytes */
+function put(field: Field, value: ByteString): number {
+  const [at] = fields[field]
+  let sum = 0
+  for (let index = 0; index < value.length; index++) {
+    const byte = value.charCodeAt(index)
+    block[at + index] = byte
+    sum += byte
+  }
+  return sum
 }

@@ -7,6 +7,7 @@ import {
   bytesOf,
   compareBytes,
   type DirectoryEntry,
+  fsPath,
   type TarEntry,
 } from './entry.ts'
 
@@ -16,7 +17,7 @@ export const storeFolder = '/nix/store'
 /** Every layer carries these, so that it can be unpacked by itself and never makes them 0555. */
 export const storeParents: readonly DirectoryEntry[] = ['nix', 'nix/store'].map((path) => ({
   kind: 'directory',
-  path: Buffer.from(path),
+  path,
   mode: 0o755,
 }))
 
@@ -57,25 +58,33 @@ export function storeName(path: StorePath): ByteString {
 
 /** What a folder holds, in no order. */
 export function listFolder(path: ByteString): FolderItem[] {
-  const items = readdirSync(bytesOf(path), { encoding: 'buffer', withFileTypes: true })
-  return items.map((item) => {
-    const name = byteString(item.name)
-    return { name, kind: imageKind(item, `${path}/${name}`) }
-  })
+  const items = readdirSync(fsPath(path), { encoding: 'latin1', withFileTypes: true })
+  return items.map((item) => ({ name: item.name, kind: imageKind(item, path, item.name) }))
 }
 
 export function kindOf(path: ByteString): FileKind {
-  return imageKind(lstatSync(bytesOf(path)), path)
+  return imageKind(lstatSync(fsPath(path)), path)
 }
 
 function imageKind(
   item: Pick<Stats, 'isDirectory' | 'isFile' | 'isSymbolicLink'>,
-  path: ByteString,
+  ...path: ByteString[]
 ): FileKind {
   if (item.isDirectory()) return 'directory'
   if (item.isFile()) return 'file'
   if (item.isSymbolicLink()) return 'symlink'
-  throw new Error(`${bytesOf(path)} is neither a directory, a file nor a symlink`)
+  throw new Error(`${bytesOf(path.join('/'))} is neither a directory, a file nor a symlink`)
+}
+
+/** An item, or with `content` all that is in it. */
+interface Step {
+  /** What it is sorted by. */
+  readonly key: ByteString
+  readonly item: FolderItem
+  readonly content: boolean
+  /** Of the folder that the item is in. */
+  readonly onDisk: ByteString
+  readonly inImage: ByteString
 }
 
 /**
@@ -91,27 +100,35 @@ function* walk(
   inImage: ByteString,
   items: readonly FolderItem[],
 ): Generator<TarEntry> {
-  const steps: { key: ByteString; item: FolderItem; content: boolean }[] = []
-  for (const item of items) {
-    steps.push({ key: item.name, item, content: false })
-    if (item.kind === 'directory') steps.push({ key: `${item.name}/`, item, content: true })
-  }
-  steps.sort((a, b) => compareBytes(a.key, b.key))
-  for (const { item, content } of steps) {
-    const source = `${onDisk}/${item.name}`
-    const path = `${inImage}/${item.name}`
-    if (content) yield* walk(source, path, listFolder(source))
-    else yield entryOf(item.kind, bytesOf(source), bytesOf(path))
+  const ahead = stepsOf(onDisk, inImage, items)
+  for (let step = ahead.pop(); step !== undefined; step = ahead.pop()) {
+    const { item, content } = step
+    const source = `${step.onDisk}/${item.name}`
+    const path = `${step.inImage}/${item.name}`
+    if (!content) yield entryOf(item.kind, source, path)
+    else for (const below of stepsOf(source, path, listFolder(source))) ahead.push(below)
   }
 }
 
-function entryOf(kind: FileKind, source: Buffer, path: Buffer): TarEntry {
+/** The last one comes first. */
+function stepsOf(onDisk: ByteString, inImage: ByteString, items: readonly FolderItem[]): Step[] {
+  const steps: Step[] = []
+  for (const item of items) {
+    steps.push({ key: item.name, item, content: false, onDisk, inImage })
+    if (item.kind === 'directory') {
+      steps.push({ key: `${item.name}/`, item, content: true, onDisk, inImage })
+    }
+  }
+  return steps.sort((a, b) => compareBytes(b.key, a.key))
+}
+
+function entryOf(kind: FileKind, source: ByteString, path: ByteString): TarEntry {
   switch (kind) {
     case 'directory':
       // As Nix gives it, also where the store's file system shows another one.
       return { kind, path, mode: 0o555 }
     case 'symlink':
-      return { kind, path, target: readlinkSync(source, { encoding: 'buffer' }) }
+      return { kind, path, target: readlinkSync(fsPath(source), 'latin1') }
     case 'file':
       // Hard links are plain files here: which files share bytes is the store's affair (auto-optimise).
       return { kind: 'store-file', path, source }
