@@ -101,8 +101,7 @@ export class BenchService implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.client[Symbol.dispose]()
     await this.slipway.stop()
-    // Not now: a file system that has just lost many files is slow to make new ones.
-    this.#bench.removeLater(this.storage)
+    await this.#bench.removeLater(this.storage)
   }
 }
 
