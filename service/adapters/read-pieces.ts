@@ -1,57 +1,54 @@
-/**
- * Reading a file for somebody who passes it on: into the same buffers again and again, the next piece while
- * the one before is taken. Buffers that were just filled are still in the processor's cache when they are
- * sent, and none of them is garbage afterwards.
- */
+/** Reading a file for somebody who passes it on: the next piece while the one before is taken. */
 import type { FileHandle } from 'node:fs/promises'
 import type { ByteRange } from '../domain/ports.ts'
+import { type Piece, PieceCache, pieceSize } from './piece-cache.ts'
 
-/** Bytes of a piece. */
-const largePiece = 256 * 1024
-/** When many read at once, and most of them slowly, all of their buffers together matter. */
-const smallPiece = 32 * 1024
-const manyReaders = 8
-/** Buffers kept for the next reader: 4 MiB. */
-const mostIdle = 16
+/** Bytes of the buffer of a reader for whom the cache has none left: there are many, and most of them slow. */
+const ownSize = 32 * 1024
 
-const idle: Buffer[] = []
-let readers = 0
+const cache = new PieceCache()
 
 /** @param take gets each piece, which is good until it resolves */
 export async function readPieces(
   file: FileHandle,
   range: ByteRange | undefined,
-  take: (piece: Uint8Array) => Promise<void>,
+  take: (bytes: Uint8Array) => Promise<void>,
 ): Promise<void> {
-  const end = range === undefined ? Number.POSITIVE_INFINITY : range.end + 1
+  const { dev, ino, size, mtimeNs } = await file.stat({ bigint: true })
+  const identity = `${dev}:${ino}:${size}:${mtimeNs}`
+  const end = Math.min(Number(size), range === undefined ? Infinity : range.end + 1)
   let position = range?.start ?? 0
-  readers += 1
-  const size = readers > manyReaders ? smallPiece : largePiece
-  const buffers = [bufferOf(size), bufferOf(size)] as const
-  const read = async (buffer: Buffer): Promise<Uint8Array> => {
-    const length = Math.min(size, end - position)
-    const { bytesRead } = await file.read(buffer, 0, length, position)
-    position += bytesRead
-    return buffer.subarray(0, bytesRead)
+  let own: Buffer | undefined
+  const pieceAt = (at: number): Piece | undefined => {
+    return at < end ? cache.acquire(file, identity, Math.floor(at / pieceSize)) : undefined
   }
-  let next = read(buffers[0])
+  let next = pieceAt(position)
   try {
-    for (let turn = 1; ; turn++) {
-      const piece = await next
-      if (piece.length === 0) return
-      next = read(buffers[turn % 2] as Buffer)
-      // Taking may fail first, and is then what is told.
-      next.catch(() => {})
-      await take(piece)
+    while (position < end) {
+      const piece = next ?? pieceAt(position)
+      const offset = position % pieceSize
+      const toEnd = end - position
+      if (piece === undefined) {
+        own ??= Buffer.allocUnsafeSlow(ownSize)
+        const wanted = Math.min(ownSize, pieceSize - offset, toEnd)
+        const { bytesRead } = await file.read(own, 0, wanted, position)
+        if (bytesRead === 0) return
+        position += bytesRead
+        await take(own.subarray(0, bytesRead))
+        continue
+      }
+      next = undefined
+      try {
+        const bytes = piece.buffer.subarray(offset, Math.min(await piece.length, offset + toEnd))
+        if (bytes.length === 0) return
+        position += bytes.length
+        next = pieceAt(position)
+        await take(bytes)
+      } finally {
+        cache.release(piece)
+      }
     }
   } finally {
-    // Nobody may get a buffer that is still being filled.
-    await next.catch(() => {})
-    readers -= 1
-    if (size === largePiece && idle.length < mostIdle) idle.push(...buffers)
+    if (next) cache.release(next)
   }
-}
-
-function bufferOf(size: number): Buffer {
-  return (size === largePiece && idle.pop()) || Buffer.allocUnsafeSlow(size)
 }

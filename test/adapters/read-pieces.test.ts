@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { type FileHandle, open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { mostBuffers, pieceSize } from '../../service/adapters/piece-cache.ts'
 import { readPieces } from '../../service/adapters/read-pieces.ts'
 import type { ByteRange } from '../../service/domain/ports.ts'
 import { TemporaryFolder } from '../support/temporary-folder.ts'
@@ -65,4 +66,76 @@ test('who takes no more gets no more, and the reason comes back', async () => {
   })
   await expect(reading).rejects.toThrow('the client is gone')
   expect(taken).toBe(1)
+})
+
+describe('what was read lately', () => {
+  /** The file, with a count of how often it is read. */
+  function counted() {
+    const read = vi.fn<(...args: unknown[]) => unknown>((...args) =>
+      (file.read as (...args: unknown[]) => unknown)(...args),
+    )
+    const stat = () => file.stat({ bigint: true })
+    return { read, handle: { stat, read } as unknown as FileHandle }
+  }
+
+  const gather = async (handle: FileHandle): Promise<string> => {
+    const pieces: Buffer[] = []
+    await readPieces(handle, undefined, async (piece) => void pieces.push(Buffer.from(piece)))
+    return sum(Buffer.concat(pieces))
+  }
+
+  test('is not read again for the next, nor for many at once', async () => {
+    const { read, handle } = counted()
+    const sums = await Promise.all(Array.from({ length: 20 }, () => gather(handle)))
+    sums.push(await gather(handle))
+    expect(new Set(sums)).toEqual(new Set([sum(bytes)]))
+    expect(read).toHaveBeenCalledTimes(Math.ceil(bytes.length / pieceSize))
+  })
+
+  test('is not taken for what has changed since', async () => {
+    await gather(file)
+    const changed = Buffer.from(bytes)
+    changed.write('changed')
+    await writeFile(join(folder.path, 'file'), changed)
+    expect(await gather(file)).toBe(sum(changed))
+  })
+
+  test('makes room for what is read now', async () => {
+    const path = join(folder.path, 'large')
+    await writeFile(path, Buffer.alloc(mostBuffers * pieceSize, 'large'))
+    await using large = await open(path)
+    const { read, handle } = counted()
+    await gather(handle)
+    await gather(large)
+    read.mockClear()
+    expect(await gather(handle)).toBe(sum(bytes))
+    expect(read).toHaveBeenCalledTimes(Math.ceil(bytes.length / pieceSize))
+  })
+
+  test('that could not be read is read again', async () => {
+    const { read, handle } = counted()
+    await writeFile(join(folder.path, 'file'), bytes)
+    read.mockRejectedValueOnce(new Error('EIO'))
+    await expect(gather(handle)).rejects.toThrow('EIO')
+    expect(await gather(handle)).toBe(sum(bytes))
+  })
+
+  test('takes no more buffers, however many read slowly at different places', async () => {
+    const path = join(folder.path, 'large')
+    await writeFile(path, Buffer.alloc(2 * mostBuffers * pieceSize, 'large'))
+    await using large = await open(path)
+    const waiting: (() => void)[] = []
+    const sizes: number[] = []
+    const readers = Array.from({ length: mostBuffers + 10 }, (_, at) => {
+      const start = at * pieceSize
+      return readPieces(large, { start, end: start + 999 }, async ({ length }) => {
+        sizes.push(length)
+        await new Promise<void>((resolve) => waiting.push(resolve))
+      })
+    })
+    await vi.waitUntil(() => waiting.length === readers.length)
+    for (const go of waiting) go()
+    await Promise.all(readers)
+    expect(sizes).toEqual(readers.map(() => 1000))
+  })
 })

@@ -1,0 +1,78 @@
+/**
+ * Pieces of files that were read lately. When a release is rolled out, many machines ask for the same layers at
+ * once: what one of them was sent, the others get without another look at the disk. Pieces lie in a fixed
+ * number of buffers, which are used again and again, so that none of them is ever garbage.
+ */
+import type { FileHandle } from 'node:fs/promises'
+
+/** Bytes of a piece: still in the processor's cache when it is sent, and large enough to be read at once. */
+export const pieceSize = 256 * 1024
+
+/** Buffers: 24 MiB in all. */
+export const mostBuffers = 96
+
+export interface Piece {
+  readonly key: string
+  readonly buffer: Buffer
+  /** Resolves to the bytes that are in it: fewer than there is room for only at the end of the file. */
+  readonly length: Promise<number>
+  /** Those who are being sent it. */
+  users: number
+}
+
+export class PieceCache {
+  /** The one that was not used for the longest time comes first. */
+  readonly #pieces = new Map<string, Piece>()
+  readonly #free: Buffer[] = []
+  #made = 0
+
+  /**
+   * A piece, which stays as it is until it is released.
+   * @param identity the same for two files only if they have the same bytes
+   * @returns undefined when all buffers are in use
+   */
+  acquire(file: FileHandle, identity: string, index: number): Piece | undefined {
+    const key = `${identity}:${index}`
+    const known = this.#pieces.get(key)
+    if (known !== undefined) {
+      this.#pieces.delete(key)
+      this.#pieces.set(key, known)
+      known.users += 1
+      return known
+    }
+    const buffer = this.#buffer()
+    if (buffer === undefined) return undefined
+    const length = file.read(buffer, 0, pieceSize, index * pieceSize).then(
+      ({ bytesRead }) => bytesRead,
+      (error: unknown) => {
+        this.#pieces.delete(key)
+        this.#free.push(buffer)
+        throw error
+      },
+    )
+    // Whoever has acquired it learns of it; it may have been acquired only to be there in time.
+    length.catch(() => {})
+    const piece = { key, buffer, length, users: 1 }
+    this.#pieces.set(key, piece)
+    return piece
+  }
+
+  release(piece: Piece): void {
+    piece.users -= 1
+  }
+
+  #buffer(): Buffer | undefined {
+    const free = this.#free.pop()
+    if (free !== undefined) return free
+    if (this.#made < mostBuffers) {
+      this.#made += 1
+      return Buffer.allocUnsafeSlow(pieceSize)
+    }
+    for (const { key, users, buffer } of this.#pieces.values()) {
+      if (users > 0) continue
+      this.#pieces.delete(key)
+      return buffer
+    }
+    return undefined
+  }
+}
