@@ -4,13 +4,12 @@ import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LayerPacker } from './adapters/layer-packer.ts'
 import { createLog } from './adapters/log.ts'
-import { evaluationEnvironment, nixEnvironment } from './adapters/nix/environment.ts'
+import { evaluationEnvironment } from './adapters/nix/environment.ts'
 import { NixEvaluator } from './adapters/nix/evaluator.ts'
-import { findLauncher } from './adapters/nix/launcher.ts'
 import { LocalNixStore } from './adapters/nix/store.ts'
-import { ProcessGroups } from './adapters/process-group.ts'
 import { PrometheusMetrics } from './adapters/prometheus.ts'
 import { StateFolder } from './adapters/state-folder.ts'
+import type { FoundNix } from './compose-nix.ts'
 import { composePopularity, composeSource } from './compose-source.ts'
 import { composeStorage } from './compose-storage.ts'
 import type { Config } from './config.ts'
@@ -67,15 +66,15 @@ export interface Service {
 
 /**
  * Everything but the listening socket, ready to answer.
+ * @param found by findNix
  * @throws Failure unavailable: storage, git source or Nix cannot be used
  */
-export async function compose(config: Config, log: Log): Promise<Service> {
-  const groups = new ProcessGroups()
+export async function compose(config: Config, log: Log, found: FoundNix): Promise<Service> {
+  const { groups, env } = found
   const metrics = new PrometheusMetrics()
   const state = await StateFolder.open(config.statePath)
 
-  const env = nixEnvironment(process.env)
-  const launcher = await findLauncher(env.PATH ?? '')
+  const launcher = await found.launcher
   const nix = new LocalNixStore({
     groups,
     env,
@@ -85,7 +84,7 @@ export async function compose(config: Config, log: Log): Promise<Service> {
     builders: config.buildConcurrency,
   })
   // Awaited below, with what else takes a while.
-  const nixFound = nix.version().then((version) => log.info({ nix: version }, 'Nix found'))
+  const nixFound = found.version.then((version) => log.info({ nix: version }, 'Nix found'))
   nixFound.catch(() => {})
 
   const storage = await composeStorage(config.storage, state, log)

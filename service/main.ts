@@ -1,9 +1,9 @@
 /** The process: configuration, compile cache, listen, compose, signals. */
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
 import { enableCompileCache, flushCompileCache } from 'node:module'
-import { join } from 'node:path'
-import { type Config, ConfigError, readConfig, unknownSettings } from './config.ts'
+import { join, resolve } from 'node:path'
+import type { Config } from './config.ts'
 
 /** Milliseconds that requests under way may take after a signal to stop. */
 const gracePeriod = 10_000
@@ -40,7 +40,7 @@ async function serve(config: Config): Promise<void> {
   // Not `once`: a signal without a listener would end the process in the middle of stopping.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop)
 
-  const service = await compose(config, log)
+  const service = await compose(config, log, nix)
   stopService = () => service.stop()
   answer = service.app
   log.info({}, 'ready')
@@ -51,9 +51,8 @@ async function serve(config: Config): Promise<void> {
  * Code whose types were stripped once starts in half the time and needs 30 MB less, in each thread
  * that packs layers again. It works for what is imported from here on.
  */
-function keepCompiled({ statePath }: Config): void {
+function keepCompiled(statePath: string): void {
   process.env.NODE_COMPILE_CACHE ??= join(statePath, 'compiled')
-  mkdirSync(statePath, { recursive: true, mode: 0o700 })
   enableCompileCache(process.env.NODE_COMPILE_CACHE)
 }
 
@@ -67,9 +66,17 @@ process.on('unhandledRejection', (error) => {
   process.stderr.write(`slipway: unhandled rejection: ${String(error)}\n`)
 })
 
+/** What Slipway has run with before can be trusted before all settings are read, which takes long by itself. */
+const likelyState = resolve(process.env.SLIPWAY_STATE_PATH || 'var/state')
+if (existsSync(join(likelyState, 'compiled'))) keepCompiled(likelyState)
+const { findNix } = await import('./compose-nix.ts')
+const nix = findNix()
+const { ConfigError, readConfig, unknownSettings } = await import('./config.ts')
+
 try {
   const config = readConfig(process.env)
-  keepCompiled(config)
+  mkdirSync(config.statePath, { recursive: true, mode: 0o700 })
+  keepCompiled(config.statePath)
   await serve(config)
 } catch (error) {
   const settings = error instanceof ConfigError ? 'these settings are wrong:\n' : ''

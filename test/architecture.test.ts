@@ -56,7 +56,12 @@ test('only composing imports adapters', () => {
       !file.startsWith('adapters/') &&
       importsOf(file).some((imported) => imported.startsWith('adapters/')),
   )
-  expect(importers.sort()).toEqual(['compose-source.ts', 'compose-storage.ts', 'compose.ts'])
+  expect(importers.sort()).toEqual([
+    'compose-nix.ts',
+    'compose-source.ts',
+    'compose-storage.ts',
+    'compose.ts',
+  ])
 })
 
 test('only main.ts ends the process', () => {

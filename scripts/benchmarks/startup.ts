@@ -48,7 +48,14 @@ async function startTime(bench: Bench, storage: string): Promise<number> {
   const settings = await settingsOf(bench, { STORAGE_PATH: storage, PORT: String(port) })
   const started = performance.now()
   const child = spawn(process.execPath, [main], {
-    env: { PATH, HOME, NIX_CONFIG, ...settings },
+    // As `npm start` does it.
+    env: {
+      PATH,
+      HOME,
+      NIX_CONFIG,
+      ...settings,
+      NODE_COMPILE_CACHE: `${settings.SLIPWAY_STATE_PATH}/compiled`,
+    },
     stdio: 'ignore',
   })
   const ended = once(child, 'close')

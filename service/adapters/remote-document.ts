@@ -3,7 +3,6 @@
  * http_proxy, https_proxy and no_proxy name. Messages tell no more of the URL than its origin, and no
  * Failure carries a cause: the errors of fetch quote URLs.
  */
-import http from 'node:http'
 import { Failure, messageOf } from '../domain/errors.ts'
 import { scrubberFor } from './scrub.ts'
 
@@ -90,7 +89,8 @@ function heedProxies(): void {
   if (proxiesHeeded) return
   try {
     // Not in the first versions of Node 24.
-    http.setGlobalProxyFromEnv?.()
+    // Not imported: that would load undici at each start.
+    process.getBuiltinModule('node:http').setGlobalProxyFromEnv?.()
   } catch {
     // The error quotes the setting, with its password.
     throw new Error('http_proxy or https_proxy is no URL such as http://proxy.example.com:3128')

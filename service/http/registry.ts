@@ -2,7 +2,6 @@
  * The registry API, pull side.
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
  */
-import Router from '@koa/router'
 import type { Context, Middleware } from 'koa'
 import { mediaTypes } from '../domain/descriptor.ts'
 import { Failure } from '../domain/errors.ts'
@@ -44,25 +43,30 @@ const referrersRoute = /^\/v2\/(.*)\/referrers\/([^/]+)$/
 // Tried last: what stands after the name is no reference, and the grammar says why.
 const malformedRoute = /^\/v2\/(.*?)\/manifests\/(.*)$/
 
+/** Answers what a route's pattern fits; is given what the pattern captured, percent-decoded. */
+type Handler = (ctx: Context, first: string, second: string) => Promise<void> | void
+
 /** Middleware for everything under `/v2`. */
 export function registry(services: RegistryServices): Middleware {
   const { pull, images, blobs, catalog, source } = services
-  const router = new Router({ strict: true, sensitive: true })
+  /** The first that fits answers. */
+  const routes: [RegExp, Handler][] = []
+  const get = (pattern: RegExp, handler: Handler) => routes.push([pattern, handler])
 
-  router.get('/v2/', (ctx) => sendJson(ctx, {}))
+  get(/^\/v2\/?$/, (ctx) => sendJson(ctx, {}))
 
-  router.get('/v2/_catalog', async (ctx) => {
+  get(/^\/v2\/_catalog$/, async (ctx) => {
     sendJson(ctx, { repositories: page(ctx, await catalog.names()) })
   })
 
-  router.get(tagsRoute, (ctx) => {
-    const { text: name } = parseImageName(captured(ctx, 0))
+  get(tagsRoute, (ctx, repository) => {
+    const { text: name } = parseImageName(repository)
     sendJson(ctx, { name, tags: page(ctx, source.tags()) })
   })
 
-  router.get(manifestRoute, async (ctx) => {
-    const name = parseImageName(captured(ctx, 0))
-    const reference = parseReference(captured(ctx, 1))
+  get(manifestRoute, async (ctx, repository, text) => {
+    const name = parseImageName(repository)
+    const reference = parseReference(text)
     if (reference.kind === 'tag') {
       const { version } = source
       const image = await pull.byTag(name, reference.tag)
@@ -91,36 +95,36 @@ export function registry(services: RegistryServices): Middleware {
     sendManifest(ctx, document, immutable)
   })
 
-  router.get(blobRoute, async (ctx) => {
-    parseImageName(captured(ctx, 0))
-    const digest = parseDigest(captured(ctx, 1))
+  get(blobRoute, async (ctx, repository, text) => {
+    parseImageName(repository)
+    const digest = parseDigest(text)
     await serveBlob(ctx, digest, blobs, images, services.onBlobBytes)
   })
 
-  router.get(referrersRoute, (ctx) => {
-    parseImageName(captured(ctx, 0))
-    parseDigest(captured(ctx, 1))
+  get(referrersRoute, (ctx, repository, text) => {
+    parseImageName(repository)
+    parseDigest(text)
     if (ctx.query.artifactType !== undefined) ctx.set('OCI-Filters-Applied', 'artifactType')
     const index = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [] }
     sendJson(ctx, index, mediaTypes.ociIndex)
   })
 
-  router.get(malformedRoute, (ctx) => {
-    parseImageName(captured(ctx, 0))
-    parseReference(captured(ctx, 1))
+  get(malformedRoute, (_, repository, text) => {
+    parseImageName(repository)
+    parseReference(text)
   })
 
   const errors = registryErrors(services.log)
-  const routes = router.routes() as unknown as Middleware
   return async (ctx, next) => {
     if (ctx.path !== '/v2' && !ctx.path.startsWith('/v2/')) return next()
     ctx.set('Docker-Distribution-API-Version', 'registry/2.0')
     await errors(ctx, async () => {
       refuseWrites(ctx)
-      if (ctx.path === '/v2') ctx.path = '/v2/'
-      await routes(ctx, () => {
-        throw new Failure('route-unknown', `a registry has no ${ctx.path}`)
-      })
+      for (const [pattern, handler] of routes) {
+        const found = pattern.exec(ctx.path)
+        if (found) return handler(ctx, decoded(found[1]), decoded(found[2]))
+      }
+      throw new Failure('route-unknown', `a registry has no ${ctx.path}`)
     })
   }
 }
@@ -157,8 +161,7 @@ function sendJson(ctx: Context, value: object, type = 'application/json'): void 
 }
 
 /** A part of the path, percent-decoded; what cannot be decoded stays and breaks the grammar. */
-function captured(ctx: { captures?: string[] }, index: number): string {
-  const raw = ctx.captures?.[index] ?? ''
+function decoded(raw = ''): string {
   try {
     return decodeURIComponent(raw)
   } catch {

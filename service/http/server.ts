@@ -1,12 +1,15 @@
 /** The listening socket: HTTP, or HTTPS with certificate files that may be renewed at any time. */
 import { readFileSync, unwatchFile, watchFile } from 'node:fs'
-import { createServer, type RequestListener, type Server } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
+import type { RequestListener, Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import { promisify } from 'node:util'
 import { messageOf } from '../domain/errors.ts'
 import type { Log } from '../domain/ports.ts'
+
+/** Not by `import`: that reads all that is exported, WebSocket among it, and so loads undici, for 50 ms. */
+const http = process.getBuiltinModule('node:http')
+const https = process.getBuiltinModule('node:https')
 
 /** Milliseconds that an idle connection is kept: longer than proxies keep theirs, so that they close. */
 const keepAliveTimeout = 75_000
@@ -42,7 +45,9 @@ export async function listen(
   { host, port, tls, log }: ListenOptions,
   handler: RequestListener,
 ): Promise<Listening> {
-  const server = tls ? tlsServer(tls, handler, log) : createServer({ keepAliveTimeout }, handler)
+  const server = tls
+    ? tlsServer(tls, handler, log)
+    : http.createServer({ keepAliveTimeout }, handler)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, resolve)
@@ -63,7 +68,7 @@ export async function listen(
 }
 
 function tlsServer(files: TlsFiles, handler: RequestListener, log: Log): Server {
-  const server = createTlsServer({ ...readCertificate(files), keepAliveTimeout }, handler)
+  const server = https.createServer({ ...readCertificate(files), keepAliveTimeout }, handler)
   const renew = () => {
     try {
       server.setSecureContext(readCertificate(files))

@@ -13,6 +13,8 @@ import { nearest } from './nearest.ts'
 
 /** Milliseconds: asking for tags that do not exist must not become a load on the remote. */
 const defaultUnknownTagInterval = 2000
+/** Milliseconds after a start with a mirror: those who wait for the service come first. */
+const startDelay = 200
 /** Milliseconds that a fetch waits for others who ask for the same new tag at the same moment. */
 const gatheringTime = 20
 /** Seconds; a failed fetch is not worth repeating sooner. */
@@ -54,6 +56,7 @@ export class GitSource implements Source {
   /** The next fetch to start, for those who wait for an unknown tag; absent while nobody does. */
   #awaited: PromiseWithResolvers<void> | undefined
   #permitTimer: NodeJS.Timeout | undefined
+  #firstFetch: NodeJS.Timeout | undefined
   #permittedAt = 0
 
   constructor(options: GitSourceOptions) {
@@ -67,9 +70,8 @@ export class GitSource implements Source {
   async start(): Promise<void> {
     const table = await this.#options.repository.open()
     if (table) this.#adopt(table)
-    const first = this.refresh()
-    if (table) first.catch(() => {})
-    else await first
+    if (table) this.#firstFetch = setTimeout(() => this.refresh().catch(() => {}), startDelay)
+    else await this.refresh()
     if (this.#options.pollInterval <= 0 || this.#stopped) return
     this.#pollTimer = setInterval(() => {
       if (!this.#running) this.refresh().catch(() => {})
@@ -80,6 +82,7 @@ export class GitSource implements Source {
   stop(): void {
     this.#stopped = true
     clearInterval(this.#pollTimer)
+    clearTimeout(this.#firstFetch)
     clearTimeout(this.#permitTimer)
     this.#awaited?.reject(stopped())
     this.#awaited = undefined

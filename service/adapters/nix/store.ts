@@ -12,15 +12,12 @@ import type {
   RealiseOptions,
 } from '../../domain/ports.ts'
 import type { ProcessGroups } from '../process-group.ts'
+import { askNix } from './ask.ts'
 import { buildFailure } from './build-failure.ts'
 import { BuildLog } from './build-log.ts'
 import { BuilderSlots } from './builder-slots.ts'
 import { type Launcher, launched } from './launcher.ts'
-import { nixError } from './messages.ts'
 import { RealiseBatch } from './realise-batch.ts'
-
-/** Seconds for what only reads the store or copies a source tree: minutes mean that it hangs. */
-const storeTimeout = 300
 
 /** Seconds of silence beyond what a builder may take: a Nix that hangs, on a lock or a download. */
 const stalled = 300
@@ -57,11 +54,6 @@ export class LocalNixStore implements NixStore {
   constructor(options: LocalNixStoreOptions) {
     this.#options = options
     this.#slots = new BuilderSlots(options.builders)
-  }
-
-  /** What `nix-store --version` says. */
-  async version(): Promise<string> {
-    return (await this.#read('nix-store', ['--version'])).trim()
   }
 
   async addSource(roots: string, write: (folder: string) => Promise<void>): Promise<StorePath> {
@@ -184,13 +176,8 @@ export class LocalNixStore implements NixStore {
     return log
   }
 
-  async #read(program: string, args: string[]): Promise<string> {
-    const { groups, env } = this.#options
-    const result = await groups.run(program, args, { env, timeout: storeTimeout * 1000 })
-    if (result.exitCode === 0) return result.stdout
-    throw new Failure('unavailable', `the Nix store cannot be used: ${nixError(result.stderr)}`, {
-      retryAfter: 30,
-    })
+  #read(program: string, args: string[]): Promise<string> {
+    return askNix(this.#options, program, args)
   }
 
   #rootsOf(name: string): string {
