@@ -25,8 +25,9 @@
  *
  *     shop ──> libc idn │ lib tables │ shop          report ──> libc idn │ report
  *
- * 3. While an image has more layers than the budget allows, the cheapest pair becomes one whatever it loses,
- *    and here also what other images cannot share any more. With a budget of 2, shop is libc idn │ lib shop tables.
+ * 3. While an image has more layers than the budget allows, or than its size is worth, the cheapest pair becomes
+ *    one whatever it loses, and here also what other images cannot share any more. With a budget of 2, shop is
+ *    libc idn │ lib shop tables.
  *
  * 4. The most shared that change least come first: clients that name a layer by all those below it, as Docker
  *    did for long, can keep them.
@@ -67,6 +68,14 @@ export interface PlanOptions {
 const layerPrice = 8000
 
 /**
+ * Bytes that layers have on average where there are many: clients unpack them one after the other and
+ * take a while for each (podman 50 ms), in which they could have fetched and unpacked this much.
+ */
+const smallLayer = 512 * 1024
+/** So many layers an image may always have, however small they are. */
+const fewLayers = 24
+
+/**
  * Clients pull another image once in about seven releases of one that they have. It decides only what a large
  * image gives up first; between a fifth and a tenth the outcome is much the same.
  */
@@ -83,6 +92,7 @@ export function planLayers(closure: Closure, options: PlanOptions): Plan {
   if (!Number.isInteger(budget) || budget < 1) {
     throw new RangeError(`the layer budget must be a whole number of at least 1, not ${budget}`)
   }
+  const most = Math.min(budget, layersWorthwhile(closure))
   const graph = graphOf(closure)
   const { fleet } = knowledge
   const prospects = prospectsOf(graph, fleet, popularity)
@@ -102,11 +112,17 @@ export function planLayers(closure: Closure, options: PlanOptions): Plan {
   const rest = alone.filter((_, node) => !isKept.has(node))
   const cut = cutByCompany(rest, prospects, risk, budget)
   const layers = mergeGroups([...kept.flat(), ...cut].sort(byFirstNode), {
-    ...{ risk, price: layerPrice, most: budget, alike: false },
+    ...{ risk, price: layerPrice, most, alike: false },
   })
   return inOrder(layers, kept).map(({ nodes }) => {
     return nodes.map((node) => (graph.paths[node] as { path: StorePath }).path).sort()
   })
+}
+
+/** Layers that a client takes no longer to fetch and unpack than the closure in one of them. */
+function layersWorthwhile(closure: Closure): number {
+  const size = closure.reduce((sum, { narSize }) => sum + narSize, 0)
+  return Math.max(fewLayers, Math.ceil(size / smallLayer))
 }
 
 function groupOf(graph: ClosureGraph, risk: ChangeRisk, node: number, { images }: Prospect): Group {

@@ -60,6 +60,18 @@ describe('without knowledge', () => {
     expect(planOf(closure, { budget: 2 })).toEqual(['libc', 'a app b'])
   })
 
+  test.each([
+    ['200 of 64 KiB make 25 layers', 200, 1 / 16, 25],
+    ['200 of 2 MiB as many as the budget allows', 200, 2, 100],
+    ['20 of 64 KiB may have one each', 20, 1 / 16, 20],
+  ])('paths: %s', (_, count, mebibytes, layers) => {
+    const size = (mebibytes * 1024 * 1024) / 1e6
+    const names = Array.from({ length: count }, (_, at) => `path${at}`)
+    expect(planOf(closureOf(Object.fromEntries(names.map((name) => [name, [size]]))))).toHaveLength(
+      layers,
+    )
+  })
+
   test('a path that many packages refer to is merged later', () => {
     const closure = closureOf({ a: [1], b: [1.1], 'c-1.0': [1] })
     expect(planOf(closure, { budget: 2 })).toEqual(['b', 'a c-1.0'])
