@@ -8,8 +8,8 @@ import type { FileHandle } from 'node:fs/promises'
 /** Bytes of a piece: still in the processor's cache when it is sent, and large enough to be read at once. */
 export const pieceSize = 256 * 1024
 
-/** Buffers: 24 MiB in all. */
-export const mostBuffers = 96
+/** Buffers: 16 MiB in all. */
+export const mostBuffers = 64
 
 export interface Piece {
   readonly key: string
