@@ -10,7 +10,7 @@ export interface FoundNix {
   /** What Nix processes see of the service's environment. */
   readonly env: Record<string, string>
   readonly launcher: Promise<Launcher>
-  /** What `nix-store --version` says. Rejects with a Failure when there is no Nix that works. */
+  /** What `nix-store --version` says. Rejects when there is no Nix that works. */
   readonly version: Promise<string>
 }
 

@@ -69,7 +69,8 @@ export class Bench implements AsyncDisposable {
    */
   async removeLater(folder: string): Promise<void> {
     this.#abandoned.push(folder)
-    for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    const entries = readdir(folder, { recursive: true, withFileTypes: true })
+    for (const entry of await entries.catch(() => [])) {
       if (entry.isFile()) await truncate(join(entry.parentPath, entry.name))
     }
   }

@@ -48,7 +48,7 @@ async function startTime(bench: Bench, storage: string): Promise<number> {
   const settings = await settingsOf(bench, { STORAGE_PATH: storage, PORT: String(port) })
   const started = performance.now()
   const child = spawn(process.execPath, [main], {
-    // As `npm start` does it.
+    // As scripts/start does it.
     env: {
       PATH,
       HOME,

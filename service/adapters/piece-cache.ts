@@ -14,9 +14,9 @@ export const mostBuffers = 64
 export interface Piece {
   readonly key: string
   readonly buffer: Buffer
-  /** Resolves to the bytes that are in it: fewer than there is room for only at the end of the file. */
+  /** Resolves to the bytes that are in it. */
   readonly length: Promise<number>
-  /** Those who are being sent it. */
+  /** Those who are being sent it, and the read that fills it. */
   users: number
 }
 
@@ -29,9 +29,10 @@ export class PieceCache {
   /**
    * A piece, which stays as it is until it is released.
    * @param identity the same for two files only if they have the same bytes
+   * @param expected bytes that the piece should have
    * @returns undefined when all buffers are in use
    */
-  acquire(file: FileHandle, identity: string, index: number): Piece | undefined {
+  acquire(file: FileHandle, identity: string, index: number, expected: number): Piece | undefined {
     const key = `${identity}:${index}`
     const known = this.#pieces.get(key)
     if (known !== undefined) {
@@ -42,23 +43,33 @@ export class PieceCache {
     }
     const buffer = this.#buffer()
     if (buffer === undefined) return undefined
-    const length = file.read(buffer, 0, pieceSize, index * pieceSize).then(
-      ({ bytesRead }) => bytesRead,
-      (error: unknown) => {
-        this.#pieces.delete(key)
-        this.#free.push(buffer)
-        throw error
+    const length = file
+      .read(buffer, 0, pieceSize, index * pieceSize)
+      .then(({ bytesRead }) => bytesRead)
+    // One of the users is the read itself: who has left may have left it under way.
+    const piece: Piece = { key, buffer, length, users: 2 }
+    this.#pieces.set(key, piece)
+    length.then(
+      (bytes) => {
+        if (bytes < expected) this.#forget(piece)
+        this.release(piece)
+      },
+      () => {
+        this.#forget(piece)
+        this.release(piece)
       },
     )
-    // Whoever has acquired it learns of it; it may have been acquired only to be there in time.
-    length.catch(() => {})
-    const piece = { key, buffer, length, users: 1 }
-    this.#pieces.set(key, piece)
     return piece
   }
 
   release(piece: Piece): void {
     piece.users -= 1
+    if (piece.users === 0 && this.#pieces.get(piece.key) !== piece) this.#free.push(piece.buffer)
+  }
+
+  /** What was not read as it should be is read again for the next. */
+  #forget(piece: Piece): void {
+    if (this.#pieces.get(piece.key) === piece) this.#pieces.delete(piece.key)
   }
 
   #buffer(): Buffer | undefined {

@@ -20,7 +20,10 @@ export async function readPieces(
   let position = range?.start ?? 0
   let own: Buffer | undefined
   const pieceAt = (at: number): Piece | undefined => {
-    return at < end ? cache.acquire(file, identity, Math.floor(at / pieceSize)) : undefined
+    if (at >= end) return undefined
+    const index = Math.floor(at / pieceSize)
+    const expected = Math.min(pieceSize, Number(size) - index * pieceSize)
+    return cache.acquire(file, identity, index, expected)
   }
   let next = pieceAt(position)
   try {

@@ -16,7 +16,8 @@ export interface Recipe {
 
 /**
  * Version of the code that writes layers, forests, configs and manifests. Raise it with every change
- * of their bytes: records made by other code are then never taken for today's.
+ * of their bytes: records made by other code are then never taken for today's. How layers are compressed is no
+ * such change: what each became is recorded once, and kept.
  */
 export const packingVersion = 1
 

@@ -92,7 +92,6 @@ export function planLayers(closure: Closure, options: PlanOptions): Plan {
   if (!Number.isInteger(budget) || budget < 1) {
     throw new RangeError(`the layer budget must be a whole number of at least 1, not ${budget}`)
   }
-  const most = Math.min(budget, layersWorthwhile(closure))
   const graph = graphOf(closure)
   const { fleet } = knowledge
   const prospects = prospectsOf(graph, fleet, popularity)
@@ -111,6 +110,8 @@ export function planLayers(closure: Closure, options: PlanOptions): Plan {
   const isKept = new Set(kept.flat().flatMap(({ nodes }) => nodes))
   const rest = alone.filter((_, node) => !isKept.has(node))
   const cut = cutByCompany(rest, prospects, risk, budget)
+  // Clients have what was cut before: it counts for the budget alone.
+  const most = Math.min(budget, kept.flat().length + layersWorth(rest))
   const layers = mergeGroups([...kept.flat(), ...cut].sort(byFirstNode), {
     ...{ risk, price: layerPrice, most, alike: false },
   })
@@ -119,9 +120,9 @@ export function planLayers(closure: Closure, options: PlanOptions): Plan {
   })
 }
 
-/** Layers that a client takes no longer to fetch and unpack than the closure in one of them. */
-function layersWorthwhile(closure: Closure): number {
-  const size = closure.reduce((sum, { narSize }) => sum + narSize, 0)
+/** How many layers groups are worth by their size, at most. */
+function layersWorth(groups: readonly Group[]): number {
+  const size = groups.reduce((sum, group) => sum + group.size, 0)
   return Math.max(fewLayers, Math.ceil(size / smallLayer))
 }
 

@@ -140,8 +140,10 @@ export class Blobs {
   /** Keeps an equal blob that is there already, replaces one that was cut short. Consumes the file. */
   async putLayer(layer: PackedLayer): Promise<void> {
     const { digest, file } = layer
-    // Here it costs as much to store it as to look for it.
-    const present = this.#sightings ? await this.#lookBefore(digest) : { size: Number.NaN }
+    // Nobody knows what is there when the storage does not say: put then consumes the file all the same.
+    const present = await this.confirm(digest).catch(() => ({ size: Number.NaN }))
+    // That it was absent is not to be remembered: other instances may be storing it now.
+    if (present === undefined) this.#sightings?.forget(digest)
     if (present?.size === file.size) return layer.discard()
     const outcome = await this.#store.put(keyOf(digest), file, {
       ifAbsent: present === undefined,
@@ -149,15 +151,6 @@ export class Blobs {
     })
     if (outcome === 'stored') this.#see(digest, file.size)
     else this.#sightings?.forget(digest)
-  }
-
-  /** What is stored, before something is sent over a network. */
-  async #lookBefore(digest: Digest): Promise<{ size: number } | undefined> {
-    // Nobody knows what is there when the storage does not say: put then consumes the file all the same.
-    const present = await this.confirm(digest).catch(() => ({ size: Number.NaN }))
-    // That it was absent is not to be remembered: other instances may be storing it now.
-    if (present === undefined) this.#sightings?.forget(digest)
-    return present
   }
 
   async #look(digest: Digest): Promise<{ size: number } | undefined> {

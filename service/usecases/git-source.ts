@@ -70,6 +70,7 @@ export class GitSource implements Source {
   async start(): Promise<void> {
     const table = await this.#options.repository.open()
     if (table) this.#adopt(table)
+    if (this.#stopped) return
     if (table) this.#firstFetch = setTimeout(() => this.refresh().catch(() => {}), startDelay)
     else await this.refresh()
     if (this.#options.pollInterval <= 0 || this.#stopped) return

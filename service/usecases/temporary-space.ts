@@ -6,7 +6,7 @@ import { Failure } from '../domain/errors.ts'
 
 /** Bytes left for everything else that writes to the same disk. */
 const margin = 64 * 1024 * 1024
-/** Milliseconds after which it is measured again: disks write less than the margin within them. */
+/** Milliseconds after which it is measured again: others write to the same disk, too. */
 const measureInterval = 100
 /** Bytes promised at a time, but for a single layer that is larger. */
 const mostHeld = 4 * 1024 * 1024 * 1024
@@ -50,6 +50,8 @@ export class TemporarySpace {
       return await work()
     } finally {
       this.#held -= size
+      // What was written may stay there.
+      this.#measured.free -= size
       this.#holders -= 1
       void this.#admit()
     }

@@ -120,6 +120,31 @@ describe('what was read lately', () => {
     expect(await gather(handle)).toBe(sum(bytes))
   })
 
+  test('is not mixed up with what was read ahead for somebody who has left', async () => {
+    const path = join(folder.path, 'other')
+    const other = randomBytes(2 * mostBuffers * pieceSize)
+    await writeFile(path, other)
+    await using large = await open(path)
+    // Reads that end only when they are let go: the first piece at once, the second later.
+    const late: (() => void)[] = []
+    const read = async (buffer: Buffer, offset: number, length: number, position: number) => {
+      if (position > 0) await new Promise<void>((resolve) => late.push(resolve))
+      return file.read(buffer, offset, length, position)
+    }
+    const handle = { stat: () => file.stat({ bigint: true }), read } as unknown as FileHandle
+    await writeFile(join(folder.path, 'file'), bytes)
+    const leaving = readPieces(handle, undefined, async () => {
+      throw new Error('left')
+    })
+    await expect(leaving).rejects.toThrow('left')
+    const first = gather(large)
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setTimeout(resolve, 1))
+    for (const go of late) go()
+    expect(await first).toBe(sum(other))
+    expect(await gather(large)).toBe(sum(other))
+    expect(await gather(file)).toBe(sum(bytes))
+  })
+
   test('takes no more buffers, however many read slowly at different places', async () => {
     const path = join(folder.path, 'large')
     await writeFile(path, Buffer.alloc(2 * mostBuffers * pieceSize, 'large'))

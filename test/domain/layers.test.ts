@@ -124,6 +124,17 @@ describe('with knowledge', () => {
     expect(named(plan).every((layer) => known.has(layer))).toBe(true)
   })
 
+  test('small layers that were cut before are not merged for their size', () => {
+    const small = Array.from({ length: 40 }, (_, at) => `small${at}`)
+    const entries = Object.fromEntries(small.map((name) => [name, [1 / 16] as [number]]))
+    const closure = closureOf(entries)
+    const plan = small.map((name) => [storePath(name)])
+    const cut = LayerKnowledge.none.learn([{ name: 'one', closure, plan }])
+    const other = closureOf({ ...entries, other: [1 / 16] })
+    const layers = planOf(other, { knowledge: cut })
+    expect(layers).toEqual(expect.arrayContaining(small))
+  })
+
   test('what was cut before is given up for the budget alone, the smallest first', () => {
     const closure = closureOf({ a: [0.001], b: [0.002], c: [9] })
     const plan = closure.map(({ path }) => [path])

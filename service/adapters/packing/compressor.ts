@@ -16,6 +16,8 @@ export interface Compressor {
   readonly isPlain?: boolean
   /** @returns bytes that are good until the next call */
   compress(piece: Buffer): Uint8Array
+  /** Gives back what is not JavaScript's. */
+  close?(): void
 }
 
 const gzipLevel = 1
@@ -47,7 +49,11 @@ export async function findCompressor(
     case 'zstd': {
       const libzstd = await Libzstd.find(zstdParameters, find)
       return libzstd
-        ? { name: 'libzstd zstd -2', compress: (piece) => libzstd.frame(piece) }
+        ? {
+            name: 'libzstd zstd -2',
+            compress: (piece) => libzstd.frame(piece),
+            close: () => libzstd.close(),
+          }
         : zlibZstd
     }
     case 'none':

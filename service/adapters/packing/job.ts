@@ -13,16 +13,19 @@ export interface Equipment {
 export type Order =
   | { readonly kind: 'pack'; readonly job: Job }
   /** To compress pieces of a layer that another thread packs. */
-  | { readonly kind: 'help'; readonly pieces: SharedArrayBuffer }
+  | { readonly kind: 'help'; readonly pieces: SharedArrayBuffer; readonly layer: number }
+  /** To end when there is nothing more to do. */
+  | { readonly kind: 'end' }
 
 /** What a thread tells. */
 export type Report =
   /** The first: the name of the compressor that it has found. */
   | { readonly kind: 'started'; readonly compressor: string }
   /** Its layer is large: whoever is idle may help. */
-  | { readonly kind: 'large'; readonly pieces: SharedArrayBuffer }
+  | { readonly kind: 'large'; readonly pieces: SharedArrayBuffer; readonly layer: number }
   | { readonly kind: 'packed'; readonly outcome: Outcome }
-  | { readonly kind: 'helped' }
+  /** Whether it could. */
+  | { readonly kind: 'helped'; readonly worked: boolean }
 
 export type Content =
   | { readonly kind: 'store-paths'; readonly paths: readonly StorePath[] }

@@ -1,10 +1,11 @@
 /**
- * The reference implementation of zstd, called as a library: node:zlib has it, too, but sets it up anew for
- * each piece, and leaves a buffer behind.
+ * The reference implementation of zstd that is in Node itself, called without node:zlib, which sets it up anew
+ * for each piece and leaves a buffer behind. Not the system's: a second one in the process would be bound in
+ * part to the first.
  * @see https://facebook.github.io/zstd/zstd_manual.html
  */
 import { zstdDecompressSync } from 'node:zlib'
-import type { FindLibrary, Library } from './native-library.ts'
+import { type FindLibrary, inNode, type Library } from './native-library.ts'
 
 export class Libzstd {
   readonly #compress: (
@@ -17,6 +18,7 @@ export class Libzstd {
   readonly #isError: (result: number) => number
   readonly #nameOf: (result: number) => string
   readonly #bound: (size: number) => number
+  readonly #free: (context: unknown) => void
   readonly #context: unknown
   #out = Buffer.alloc(0)
 
@@ -33,7 +35,7 @@ export class Libzstd {
       'void *',
       'size_t',
     ])
-    // It is kept for as long as the thread is there.
+    this.#free = library.func('ZSTD_freeCCtx', 'size_t', ['void *'])
     this.#context = create()
     for (const [parameter, value] of Object.entries(parameters)) {
       this.#checked(set(this.#context, Number(parameter), value))
@@ -45,7 +47,7 @@ export class Libzstd {
     parameters: Readonly<Record<number, number>>,
     find: FindLibrary,
   ): Promise<Libzstd | undefined> {
-    return find('libzstd.so.1', (library) => {
+    return find(inNode, (library) => {
       const found = new Libzstd(library, parameters)
       const sample = Buffer.alloc(100_000, 'once more ')
       if (!zstdDecompressSync(found.frame(sample)).equals(sample)) {
@@ -64,6 +66,11 @@ export class Libzstd {
     if (this.#out.length < room) this.#out = Buffer.allocUnsafeSlow(room)
     const size = this.#compress(this.#context, this.#out, room, piece, piece.length)
     return this.#out.subarray(0, this.#checked(size))
+  }
+
+  /** Nothing may be compressed any more. */
+  close(): void {
+    this.#free(this.#context)
   }
 
   /** @throws Error for a result that says that something failed */

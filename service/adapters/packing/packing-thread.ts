@@ -2,12 +2,18 @@
 import { Worker } from 'node:worker_threads'
 import { messageOf } from '../../domain/errors.ts'
 import type { Equipment, Job, Order, Outcome, Report } from './job.ts'
+import { SharedPieces } from './shared-pieces.ts'
 
 /**
  * V8 looks for garbage each time it has made this much. Little of it is V8's own here, but each buffer
  * that passes by hangs on it: with the default, two threads take 80 MB more.
  */
 const maxYoungGenerationSizeMb = 1
+
+/** How what it was told to do has ended. */
+type Settled =
+  | Exclude<Report, { kind: 'started' | 'large' }>
+  | { readonly kind: 'ended'; readonly problem: string }
 
 export interface PackingThreadOptions {
   readonly equipment: Equipment
@@ -18,8 +24,8 @@ export interface PackingThreadOptions {
 
 export class PackingThread {
   readonly #worker: Worker
-  #onLarge: (pieces: SharedArrayBuffer) => void = () => {}
-  #settle: ((outcome: Outcome | undefined) => void) | undefined
+  #onLarge: (pieces: SharedPieces) => void = () => {}
+  #settle: ((report: Settled) => void) | undefined
 
   constructor({ equipment, onStarted, onEnded }: PackingThreadOptions) {
     this.#worker = new Worker(new URL('thread.ts', import.meta.url), {
@@ -31,8 +37,8 @@ export class PackingThread {
     this.#worker.unref()
     this.#worker.on('message', (report: Report) => {
       if (report.kind === 'started') onStarted(report.compressor)
-      else if (report.kind === 'large') this.#onLarge(report.pieces)
-      else this.#settle?.(report.kind === 'packed' ? report.outcome : undefined)
+      else if (report.kind === 'large') this.#onLarge(new SharedPieces(report.pieces, report.layer))
+      else this.#settle?.(report)
     })
     let problem = 'it was ended'
     this.#worker.on('error', (error) => {
@@ -40,11 +46,7 @@ export class PackingThread {
     })
     this.#worker.on('exit', () => {
       onEnded()
-      this.#settle?.({
-        ok: false,
-        message: `the packing thread ended: ${problem}`,
-        code: undefined,
-      })
+      this.#settle?.({ kind: 'ended', problem })
     })
   }
 
@@ -52,22 +54,36 @@ export class PackingThread {
    * Never rejects: that the thread dies is a failure of its job.
    * @param onLarge called with the pieces of a layer that others may help with, until it is packed
    */
-  async pack(job: Job, onLarge: (pieces: SharedArrayBuffer) => void): Promise<Outcome> {
+  async pack(job: Job, onLarge: (pieces: SharedPieces) => void): Promise<Outcome> {
     this.#onLarge = onLarge
-    const outcome = await this.#do({ kind: 'pack', job })
-    return outcome ?? { ok: false, message: 'the packing thread told nothing', code: undefined }
+    const settled = await this.#do({ kind: 'pack', job })
+    if (settled.kind === 'packed') return settled.outcome
+    const problem = settled.kind === 'ended' ? settled.problem : 'it was sent to help'
+    return { ok: false, message: `the packing thread ended: ${problem}`, code: undefined }
   }
 
-  /** Helps another thread, until its layer is packed or this one is dismissed. */
-  async help(pieces: SharedArrayBuffer): Promise<void> {
-    await this.#do({ kind: 'help', pieces })
+  /**
+   * Helps another thread, until its layer is packed or this one is dismissed.
+   * @returns whether it could
+   */
+  async help(pieces: SharedPieces): Promise<boolean> {
+    const { memory, layer } = pieces
+    const settled = await this.#do({ kind: 'help', pieces: memory, layer })
+    if (settled.kind === 'ended') pieces.helperDied()
+    return settled.kind === 'helped' && settled.worked
   }
 
+  /** Ends it now, whatever it does. */
   async end(): Promise<void> {
     await this.#worker.terminate()
   }
 
-  async #do(order: Order): Promise<Outcome | undefined> {
+  /** Has it end by itself: only so it can give back what is not JavaScript's. */
+  retire(): void {
+    this.#worker.postMessage({ kind: 'end' } satisfies Order)
+  }
+
+  async #do(order: Order): Promise<Settled> {
     this.#worker.ref()
     try {
       return await new Promise((resolve) => {

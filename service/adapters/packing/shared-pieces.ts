@@ -18,12 +18,10 @@ const places = 8
 /** More would have nothing to do. */
 export const mostHelpers = places - 1
 
-/** Milliseconds for which a piece may be in work: longer is not slow, but a thread that is gone. */
-const longestWork = 30_000
-/** Milliseconds after which a helper looks whether there is still something to do. */
+/** Milliseconds after which whoever waits looks around by himself. */
 const longestPause = 1000
 
-/** What a place holds; at first, and when the owner has taken it, what it holds is nobody's business. */
+/** What a place holds; at first, and when the owner has taken it, nobody looks. */
 const taken = 0
 const raw = 1
 const packed = 2
@@ -31,27 +29,38 @@ const packed = 2
 /** Bytes of a piece, and what it may grow by when it cannot be compressed. */
 const areaSize = chunkSize + 4096
 
-/** Words before those of the places: whether the layer is done, helpers there are, helpers to leave, events. */
-const closed = 0
+/**
+ * Words before those of the places: number of the layer, helpers there are, helpers that should leave, whether
+ * one of them is dead, and what changes with each event.
+ */
+const layer = 0
 const helpers = 1
 const dismissed = 2
-const news = 3
-const head = 4
+const dead = 3
+const news = 4
+const head = 5
 /** Words of a place: what it holds, bytes raw, bytes compressed. */
 const wordsPerPlace = 3
 
 export class SharedPieces {
   readonly memory: SharedArrayBuffer
+  /** Number of the layer whose pieces these are: the memory is used for one after the other. */
+  readonly layer: number
   readonly #words: Int32Array
   /** Pieces put in and taken out. */
   #put = 0
   #taken = 0
 
-  /** @param memory of pieces that another thread shares */
-  constructor(memory?: SharedArrayBuffer) {
+  /**
+   * @param memory of other pieces, of which none is in work any more, or of the pieces of the same layer
+   * @param number of the layer that another thread shares. @default the next one
+   */
+  constructor(memory?: SharedArrayBuffer, number?: number) {
     const words = head + places * wordsPerPlace
     this.memory = memory ?? new SharedArrayBuffer(words * 4 + 2 * places * areaSize)
     this.#words = new Int32Array(this.memory, 0, words)
+    this.layer = number ?? Atomics.load(this.#words, layer)
+    if (number === undefined) Atomics.store(this.#words, dismissed, 0)
   }
 
   /** Pieces that are in work. */
@@ -79,13 +88,12 @@ export class SharedPieces {
     this.#put += 1
     this.#words[word + 1] = length
     Atomics.store(this.#words, word, raw)
-    Atomics.add(this.#words, news, 1)
-    Atomics.notify(this.#words, news)
+    this.#tell()
   }
 
   /**
    * For the owner: the oldest piece, compressed; good until as many are put as there are places.
-   * @throws Error when the thread that has begun with it is gone
+   * @throws Error when a helper is dead
    */
   take(compress: Compress): Uint8Array {
     const place = this.#taken % places
@@ -95,38 +103,42 @@ export class SharedPieces {
       const found = Atomics.compareExchange(this.#words, word, raw, taken)
       if (found === packed) return this.#area(place, 1, this.#words[word + 2] as number)
       if (found === raw) return compress(this.#rawPiece(place))
-      if (Atomics.wait(this.#words, word, taken, longestWork) === 'timed-out') {
-        throw new Error('a thread that compressed a part of the layer did not end')
-      }
+      Atomics.wait(this.#words, word, taken, longestPause)
+      if (Atomics.load(this.#words, dead) === 1) throw new Error('a thread that helped has died')
     }
   }
 
-  /** For the owner: for a layer of which nothing is in work yet. */
-  open(): void {
-    Atomics.store(this.#words, closed, 0)
-    Atomics.store(this.#words, dismissed, 0)
+  /** Whether the layer is still being packed. */
+  get isOpen(): boolean {
+    return Atomics.load(this.#words, layer) === this.layer
   }
 
-  /** For the owner: helpers leave. */
+  /** Helpers leave. For the owner, or for whoever knows that it is gone. */
   close(): void {
-    Atomics.store(this.#words, closed, 1)
-    Atomics.add(this.#words, news, 1)
-    Atomics.notify(this.#words, news)
+    Atomics.compareExchange(this.#words, layer, this.layer, this.layer + 1)
+    this.#tell()
+  }
+
+  /** For whoever knows that a helper is gone: what it has begun nobody will end, and the owner is to fail. */
+  helperDied(): void {
+    Atomics.store(this.#words, dead, 1)
+    for (let place = 0; place < places; place += 1) Atomics.notify(this.#words, wordOf(place))
   }
 
   /** For whoever has other work for a helper: one of them leaves. */
   dismiss(): void {
     Atomics.add(this.#words, dismissed, 1)
-    Atomics.add(this.#words, news, 1)
-    Atomics.notify(this.#words, news)
+    this.#tell()
   }
 
   /** For a helper: compresses until the layer is done or it is dismissed. */
   help(compress: Compress): void {
     Atomics.add(this.#words, helpers, 1)
     try {
-      for (let place = 0; !this.#mayLeave(); ) {
+      for (let place = 0; ; ) {
+        // Before anything is looked at: what changes afterwards is not slept through.
         const seen = Atomics.load(this.#words, news)
+        if (this.#mayLeave()) return
         const found = this.#begin(place)
         if (found === undefined) {
           Atomics.wait(this.#words, news, seen, longestPause)
@@ -164,10 +176,18 @@ export class SharedPieces {
   }
 
   #mayLeave(): boolean {
-    if (Atomics.load(this.#words, closed) === 1) return true
-    const leaving = Atomics.load(this.#words, dismissed)
-    if (leaving === 0) return false
-    return Atomics.compareExchange(this.#words, dismissed, leaving, leaving - 1) === leaving
+    if (!this.isOpen) return true
+    for (;;) {
+      const leaving = Atomics.load(this.#words, dismissed)
+      if (leaving === 0) return false
+      const found = Atomics.compareExchange(this.#words, dismissed, leaving, leaving - 1)
+      if (found === leaving) return true
+    }
+  }
+
+  #tell(): void {
+    Atomics.add(this.#words, news, 1)
+    Atomics.notify(this.#words, news)
   }
 
   #rawPiece(place: number): Buffer {

@@ -2,7 +2,7 @@
 import PQueue from 'p-queue'
 import type { Equipment, Job, Outcome } from './job.ts'
 import { PackingThread } from './packing-thread.ts'
-import { mostHelpers, SharedPieces } from './shared-pieces.ts'
+import { mostHelpers, type SharedPieces } from './shared-pieces.ts'
 
 /** Milliseconds. The layers of an image follow one another closely; an idle thread takes some 20 MB. */
 const defaultIdleTime = 30_000
@@ -21,6 +21,8 @@ export interface ThreadPoolOptions {
 interface Large {
   readonly pieces: SharedPieces
   helpers: number
+  /** Helpers that have been told to leave, and are still there. */
+  dismissed: number
 }
 
 export class ThreadPool {
@@ -63,12 +65,18 @@ export class ThreadPool {
         return { ok: false, message: 'packing has been ended', code: undefined }
       }
       let large: Large | undefined
-      const outcome = await thread.pack(job, (memory) => {
-        large = { pieces: new SharedPieces(memory), helpers: 0 }
+      const outcome = await thread.pack(job, (pieces) => {
+        large = { pieces, helpers: 0, dismissed: 0 }
         this.#large.add(large)
-        for (const [idle] of this.#idle) if (!this.#help(this.#wake(idle))) this.#keep(idle)
+        for (const idle of [...this.#idle.keys()]) {
+          if (!this.#help(idle)) break
+        }
       })
-      if (large) this.#large.delete(large)
+      if (large) {
+        this.#large.delete(large)
+        // By itself it does so unless it died.
+        large.pieces.close()
+      }
       this.#release(thread)
       return outcome
     })
@@ -92,8 +100,11 @@ export class ThreadPool {
     const last = [...this.#idle.keys()].at(-1)
     if (last !== undefined) return this.#wake(last)
     if (this.#all.size < this.#concurrency) return this.#start()
-    const helped = [...this.#large].find(({ helpers }) => helpers > 0)
-    helped?.pieces.dismiss()
+    const helped = [...this.#large].find(({ helpers, dismissed }) => helpers > dismissed)
+    if (helped) {
+      helped.dismissed += 1
+      helped.pieces.dismiss()
+    }
     return new Promise((admit) => this.#waiting.push(admit))
   }
 
@@ -107,11 +118,16 @@ export class ThreadPool {
 
   /** @returns whether there is something to help with */
   #help(thread: PackingThread): boolean {
-    const [large] = [...this.#large].sort((a, b) => a.helpers - b.helpers)
-    if (large === undefined || large.helpers >= mostHelpers) return false
+    const [large] = [...this.#large]
+      .filter(({ pieces, helpers }) => pieces.isOpen && helpers < mostHelpers)
+      .sort((a, b) => a.helpers - b.helpers)
+    if (large === undefined) return false
+    this.#wake(thread)
     large.helpers += 1
-    void thread.help(large.pieces.memory).then(() => {
+    void thread.help(large.pieces).then((worked) => {
       large.helpers -= 1
+      large.dismissed = Math.max(0, large.dismissed - 1)
+      if (!worked) this.#large.delete(large)
       this.#release(thread)
     })
     return true
@@ -122,7 +138,7 @@ export class ThreadPool {
     const timer = setTimeout(() => {
       // At once: nobody may be given a thread that is ending.
       this.#idle.delete(thread)
-      void thread.end()
+      thread.retire()
     }, this.#idleTime).unref()
     this.#idle.set(thread, timer)
   }

@@ -16,14 +16,18 @@ if (process.platform === 'linux') setPriority(niceness)
 const compressor = await findCompressor((workerData as Equipment).compression)
 report({ kind: 'started', compressor: compressor.name })
 
-/** Used for one large layer after the other: it is some megabytes. */
-let shared: SharedPieces | undefined
+/** Memory for one large layer after the other: it is some megabytes. */
+let memory: SharedArrayBuffer | undefined
 
 parentPort?.on('message', (order: Order) => {
-  if (order.kind === 'pack') report({ kind: 'packed', outcome: outcomeOf(order.job) })
-  else {
-    help(order.pieces)
-    report({ kind: 'helped' })
+  switch (order.kind) {
+    case 'pack':
+      return report({ kind: 'packed', outcome: outcomeOf(order.job) })
+    case 'help':
+      return report({ kind: 'helped', worked: help(new SharedPieces(order.pieces, order.layer)) })
+    case 'end':
+      compressor.close?.()
+      parentPort?.close()
   }
 })
 
@@ -31,19 +35,21 @@ function report(message: Report): void {
   parentPort?.postMessage(message)
 }
 
-function help(pieces: SharedArrayBuffer): void {
-  try {
-    new SharedPieces(pieces).help((piece) => compressor.compress(piece))
-  } catch {
-    // Whoever packs the layer meets the same problem, or none.
-  }
+function share(): SharedPieces {
+  const pieces = new SharedPieces(memory)
+  memory = pieces.memory
+  report({ kind: 'large', pieces: memory, layer: pieces.layer })
+  return pieces
 }
 
-function share(): SharedPieces {
-  if (shared === undefined || shared.hasHelpers) shared = new SharedPieces()
-  shared.open()
-  report({ kind: 'large', pieces: shared.memory })
-  return shared
+/** @returns whether it could help: who packs the layer meets the same problem, or none */
+function help(pieces: SharedPieces): boolean {
+  try {
+    pieces.help((piece) => compressor.compress(piece))
+    return true
+  } catch {
+    return false
+  }
 }
 
 function outcomeOf(job: Job): Outcome {
@@ -51,7 +57,7 @@ function outcomeOf(job: Job): Outcome {
     return { ok: true, packed: pack(job) }
   } catch (error) {
     // Somebody may still be at work there.
-    shared = undefined
+    memory = undefined
     const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
     return { ok: false, message: messageOf(error), code }
   }

@@ -58,8 +58,12 @@ export function storeName(path: StorePath): ByteString {
 
 /** What a folder holds, in no order. */
 export function listFolder(path: ByteString): FolderItem[] {
-  const items = readdirSync(fsPath(path), { encoding: 'latin1', withFileTypes: true })
-  return items.map((item) => ({ name: item.name, kind: imageKind(item, path, item.name) }))
+  // As bytes: where the file system does not tell kinds, Node looks each name up, as it was encoded.
+  const items = readdirSync(bytesOf(path), { encoding: 'buffer', withFileTypes: true })
+  return items.map((item) => {
+    const name = byteString(item.name)
+    return { name, kind: imageKind(item, path, name) }
+  })
 }
 
 export function kindOf(path: ByteString): FileKind {
