@@ -130,3 +130,33 @@ describe('layers that are packed', () => {
     expect(await untold.hold(gigabyte, async () => 'packed')).toBe('packed')
   })
 })
+
+test('the layers of an image, which come at once, have the disk measured once', async () => {
+  let measured = 0
+  const watched = new TemporarySpace({
+    folder: '/state/layers',
+    free: async () => {
+      measured += 1
+      return 10 * gigabyte
+    },
+  })
+  await Promise.all(Array.from({ length: 50 }, () => watched.hold(1000, async () => {})))
+  expect(measured).toBe(1)
+})
+
+test('what was just written and left counts as taken, until it is measured', async () => {
+  // The disk that each measurement finds, the first one 2 GiB.
+  const disk = [2 * gigabyte, 1 * gigabyte]
+  const measured: number[] = []
+  const watched = new TemporarySpace({
+    folder: '/state/layers',
+    free: async () => {
+      measured.push(disk[measured.length] ?? 0)
+      return measured.at(-1) ?? 0
+    },
+  })
+  await watched.hold(1.5 * gigabyte, async () => {})
+  // By the first measurement alone there would be room for it.
+  await expect(watched.hold(1.5 * gigabyte, async () => {})).rejects.toThrow(/free there/)
+  expect(measured).toEqual(disk)
+})

@@ -11,7 +11,7 @@
  */
 import { chunkSize } from '../tar/chunks.ts'
 
-export type Compress = (piece: Buffer) => Uint8Array
+type Compress = (piece: Buffer) => Uint8Array
 
 /** As many pieces as may be ahead. */
 const places = 8
@@ -60,7 +60,10 @@ export class SharedPieces {
     this.memory = memory ?? new SharedArrayBuffer(words * 4 + 2 * places * areaSize)
     this.#words = new Int32Array(this.memory, 0, words)
     this.layer = number ?? Atomics.load(this.#words, layer)
-    if (number === undefined) Atomics.store(this.#words, dismissed, 0)
+    if (number !== undefined) return
+    // What was said of the layer before.
+    Atomics.store(this.#words, dismissed, 0)
+    Atomics.store(this.#words, dead, 0)
   }
 
   /** Pieces that are in work. */
@@ -121,6 +124,7 @@ export class SharedPieces {
 
   /** For whoever knows that a helper is gone: what it has begun nobody will end, and the owner is to fail. */
   helperDied(): void {
+    if (!this.isOpen) return
     Atomics.store(this.#words, dead, 1)
     for (let place = 0; place < places; place += 1) Atomics.notify(this.#words, wordOf(place))
   }
