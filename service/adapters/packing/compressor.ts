@@ -43,7 +43,11 @@ export async function findCompressor(
     case 'gzip': {
       const isaL = await IsaL.find(find)
       return isaL
-        ? { name: `isa-l gzip -${gzipLevel}`, compress: (piece) => isaL.gzip(piece) }
+        ? {
+            name: `isa-l gzip -${gzipLevel}`,
+            compress: (piece) => isaL.gzip(piece),
+            close: () => isaL.close(),
+          }
         : zlibGzip
     }
     case 'zstd': {

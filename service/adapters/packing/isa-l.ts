@@ -4,6 +4,7 @@
  * @see https://github.com/intel/isa-l/blob/master/include/igzip_lib.h
  */
 import { gunzipSync } from 'node:zlib'
+import { MappedMemory } from './mapped-memory.ts'
 import type { FindLibrary, Koffi, Library } from './native-library.ts'
 
 /** The public part of `struct isal_zstream`. */
@@ -27,14 +28,30 @@ const zstream = {
 /** Bytes for that and what ISA-L keeps behind it, some 85 kB. What is not touched costs nothing. */
 const zstreamSize = 256 * 1024
 
+/**
+ * Where ISA-L means to enter a piece's third position into its hash table, it hashes the address of the struct
+ * instead, without its last 16 bits (`.write_first_byte` in igzip_icf_body_h1_gr_bt.asm). By that it finds or
+ * misses a match in one piece of a thousand: the same piece would be compressed otherwise in another thread.
+ * So the struct lies where that hash, in a table of 8192 entries, is 0. From the first such address on: to the
+ * next it takes some milliseconds of looking, and each thread has its own.
+ */
+const goodAddresses = {
+  from: 0x1000_49e9_0000,
+  isGood: (address: number) => (hash(address / 2 ** 16) & 8191) === 0,
+}
+
+/** As ISA-L does it: CRC-32C of four bytes, without what is usual at its start and end. */
+function hash(word: number): number {
+  let crc = word
+  for (let bit = 0; bit < 32; bit += 1) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0)
+  return crc
+}
+
 /** Bytes of working memory for level 1: no less than igzip_lib.h's ISAL_DEF_LVL1_EXTRA_LARGE. */
 const levelMemorySize = 1280 * 1024
 
 /** `gzip_flag`: with header and trailer. There is neither a time nor a name in them. */
 const wholeGzip = 1
-
-/** Times that a piece is compressed after the first. */
-const mostAttempts = 4
 
 export class IsaL {
   readonly #koffi: Koffi
@@ -43,9 +60,9 @@ export class IsaL {
   readonly #deflate: (stream: Buffer) => number
   /** Offsets in the struct. */
   readonly #at: Record<keyof typeof zstream, number>
-  readonly #stream = Buffer.alloc(zstreamSize)
+  readonly #stream: MappedMemory
   readonly #levelMemory = Buffer.alloc(levelMemorySize)
-  readonly #outs = [Buffer.alloc(0), Buffer.alloc(0)]
+  #out = Buffer.alloc(0)
 
   private constructor(library: Library, koffi: Koffi) {
     const type = koffi.struct(zstream)
@@ -55,6 +72,7 @@ export class IsaL {
     this.#initialize = library.func('isal_deflate_stateless_init', 'void', ['void *'])
     this.#deflate = library.func('isal_deflate_stateless', 'int', ['void *'])
     this.#koffi = koffi
+    this.#stream = new MappedMemory(zstreamSize, goodAddresses, library, koffi)
   }
 
   static find(find: FindLibrary): Promise<IsaL | undefined> {
@@ -67,31 +85,13 @@ export class IsaL {
   }
 
   /**
-   * A gzip member. It is made twice, and again while the last two differ: in one of some hundred builds by a
-   * busy service that had just started, a layer came out a byte shorter than all other times. Nobody knows
-   * why; a layer that is stored must be right, and the same wherever it is packed.
+   * A gzip member, the same bytes for the same piece wherever it is made.
    * @returns bytes that are good until the next call
-   * @throws Error when it comes out differently each time
    */
   gzip(piece: Buffer): Buffer {
-    let last = this.#member(piece, 0)
-    for (let attempt = 1; attempt <= mostAttempts; attempt += 1) {
-      const next = this.#member(piece, attempt % 2)
-      if (next.equals(last)) return next
-      last = next
-    }
-    throw new Error(`ISA-L made something else of ${piece.length} bytes each time`)
-  }
-
-  /** @param which of two places for the outcome */
-  #member(piece: Buffer, which: number): Buffer {
     const room = mostBytes(piece.length)
-    let out = this.#outs[which]
-    if (out === undefined || out.length < room) {
-      out = Buffer.allocUnsafeSlow(room)
-      this.#outs[which] = out
-    }
-    const stream = this.#stream
+    if (this.#out.length < room) this.#out = Buffer.allocUnsafeSlow(room)
+    const stream = this.#stream.bytes
     const at = this.#at
     const { address } = this.#koffi
     this.#initialize(stream)
@@ -102,11 +102,16 @@ export class IsaL {
     stream.writeUInt16LE(1, at.end_of_stream)
     stream.writeBigUInt64LE(address(piece), at.next_in)
     stream.writeUInt32LE(piece.length, at.avail_in)
-    stream.writeBigUInt64LE(address(out), at.next_out)
+    stream.writeBigUInt64LE(address(this.#out), at.next_out)
     stream.writeUInt32LE(room, at.avail_out)
     const problem = this.#deflate(stream)
     if (problem !== 0) throw new Error(`ISA-L could not compress ${piece.length} bytes: ${problem}`)
-    return out.subarray(0, room - stream.readUInt32LE(at.avail_out))
+    return this.#out.subarray(0, room - stream.readUInt32LE(at.avail_out))
+  }
+
+  /** Nothing may be compressed any more. */
+  close(): void {
+    this.#stream.free()
   }
 }
 
