@@ -2,14 +2,14 @@
 
 import { randomUUID } from 'node:crypto'
 import { constants, createReadStream } from 'node:fs'
-import { copyFile, link, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises'
+import { copyFile, link, mkdir, open, opendir, rename, rm, stat, unlink } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import PQueue from 'p-queue'
 import { Failure, messageOf } from '../domain/errors.ts'
 import type { ByteRange, LocalFile, ObjectStore, PutOptions } from '../domain/ports.ts'
 import { checkedStorageKey } from '../domain/storage-key.ts'
-import { FolderSyncs, syncPath } from './folder-syncs.ts'
+import { FolderSyncs } from './folder-syncs.ts'
 import { readPieces } from './read-pieces.ts'
 
 /**
@@ -107,9 +107,9 @@ export class FilesystemStore implements ObjectStore {
         if (outcome === 'stored') await this.#folderSyncs.sync(dirname(target))
         return outcome
       } finally {
-        if (isLeft) await rm(staged, { force: true })
+        if (isLeft) await absentAsUndefined(unlink(staged))
         // Consumed however it ends: a layer that could not be stored must not fill the disk.
-        if (isFile && !isStaged) await rm(content.path, { force: true })
+        if (isFile && !isStaged) await absentAsUndefined(unlink(content.path))
       }
     })
   }
@@ -117,7 +117,7 @@ export class FilesystemStore implements ObjectStore {
   async delete(key: string): Promise<void> {
     const path = this.#path(key)
     // Below a plain file there is nothing to delete.
-    await guarded(key, () => absentAsUndefined(rm(path, { force: true })))
+    await guarded(key, () => absentAsUndefined(unlink(path)))
   }
 
   async *list(prefix: string): AsyncIterable<string> {
@@ -160,17 +160,28 @@ function isStaging(key: string): boolean {
 const largeFile = 1024 * 1024
 const largeSyncs = new PQueue({ concurrency: 2 })
 
+/** A file that must not be there yet, and whose bytes are on disk when they are written: one call less. */
+const newOnDisk = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_SYNC
+
 /** Has the content in a temporary file, and that on disk. */
 async function stage(content: Uint8Array | LocalFile, staged: string): Promise<void> {
   if ('path' in content) {
     if (content.path !== staged) await move(content.path, staged)
-    if (content.size < largeFile) await syncPath(staged)
-    else await largeSyncs.add(() => syncPath(staged))
+    if (content.size < largeFile) await syncFile(staged)
+    else await largeSyncs.add(() => syncFile(staged))
     return
   }
-  const file = await open(staged, 'wx')
+  const file = await open(staged, newOnDisk)
   try {
     await file.writeFile(content)
+  } finally {
+    await file.close()
+  }
+}
+
+async function syncFile(path: string): Promise<void> {
+  const file = await open(path, constants.O_RDONLY)
+  try {
     await file.sync()
   } finally {
     await file.close()
