@@ -140,7 +140,13 @@ export class FilesystemStore implements ObjectStore {
   async #inFolder<T>(folder: string, act: () => Promise<T>): Promise<T> {
     const done = await absentAsUndefined(act())
     if (done !== undefined) return done
-    await mkdir(folder, { recursive: true })
+    const first = await mkdir(folder, { recursive: true })
+    this.#folderSyncs.forget(folder)
+    // What was made has names of its own, in the folders above.
+    for (let made = folder; first !== undefined && made.length >= first.length; ) {
+      made = dirname(made)
+      await this.#folderSyncs.sync(made)
+    }
     return act()
   }
 
@@ -160,7 +166,8 @@ function isStaging(key: string): boolean {
 const largeFile = 1024 * 1024
 const largeSyncs = new PQueue({ concurrency: 2 })
 
-/** A file that must not be there yet, and whose bytes are on disk when they are written: one call less. */
+/** Bytes that Node writes at once. Written so that the call returns when they are on disk, they need no fsync. */
+const oneWrite = 512 * 1024
 const newOnDisk = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_SYNC
 
 /** Has the content in a temporary file, and that on disk. */
@@ -171,9 +178,11 @@ async function stage(content: Uint8Array | LocalFile, staged: string): Promise<v
     else await largeSyncs.add(() => syncFile(staged))
     return
   }
-  const file = await open(staged, newOnDisk)
+  const isOneWrite = content.length > 0 && content.length <= oneWrite
+  const file = await open(staged, isOneWrite ? newOnDisk : 'wx')
   try {
     await file.writeFile(content)
+    if (!isOneWrite) await file.sync()
   } finally {
     await file.close()
   }

@@ -1,5 +1,14 @@
-import { existsSync, readdirSync } from 'node:fs'
-import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { constants, existsSync, readdirSync } from 'node:fs'
+import {
+  type FileHandle,
+  mkdir,
+  open,
+  readFile,
+  readlink,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { FilesystemStore } from '../../service/adapters/filesystem-store.ts'
@@ -80,6 +89,54 @@ test('only files are objects', async () => {
   expect(await list(store, '')).toEqual([])
   expect(await store.stat('images/folder')).toBeUndefined()
   expect(await store.get('images/folder')).toBeUndefined()
+})
+
+describe.runIf(process.platform === 'linux')('what is stored is on disk', () => {
+  /** What was synced, below the folder, in order; a file that was written so needs no more: `written`. */
+  const onDisk: string[] = []
+
+  beforeEach(async () => {
+    onDisk.length = 0
+    const handle = await open(folder.path)
+    const handles: FileHandle = Object.getPrototypeOf(handle)
+    await handle.close()
+    const { sync, writeFile } = handles
+    const note = (what: string) =>
+      onDisk.push(what.slice(root.length + 1).replace(/[-\da-f]{36}/, '…'))
+    vi.spyOn(handles, 'sync').mockImplementation(async function (this: FileHandle) {
+      await sync.call(this)
+      note(await readlink(`/proc/self/fd/${this.fd}`))
+    })
+    vi.spyOn(handles, 'writeFile').mockImplementation(async function (this: FileHandle, ...all) {
+      await writeFile.apply(this, all)
+      const flags = /flags:\s*([0-7]+)/.exec(await readFile(`/proc/self/fdinfo/${this.fd}`, 'utf8'))
+      const isWritten =
+        (Number.parseInt(flags?.[1] ?? '', 8) & constants.O_SYNC) === constants.O_SYNC
+      if (isWritten) note(`${await readlink(`/proc/self/fd/${this.fd}`)} written`)
+    })
+  })
+  afterEach(() => void vi.restoreAllMocks())
+
+  test.each([
+    { size: 0, what: '.staging/only/…' },
+    { size: 1000, what: '.staging/only/… written' },
+    { size: 3_000_000, what: '.staging/only/…' },
+  ])('$size bytes, then their name, and those of new folders', async ({ size, what }) => {
+    const store = await FilesystemStore.open(root)
+    await store.put('a/b/c', Buffer.alloc(size))
+    expect(onDisk).toEqual([what, 'a', '', 'a/b'])
+    await store.put('a/b/d', Buffer.alloc(size))
+    expect(onDisk.slice(4)).toEqual([what, 'a/b'])
+  })
+
+  test.each([1000, 3_000_000])('a file of %i bytes, then its name', async (size) => {
+    const store = await FilesystemStore.open(root)
+    const path = join(store.stagingFolder, 'layer')
+    await writeFile(path, Buffer.alloc(size))
+    await mkdir(join(root, 'blobs'))
+    await store.put('blobs/one', { path, size })
+    expect(onDisk).toEqual(['.staging/only/layer', 'blobs'])
+  })
 })
 
 describe('a key that is none', () => {

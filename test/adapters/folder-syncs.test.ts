@@ -1,7 +1,8 @@
 import { readdirSync, readlinkSync } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { setImmediate } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { FolderSyncs } from '../../service/adapters/folder-syncs.ts'
 import { TemporaryFolder } from '../support/temporary-folder.ts'
 
@@ -36,32 +37,62 @@ test('a folder that cannot be synced is an error for those who wait, and no long
   await expect(syncs.sync(missing)).resolves.toBeUndefined()
 })
 
-test.runIf(process.platform === 'linux')('a folder stays open for a second', async () => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
-  try {
+describe.runIf(process.platform === 'linux')('a folder', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }))
+  afterEach(() => void vi.useRealTimers())
+
+  test('stays open for a second', async () => {
     await syncs.sync(folder.path)
     vi.advanceTimersByTime(900)
     await syncs.sync(folder.path)
     vi.advanceTimersByTime(900)
-    expect(timesOpen(folder.path)).toBe(1)
+    expect(open()).toEqual([folder.path])
     vi.advanceTimersByTime(200)
-    await vi.waitUntil(() => timesOpen(folder.path) === 0)
+    await pause()
+    expect(open()).toEqual([])
     await syncs.sync(folder.path)
-    expect(timesOpen(folder.path)).toBe(1)
-  } finally {
-    vi.useRealTimers()
+    expect(open()).toEqual([folder.path])
+    vi.advanceTimersByTime(1100)
+    await pause()
+    expect(open()).toEqual([])
+  })
+
+  test('that was made anew is opened anew, at once by who knows it and else after a second', async () => {
+    const changing = join(folder.path, 'changing')
+    const makeAnew = async () => {
+      await rm(changing, { recursive: true, force: true })
+      await mkdir(changing)
+    }
+    await makeAnew()
+    await syncs.sync(changing)
+    await makeAnew()
+    syncs.forget(changing)
+    await syncs.sync(changing)
+    expect(open()).toEqual([changing])
+    await makeAnew()
+    // Those who come all the time do not keep it open.
+    for (let time = 0; time < 3; time += 1) {
+      vi.advanceTimersByTime(400)
+      await syncs.sync(changing)
+    }
+    expect(open()).toEqual([changing])
+  })
+
+  /** What this process has open of it and below it; of what is gone the system says so behind its name. */
+  function open(): string[] {
+    const files = readdirSync('/proc/self/fd').map((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`)
+      } catch {
+        // It was the list's own.
+        return ''
+      }
+    })
+    return files.filter((file) => file.startsWith(folder.path))
   }
 })
 
-/** In this process. */
-function timesOpen(path: string): number {
-  const files = readdirSync('/proc/self/fd').map((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`)
-    } catch {
-      // It was the list's own.
-      return undefined
-    }
-  })
-  return files.filter((file) => file === path).length
+/** Long enough for a file to be closed. */
+async function pause(): Promise<void> {
+  for (let round = 0; round < 100; round += 1) await setImmediate()
 }

@@ -29,18 +29,19 @@ const zstream = {
 const zstreamSize = 256 * 1024
 
 /**
- * Where ISA-L means to enter a piece's third position into its hash table, it hashes the address of the struct
- * instead, without its last 16 bits (`.write_first_byte` in igzip_icf_body_h1_gr_bt.asm). By that it finds or
- * misses a match in one piece of a thousand: the same piece would be compressed otherwise in another thread.
- * So the struct lies where that hash, in a table of 8192 entries, is 0. From the first such address on: to the
- * next it takes some milliseconds of looking, and each thread has its own.
+ * On x86-64, where ISA-L means to enter a piece's third position into its hash table, it hashes bits 16 to 47 of
+ * the struct's address instead (`.write_first_byte` in igzip_icf_body_h1_gr_bt.asm). By that it finds or misses a
+ * match in one piece of a thousand, so that the same piece could be compressed differently in another thread.
+ * Therefore the struct lies where that hash is always the same: 0 in a table of 8192 entries, which it stays in
+ * the smaller ones for short pieces. Each thread takes the next such address that is free; finding it takes some
+ * milliseconds.
  */
 const goodAddresses = {
   from: 0x1000_49e9_0000,
   isGood: (address: number) => (hash(address / 2 ** 16) & 8191) === 0,
 }
 
-/** As ISA-L does it: CRC-32C of four bytes, without what is usual at its start and end. */
+/** As ISA-L does it: CRC-32C of four bytes, without the usual inversion before and after. */
 function hash(word: number): number {
   let crc = word
   for (let bit = 0; bit < 32; bit += 1) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0)
@@ -82,13 +83,16 @@ export class IsaL {
     return find('libisal.so.2', (library, koffi) => {
       const found = new IsaL(library, koffi)
       const sample = Buffer.alloc(100_000, 'once more ')
-      if (!gunzipSync(found.gzip(sample)).equals(sample)) throw new Error('it does not work')
+      if (!gunzipSync(found.gzip(sample)).equals(sample)) {
+        found.close()
+        throw new Error('it does not work')
+      }
       return found
     })
   }
 
   /**
-   * A gzip member, the same bytes for the same piece wherever it is made.
+   * A gzip member, the same bytes for the same piece in whichever thread or process of a machine it is made.
    * @returns bytes that are good until the next call
    */
   gzip(piece: Buffer): Buffer {

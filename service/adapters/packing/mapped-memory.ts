@@ -1,6 +1,6 @@
 /**
- * Memory at an address that one chooses. mmap takes an address for a wish, and so disturbs nothing that is
- * there already.
+ * Memory at an address that one chooses. Without MAP_FIXED, mmap treats the address as a wish, and so disturbs
+ * nothing that is there already.
  * @see https://man7.org/linux/man-pages/man2/mmap.2.html
  */
 import type { Koffi, Library } from './native-library.ts'
@@ -10,7 +10,8 @@ const readAndWrite = 1 | 2
 const privateAnonymous = 0x02 | 0x20
 
 const addressStep = 64 * 1024
-const mostSteps = 1_000_000
+/** Enough for some five hundred threads, where one address in eight thousand is good. */
+const mostSteps = 4_000_000
 
 export interface Addresses {
   /** The first that is tried, a multiple of 64 KiB. */
@@ -19,8 +20,8 @@ export interface Addresses {
 }
 
 export class MappedMemory {
-  readonly bytes: Buffer
-  readonly #free: () => void
+  #bytes: Buffer | undefined
+  readonly #unmap: () => void
 
   /**
    * @param size in bytes; what is not touched costs nothing
@@ -43,18 +44,26 @@ export class MappedMemory {
       const start = map(wish, size, readAndWrite, privateAnonymous, -1, 0)
       const found = Number(koffi.address(start))
       if (found === wish) {
-        this.bytes = Buffer.from(koffi.view(start, size))
-        this.#free = () => unmap(start, size)
+        this.#bytes = Buffer.from(koffi.view(start, size))
+        this.#unmap = () => unmap(start, size)
         return
       }
-      // Else this fails for MAP_FAILED, which is no address.
+      // Of MAP_FAILED nothing is unmapped: it is no address.
       unmap(start, size)
     }
     throw new Error(`no ${size} bytes are free at a good address`)
   }
 
-  /** Nothing may look at the bytes any more. */
+  /** @throws Error when they have been given back */
+  get bytes(): Buffer {
+    if (this.#bytes === undefined) throw new Error('this memory has been given back')
+    return this.#bytes
+  }
+
+  /** Nothing may hold the bytes any more. */
   free(): void {
-    this.#free()
+    if (this.#bytes === undefined) return
+    this.#bytes = undefined
+    this.#unmap()
   }
 }
