@@ -11,7 +11,7 @@ import { run } from './processes.ts'
 import { atMostTimes, type Row, rowOf } from './row.ts'
 
 const root = resolve(import.meta.dirname, '../..')
-const main = join(root, 'service/main.ts')
+const start = join(root, 'scripts/start')
 /** Milliseconds from one question to the next: the precision of this measurement. */
 const interval = 2
 /** Milliseconds after which a service that does not answer will not. */
@@ -47,15 +47,9 @@ async function startTime(bench: Bench, storage: string): Promise<number> {
   const port = await freePort()
   const settings = await settingsOf(bench, { STORAGE_PATH: storage, PORT: String(port) })
   const started = performance.now()
-  const child = spawn(process.execPath, [main], {
-    // As scripts/start does it.
-    env: {
-      PATH,
-      HOME,
-      NIX_CONFIG,
-      ...settings,
-      NODE_COMPILE_CACHE: `${settings.SLIPWAY_STATE_PATH}/compiled`,
-    },
+  const child = spawn(start, [], {
+    cwd: root,
+    env: { PATH, HOME, NIX_CONFIG, ...settings },
     stdio: 'ignore',
   })
   const ended = once(child, 'close')

@@ -140,10 +140,10 @@ export class FilesystemStore implements ObjectStore {
   async #inFolder<T>(folder: string, act: () => Promise<T>): Promise<T> {
     const done = await absentAsUndefined(act())
     if (done !== undefined) return done
-    const first = await mkdir(folder, { recursive: true })
+    await mkdir(folder, { recursive: true })
     this.#folderSyncs.forget(folder)
-    // What was made has names of its own, in the folders above.
-    for (let made = folder; first !== undefined && made.length >= first.length; ) {
+    // Its own name, and those of the folders above, whoever of several at once has made them.
+    for (let made = folder; made !== this.#root; ) {
       made = dirname(made)
       await this.#folderSyncs.sync(made)
     }

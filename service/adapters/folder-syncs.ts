@@ -6,6 +6,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 const openTime = 1000
 
 export class FolderSyncs {
+  /** A storage has few folders. */
   readonly #folders = new Map<string, Folder>()
 
   /**
@@ -13,38 +14,30 @@ export class FolderSyncs {
    * in the place of another, this holds a second later.
    */
   sync(path: string): Promise<void> {
-    let folder = this.#folders.get(path)
-    if (folder === undefined) {
-      folder = new Folder(path, () => this.#folders.delete(path))
-      this.#folders.set(path, folder)
-    }
-    return folder.sync()
+    return this.#folder(path).sync()
   }
 
   /** The folder has been made anew: what is open may be the one before. */
   forget(path: string): void {
-    this.#folders.get(path)?.forget()
+    this.#folder(path).forget()
+  }
+
+  #folder(path: string): Folder {
+    const folder = this.#folders.get(path) ?? new Folder(path)
+    this.#folders.set(path, folder)
+    return folder
   }
 }
 
 class Folder {
   readonly #path: string
-  readonly #onClose: () => void
-  #file: FileHandle | undefined
-  /** When it was, as performance.now tells it; past is what must be opened again. */
-  #opened = Number.NEGATIVE_INFINITY
+  #file: Promise<FileHandle> | undefined
   #current: Promise<void> | undefined
   /** Of those who came after the current one had begun. */
   #next: Promise<void> | undefined
-  #closing: NodeJS.Timeout | undefined
 
-  constructor(path: string, onClose: () => void) {
+  constructor(path: string) {
     this.#path = path
-    this.#onClose = onClose
-  }
-
-  forget(): void {
-    this.#opened = Number.NEGATIVE_INFINITY
   }
 
   sync(): Promise<void> {
@@ -54,41 +47,36 @@ class Folder {
     return this.#next
   }
 
+  /** The next time it is opened anew. */
+  forget(): void {
+    // Node closes a file when what is under way on it has ended.
+    this.#file?.then((file) => file.close()).catch(() => {})
+    this.#file = undefined
+  }
+
   #start(): Promise<void> {
-    clearTimeout(this.#closing)
     this.#next = undefined
     this.#current = this.#sync().finally(() => {
-      if (this.#next !== undefined) return
-      this.#current = undefined
-      this.#closing = setTimeout(() => this.#close(), openTime).unref()
+      if (this.#next === undefined) this.#current = undefined
     })
     return this.#current
   }
 
   async #sync(): Promise<void> {
     try {
-      const now = performance.now()
-      if (now - this.#opened > openTime) {
-        await this.#closeFile()
-        this.#opened = now
-      }
-      this.#file ??= await open(this.#path, constants.O_RDONLY)
-      await this.#file.sync()
+      const file = await this.#open()
+      await file.sync()
     } catch (error) {
-      // The next time it may be another folder.
-      await this.#closeFile()
+      this.forget()
       throw error
     }
   }
 
-  #close(): void {
-    this.#onClose()
-    void this.#closeFile()
-  }
-
-  async #closeFile(): Promise<void> {
-    const file = this.#file
-    this.#file = undefined
-    await file?.close().catch(() => {})
+  #open(): Promise<FileHandle> {
+    if (this.#file === undefined) {
+      this.#file = open(this.#path, constants.O_RDONLY)
+      setTimeout(() => this.forget(), openTime).unref()
+    }
+    return this.#file
   }
 }
