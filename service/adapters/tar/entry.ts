@@ -43,7 +43,12 @@ export function bytesOf(text: ByteString): Buffer {
 
 /** A path as node:fs takes it: that reads a text as UTF-8, which is something else where it is not ASCII. */
 export function fsPath(path: ByteString): string | Buffer {
-  return /^[\0-\x7f]*$/.test(path) ? path : bytesOf(path)
+  return isAscii(path) ? path : bytesOf(path)
+}
+
+/** Whether it is the same in Latin-1 and in UTF-8. */
+export function isAscii(text: ByteString): boolean {
+  return /^[\0-\x7f]*$/.test(text)
 }
 
 /** Of bytes, or of the UTF-8 bytes of a text. */

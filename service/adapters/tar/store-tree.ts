@@ -1,5 +1,5 @@
 /** The files of store paths as entries of a layer. All reading is synchronous: it runs in a worker. */
-import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs'
+import { type Dirent, lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs'
 import type { StorePath } from '../../domain/closure.ts'
 import {
   type ByteString,
@@ -8,6 +8,7 @@ import {
   compareBytes,
   type DirectoryEntry,
   fsPath,
+  isAscii,
   type TarEntry,
 } from './entry.ts'
 
@@ -58,12 +59,26 @@ export function storeName(path: StorePath): ByteString {
 
 /** What a folder holds, in no order. */
 export function listFolder(path: ByteString): FolderItem[] {
-  // As bytes: where the file system does not tell kinds, Node looks each name up, as it was encoded.
-  const items = readdirSync(bytesOf(path), { encoding: 'buffer', withFileTypes: true })
-  return items.map((item) => {
-    const name = byteString(item.name)
-    return { name, kind: imageKind(item, path, name) }
+  return directoryEntries(path).map((item) => {
+    return { name: item.name, kind: imageKind(item, path, item.name) }
   })
+}
+
+/**
+ * A buffer for each name would cost more than reading them, so they are read as Latin-1: a character a byte.
+ * But where the file system does not tell kinds, Node looks each name up in UTF-8, which is another name if it
+ * is not ASCII.
+ */
+function directoryEntries(path: ByteString): Dirent<ByteString>[] {
+  const folder = bytesOf(path)
+  try {
+    const items = readdirSync(folder, { encoding: 'latin1', withFileTypes: true })
+    if (items.every(({ name }) => isAscii(name))) return items
+  } catch {
+    // Nothing by another's name; what else was wrong still is.
+  }
+  const items = readdirSync(folder, { encoding: 'buffer', withFileTypes: true })
+  return items.map((item) => Object.assign(item, { name: byteString(item.name) }))
 }
 
 export function kindOf(path: ByteString): FileKind {
