@@ -18,8 +18,8 @@
 import type { Forest, ForestPackage } from '../domain/ports.ts'
 import { type Directory, type Merged, mergeTrees, type Node, type Source } from './forest/merge.ts'
 import { storeDirectory } from './forest/store-directory.ts'
-import { byteString, compareBytes, type TarEntry } from './tar/entry.ts'
-import { storeFolder, storeName, storeParents } from './tar/store-tree.ts'
+import { byteString, compareBytes } from './tar/entry.ts'
+import { storeFolder, storeName } from './tar/store-tree.ts'
 
 /**
  * The entries of the layer that holds an image's root: a function of the forest and of what its store
@@ -34,9 +34,7 @@ export function forestEntries(forest: Forest, folder: string = storeFolder): Mer
     const tree = storeDirectory(storeName(storePath), folder)
     if (tree) sources.set(storePath, { owner: name, tree: withoutNix(tree) })
   }
-  const trees = [temporaryFolder, ...sources.values(), { tree: essentials(forest.env) }]
-  const { entries, collisions } = mergeTrees(trees)
-  return { entries: withParents(entries.map(worldWritable)), collisions }
+  return mergeTrees([foundation, ...sources.values(), { tree: essentials(forest.env) }])
 }
 
 /** The best ranked first: by priority, then what was asked for, then by name. */
@@ -51,21 +49,16 @@ export function compareRank(a: ForestPackage, b: ForestPackage): number {
 
 /** A package's own top-level `nix` would hide the store. */
 function withoutNix(tree: Directory): Directory {
-  const children = () => new Map([...tree.children()].filter(([name]) => name !== 'nix'))
-  return { ...tree, children }
-}
-
-function withParents(entries: readonly TarEntry[]): TarEntry[] {
-  return [...storeParents, ...entries].sort((a, b) => compareBytes(a.path, b.path))
-}
-
-function worldWritable(entry: TarEntry): TarEntry {
-  const isTmp = entry.kind === 'directory' && entry.path === 'tmp'
-  return isTmp ? { ...entry, mode: 0o1777 } : entry
+  return { ...tree, children: () => tree.children().filter(({ name }) => name !== 'nix') }
 }
 
 /** Ranks before the packages: programs rely on `/tmp` being a directory. */
-const temporaryFolder: Source = { tree: imageDirectory('/', { tmp: imageDirectory('/tmp', {}) }) }
+const foundation: Source = {
+  tree: imageDirectory('/', {
+    nix: imageDirectory('/nix', { store: imageDirectory('/nix/store', {}) }),
+    tmp: imageDirectory('/tmp', {}, 0o1777),
+  }),
+}
 
 const passwd = ['root:x:0:0:root:/:/bin/sh', 'nobody:x:65534:65534:nobody:/nonexistent:/bin/sh']
 const group = ['root:x:0:', 'nobody:x:65534:']
@@ -75,16 +68,21 @@ function essentials(env: string | undefined): Directory {
   const etc = imageDirectory('/etc', { passwd: imageFile(passwd), group: imageFile(group) })
   if (env === undefined) return imageDirectory('/', { etc })
   const target = `${storeFolder}/${storeName(env)}/bin/env`
-  const bin = imageDirectory('/usr/bin', { env: { kind: 'leaf', as: { target } } })
+  const bin = imageDirectory('/usr/bin', { env: { kind: 'symlink', target } })
   return imageDirectory('/', { etc, usr: imageDirectory('/usr', { bin }) })
 }
 
 /** A directory that is in no package. */
-function imageDirectory(path: string, children: Record<string, Node>): Directory {
-  const map = new Map(Object.entries(children))
-  return { kind: 'directory', id: `image:${path}`, children: () => map }
+function imageDirectory(path: string, content: Record<string, Node>, mode?: number): Directory {
+  const children = Object.entries(content).map(([name, node]) => ({ name, node }))
+  return {
+    kind: 'directory',
+    id: `image:${path}`,
+    children: () => children,
+    ...(mode === undefined ? {} : { mode }),
+  }
 }
 
 function imageFile(lines: readonly string[]): Node {
-  return { kind: 'leaf', as: { bytes: Buffer.from(lines.map((line) => `${line}\n`).join('')) } }
+  return { kind: 'file', bytes: Buffer.from(lines.map((line) => `${line}\n`).join('')) }
 }

@@ -1,23 +1,37 @@
 /** Merging trees into one. Pure: what a tree reads, it reads behind `children` and `directory`. */
-import { type ByteString, byteString, bytesOf, compareBytes, type TarEntry } from '../tar/entry.ts'
+import { type ByteString, bytesOf, type TarEntry } from '../tar/entry.ts'
+import { inPathOrder } from '../tar/path-order.ts'
 
 /** A tree to be merged. What it holds is asked for only where the merge needs it. */
 export interface Directory {
   readonly kind: 'directory'
   /** The same for two directories only if they are one and the same. */
   readonly id: string
-  children(): ReadonlyMap<ByteString, Node>
+  /** In the image. @default 0o755 */
+  readonly mode?: number
+  /** In any order. */
+  children(): readonly Child[]
 }
 
-export interface Leaf {
-  readonly kind: 'leaf'
-  /** What stands in the image: a symlink to this target, or a file with these bytes. */
-  readonly as: { readonly target: ByteString } | { readonly bytes: Buffer }
+export interface Child {
+  readonly name: ByteString
+  readonly node: Node
+}
+
+/** As it stands in the image. */
+export interface Symlink {
+  readonly kind: 'symlink'
+  readonly target: ByteString
   /** Only for a package's symlink: the directory that it leads to, if it leads to one in the store. */
   directory?(): Directory | undefined
 }
 
-export type Node = Directory | Leaf
+export interface File {
+  readonly kind: 'file'
+  readonly bytes: Buffer
+}
+
+export type Node = Directory | Symlink | File
 
 export interface Source {
   /** Name of the package that brings the tree; absent for what every image has. */
@@ -47,22 +61,26 @@ export function mergeTrees(sources: readonly Source[]): Merged {
   /** @param above ids of the directories that `path` is in, the merged ones all of them */
   function merge(path: ByteString, sources: readonly Source[], above: ReadonlySet<string>): void {
     const inside = new Set([...above, ...sources.map(({ tree }) => tree.id)])
-    for (const [name, candidates] of candidatesOf(sources)) {
-      const place = path === '' ? name : `${path}/${name}`
-      const { kept, directories, dropped } = settle(candidates, inside)
-      const losers = dropped.flatMap(({ owner }) => owner ?? [])
+    const places = placesOf(sources, inside)
+    for (const { item, content } of inPathOrder(
+      places,
+      ({ directories }) => directories.length > 0,
+    )) {
+      const place = path === '' ? item.name : `${path}/${item.name}`
+      if (content) {
+        merge(place, item.directories, inside)
+        continue
+      }
+      entries.push(entryAt(place, item))
+      const losers = item.dropped.flatMap(({ owner }) => owner ?? [])
       if (losers.length > 0) {
-        const winner = kept.owner ?? 'the image'
+        const winner = item.kept.owner ?? 'the image'
         collisions.push({ path: bytesOf(place).toString(), kept: winner, dropped: losers })
       }
-      entries.push(entryAt(place, kept.node, directories))
-      if (directories) merge(place, directories, inside)
     }
   }
 
   merge('', sources, new Set())
-  entries.sort((a, b) => compareBytes(a.path, b.path))
-  collisions.sort((a, b) => compareBytes(byteString(a.path), byteString(b.path)))
   return { entries, collisions }
 }
 
@@ -71,11 +89,36 @@ interface Candidate {
   readonly node: Node
 }
 
+/** What is to stand under a name. */
+interface Place {
+  readonly name: ByteString
+  readonly kept: Candidate
+  /** What is to be merged; none where it does not become a directory. */
+  readonly directories: readonly Source[]
+  readonly dropped: readonly Candidate[]
+}
+
+const none: readonly never[] = []
+
+function placesOf(sources: readonly Source[], inside: ReadonlySet<string>): Place[] {
+  const [only] = sources
+  if (only && sources.length === 1) {
+    // Most are, and some of those are large.
+    const { tree, ...source } = only
+    return tree.children().map(({ name, node }) => alone(name, { ...source, node }))
+  }
+  const places: Place[] = []
+  for (const [name, candidates] of candidatesOf(sources)) {
+    places.push(settle(name, candidates, inside))
+  }
+  return places
+}
+
 /** What the sources have under each name, the best ranked first. */
-function candidatesOf(sources: readonly Source[]): Map<ByteString, Candidate[]> {
-  const byName = new Map<ByteString, Candidate[]>()
+function candidatesOf(sources: readonly Source[]): Map<ByteString, [Candidate, ...Candidate[]]> {
+  const byName = new Map<ByteString, [Candidate, ...Candidate[]]>()
   for (const { tree, ...source } of sources) {
-    for (const [name, node] of tree.children()) {
+    for (const { name, node } of tree.children()) {
       const known = byName.get(name)
       if (known) known.push({ ...source, node })
       else byName.set(name, [{ ...source, node }])
@@ -84,18 +127,21 @@ function candidatesOf(sources: readonly Source[]): Map<ByteString, Candidate[]> 
   return byName
 }
 
-interface Settled {
-  readonly kept: Candidate
-  /** What is to be merged, if the path becomes a directory. */
-  readonly directories?: readonly Source[]
-  readonly dropped: readonly Candidate[]
+/** A symlink stays one, wherever it leads. */
+function alone(name: ByteString, kept: Candidate): Place {
+  const { node, ...source } = kept
+  const directories = node.kind === 'directory' ? [{ ...source, tree: node }] : none
+  return { name, kept, directories, dropped: none }
 }
 
 /** The best ranked candidate decides whether the path becomes a directory. */
-function settle(candidates: readonly Candidate[], inside: ReadonlySet<string>): Settled {
+function settle(
+  name: ByteString,
+  candidates: readonly [Candidate, ...Candidate[]],
+  inside: ReadonlySet<string>,
+): Place {
   const [kept, ...others] = candidates
-  if (kept === undefined) throw new RangeError('a path that nobody has')
-  if (kept.node.kind === 'leaf' && others.length === 0) return { kept, dropped: [] }
+  if (others.length === 0) return alone(name, kept)
 
   const trees = new Map<Candidate, Directory>()
   for (const candidate of candidates) {
@@ -103,7 +149,7 @@ function settle(candidates: readonly Candidate[], inside: ReadonlySet<string>): 
     if (tree) trees.set(candidate, tree)
   }
   const merges = trees.has(kept) && (kept.node.kind === 'directory' || trees.size > 1)
-  if (!merges) return { kept, dropped: others }
+  if (!merges) return { name, kept, directories: none, dropped: others }
 
   // Two symlinks may lead to one directory, which then counts once, for the better ranked.
   const byId = new Map<string, Source>()
@@ -111,7 +157,7 @@ function settle(candidates: readonly Candidate[], inside: ReadonlySet<string>): 
     if (!byId.has(tree.id)) byId.set(tree.id, { ...source, tree })
   }
   const dropped = others.filter((candidate) => !trees.has(candidate))
-  return { kept, directories: [...byId.values()], dropped }
+  return { name, kept, directories: [...byId.values()], dropped }
 }
 
 /**
@@ -121,17 +167,13 @@ function settle(candidates: readonly Candidate[], inside: ReadonlySet<string>): 
  */
 function directoryOf(node: Node, inside: ReadonlySet<string>): Directory | undefined {
   if (node.kind === 'directory') return node
-  const directory = node.directory?.()
+  const directory = node.kind === 'symlink' ? node.directory?.() : undefined
   return directory && !inside.has(directory.id) ? directory : undefined
 }
 
-function entryAt(
-  path: ByteString,
-  node: Node,
-  directories: readonly Source[] | undefined,
-): TarEntry {
-  if (node.kind === 'directory' || directories) return { kind: 'directory', path, mode: 0o755 }
-  if ('target' in node.as) return { kind: 'symlink', path, target: node.as.target }
-  const { bytes } = node.as
-  return { kind: 'file', path, mode: 0o644, bytes }
+function entryAt(path: ByteString, { kept: { node }, directories }: Place): TarEntry {
+  if (node.kind === 'directory') return { kind: 'directory', path, mode: node.mode ?? 0o755 }
+  if (directories.length > 0) return { kind: 'directory', path, mode: 0o755 }
+  if (node.kind === 'symlink') return { kind: 'symlink', path, target: node.target }
+  return { kind: 'file', path, mode: 0o644, bytes: node.bytes }
 }

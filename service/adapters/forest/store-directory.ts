@@ -20,18 +20,18 @@ export function storeDirectory(name: ByteString, folder: string): Directory | un
 
 /** @param path below the store folder, without symlinks in it */
 function directoryAt(store: ByteString, path: ByteString): Directory {
-  const children = (): Map<ByteString, Node> => {
-    const items = listFolder(`${store}/${path}`)
-    return new Map(items.map(({ name, kind }) => [name, nodeAt(store, `${path}/${name}`, kind)]))
-  }
+  const children = () =>
+    listFolder(`${store}/${path}`).map(({ name, kind }) => {
+      return { name, node: nodeAt(store, `${path}/${name}`, kind) }
+    })
   return { kind: 'directory', id: `${storeFolder}/${path}`, children }
 }
 
 function nodeAt(store: ByteString, path: ByteString, kind: FileKind): Node {
   if (kind === 'directory') return directoryAt(store, path)
-  const as = { target: `${storeFolder}/${path}` }
-  if (kind === 'file') return { kind: 'leaf', as }
-  return { kind: 'leaf', as, directory: () => directoryBehind(store, path) }
+  const target = `${storeFolder}/${path}`
+  if (kind === 'file') return { kind: 'symlink', target }
+  return { kind: 'symlink', target, directory: () => directoryBehind(store, path) }
 }
 
 /**

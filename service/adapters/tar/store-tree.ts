@@ -5,12 +5,12 @@ import {
   type ByteString,
   byteString,
   bytesOf,
-  compareBytes,
   type DirectoryEntry,
   fsPath,
   isAscii,
   type TarEntry,
 } from './entry.ts'
+import { inPathOrder, type Step } from './path-order.ts'
 
 /** Where store paths are in an image, and on most machines. */
 export const storeFolder = '/nix/store'
@@ -95,50 +95,38 @@ function imageKind(
   throw new Error(`${bytesOf(path.join('/'))} is neither a directory, a file nor a symlink`)
 }
 
-/** An item, or with `content` all that is in it. */
-interface Step {
-  /** What it is sorted by. */
-  readonly key: ByteString
-  readonly item: FolderItem
-  readonly content: boolean
-  /** Of the folder that the item is in. */
+/** A folder that is being walked through. */
+interface Folder {
   readonly onDisk: ByteString
   readonly inImage: ByteString
+  /** What is left of it, the next one last. */
+  readonly ahead: Step<FolderItem>[]
 }
 
-/**
- * The order of whole paths, without holding them all. What is in `lib` does not follow `lib` at once:
- * `.` sorts before `/`, so it is
- *
- *     lib    lib.so    lib/a    lib/b    libexec
- *
- * and a directory is two steps in the order of its siblings: itself under `lib`, its content under `lib/`.
- */
+/** In the order of whole paths, without holding them all. */
 function* walk(
   onDisk: ByteString,
   inImage: ByteString,
   items: readonly FolderItem[],
 ): Generator<TarEntry> {
-  const ahead = stepsOf(onDisk, inImage, items)
-  for (let step = ahead.pop(); step !== undefined; step = ahead.pop()) {
-    const { item, content } = step
-    const source = `${step.onDisk}/${item.name}`
-    const path = `${step.inImage}/${item.name}`
-    if (!content) yield entryOf(item.kind, source, path)
-    else for (const below of stepsOf(source, path, listFolder(source))) ahead.push(below)
+  const folders = [folderOf(onDisk, inImage, items)]
+  for (let folder = folders.at(-1); folder !== undefined; folder = folders.at(-1)) {
+    const step = folder.ahead.pop()
+    if (step === undefined) {
+      folders.pop()
+      continue
+    }
+    const { name, kind } = step.item
+    const source = `${folder.onDisk}/${name}`
+    const path = `${folder.inImage}/${name}`
+    if (step.content) folders.push(folderOf(source, path, listFolder(source)))
+    else yield entryOf(kind, source, path)
   }
 }
 
-/** The last one comes first. */
-function stepsOf(onDisk: ByteString, inImage: ByteString, items: readonly FolderItem[]): Step[] {
-  const steps: Step[] = []
-  for (const item of items) {
-    steps.push({ key: item.name, item, content: false, onDisk, inImage })
-    if (item.kind === 'directory') {
-      steps.push({ key: `${item.name}/`, item, content: true, onDisk, inImage })
-    }
-  }
-  return steps.sort((a, b) => compareBytes(b.key, a.key))
+function folderOf(onDisk: ByteString, inImage: ByteString, items: readonly FolderItem[]): Folder {
+  const steps = inPathOrder(items, ({ kind }) => kind === 'directory')
+  return { onDisk, inImage, ahead: steps.reverse() }
 }
 
 function entryOf(kind: FileKind, source: ByteString, path: ByteString): TarEntry {
