@@ -2,29 +2,24 @@
  * A bare mirror of the branches and tags of one remote repository.
  *
  * HEAD of the mirror says what the remote's default branch is, or that there is none; so the folder alone
- * tells all after a restart. A mirror that is missing or cannot be read is cloned beside its place, and
- * takes it when all has been fetched:
- *
- *     NAME.new → NAME → NAME.old, which is removed
+ * tells all after a restart. A mirror that is missing or cannot be read is replaced by a clone.
  */
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
 import PQueue from 'p-queue'
 import { messageOf } from '../../domain/errors.ts'
 import type { GitRepository } from '../../domain/git.ts'
 import type { Log } from '../../domain/ports.ts'
-import { isFullCommitId, RefTable } from '../../domain/ref-table.ts'
+import { isFullCommitId, type RefTable } from '../../domain/ref-table.ts'
 import type { ProcessGroups } from '../process-group.ts'
 import { GitCommands } from './commands.ts'
 import { type GitRemote, gitRemote } from './credentials.ts'
+import { MirrorFolders, writeAttributes } from './mirror-folders.ts'
+import { readDates, readTable, setHead, typesAndIds } from './refs.ts'
 
 /** HEAD must name some ref; this one never exists. */
 const noDefaultBranch = 'refs/slipway/no-default-branch'
 
 /** Nothing else: a hosting service also shows commits of forks, below refs/pull and the like. */
 const refspecs = ['+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*']
-
-const namespaces = ['refs/heads/', 'refs/tags/']
 
 /** For a server that accepts a request over HTTP and then says nothing. */
 const patience = ['-c', 'http.lowSpeedLimit=1', '-c', 'http.lowSpeedTime=30']
@@ -42,21 +37,15 @@ const fetchFlags = [
   '--no-auto-maintenance',
 ]
 
-/** An export is the tree as committed: no path left out, no placeholder, line end or filter applied. */
-const asCommitted = '* -export-ignore -export-subst -text -ident -filter !working-tree-encoding\n'
-
 /** Bytes of a file that is read into memory. */
 const largestFile = 1024 * 1024
 
 /** A living remote is heard of every 5 s: by its progress, or by what upload-pack sends instead. */
 const defaultIdleTimeout = 30_000
-const readTimeout = 30_000
 /** Anybody can pull by commit ids that do not exist: however many do, so many gits run for it. */
 const readsAtOnce = 4
 const exportTimeout = 600_000
 const maintenanceTimeout = 3_600_000
-/** A lock file that is older than this was left by a git that was killed: refs are written in less. */
-const staleLockAge = 60_000
 
 export interface GitMirrorOptions {
   /** Of the remote, as git takes it; may hold credentials. */
@@ -79,10 +68,7 @@ interface RemoteHead {
 
 export class GitMirror implements GitRepository {
   readonly #remote: GitRemote
-  readonly #folder: string
-  /** Where a clone is made; what is there otherwise was left by a crash. */
-  readonly #newFolder: string
-  readonly #oldFolder: string
+  readonly #folders: MirrorFolders
   readonly #log: Log
   readonly #idleTimeout: number
   readonly #git: GitCommands
@@ -102,29 +88,25 @@ export class GitMirror implements GitRepository {
       idleTimeout = defaultIdleTimeout,
     } = options
     this.#remote = gitRemote(url)
-    this.#folder = resolve(options.folder)
-    this.#newFolder = `${this.#folder}.new`
-    this.#oldFolder = `${this.#folder}.old`
+    this.#folders = new MirrorFolders(options.folder)
     this.#log = log
     this.#idleTimeout = idleTimeout
     const commands = { url, groups, environment }
-    this.#git = new GitCommands({ ...commands, folder: this.#folder })
-    this.#newGit = new GitCommands({ ...commands, folder: this.#newFolder })
+    this.#git = new GitCommands({ ...commands, folder: this.#folders.current })
+    this.#newGit = new GitCommands({ ...commands, folder: this.#folders.next })
   }
 
   async open(): Promise<RefTable | undefined> {
-    for (const left of [this.#newFolder, this.#oldFolder]) {
-      await rm(left, { recursive: true, force: true })
-    }
-    if (!(await exists(this.#folder))) return undefined
+    await this.#folders.removeLeftovers()
+    if (!(await this.#folders.exists())) return undefined
     try {
       const table = await readTable(this.#git)
-      await writeAttributes(this.#folder)
+      await writeAttributes(this.#folders.current)
       this.#usable = true
       return table
     } catch (error) {
       this.#log.warn(
-        { folder: this.#folder, problem: messageOf(error) },
+        { folder: this.#folders.current, problem: messageOf(error) },
         'the git mirror is damaged; the next fetch replaces it',
       )
       return undefined
@@ -142,7 +124,7 @@ export class GitMirror implements GitRepository {
     const git = download.value
     await setHead(git, head.value.branch ?? noDefaultBranch)
     const table = await readTable(git)
-    if (git === this.#newGit) await this.#replaceByClone()
+    if (git === this.#newGit) await this.#folders.replaceByNext()
     this.#usable = true
     this.#maintain()
     return table
@@ -169,16 +151,8 @@ export class GitMirror implements GitRepository {
     return ids.filter((_, index) => reachable[index]).sort()
   }
 
-  async refDates(): Promise<ReadonlyMap<string, number>> {
-    const format = '--format=%(creatordate:unix) %(*committerdate:unix) %(refname)'
-    const lines = await this.#git.read(['for-each-ref', format, ...namespaces])
-    const dates = new Map<string, number>()
-    for (const line of lines.split('\n')) {
-      const [created, peeled, ref] = line.split(' ')
-      const seconds = created || peeled
-      if (ref && seconds) dates.set(ref, Number(seconds) * 1000)
-    }
-    return dates
+  refDates(): Promise<ReadonlyMap<string, number>> {
+    return readDates(this.#git)
   }
 
   async readFile(commit: string, path: string): Promise<string | undefined> {
@@ -247,7 +221,7 @@ export class GitMirror implements GitRepository {
   }
 
   async #isReadable(): Promise<boolean> {
-    if (!(await exists(this.#folder))) return false
+    if (!(await this.#folders.exists())) return false
     return readTable(this.#git).then(
       () => true,
       () => false,
@@ -255,35 +229,20 @@ export class GitMirror implements GitRepository {
   }
 
   async #startClone({ id }: RemoteHead): Promise<void> {
-    await rm(this.#newFolder, { recursive: true, force: true })
-    await mkdir(dirname(this.#newFolder), { recursive: true })
+    await this.#folders.clearNext()
     const format = id?.length === 64 ? 'sha256' : 'sha1'
     const flags = ['--bare', '--quiet', '--template=', `--object-format=${format}`]
     await this.#newGit.run('init', { after: flags })
-    await writeAttributes(this.#newFolder)
-  }
-
-  async #replaceByClone(): Promise<void> {
-    // Renamed before it is removed: removing a large one takes seconds, in which there would be none.
-    await rm(this.#oldFolder, { recursive: true, force: true })
-    if (await exists(this.#folder)) await rename(this.#folder, this.#oldFolder)
-    await rename(this.#newFolder, this.#folder)
-    await rm(this.#oldFolder, { recursive: true, force: true })
+    await writeAttributes(this.#folders.next)
   }
 
   /** Whether there was one. */
   async #removeStaleLocks(): Promise<boolean> {
-    let removed = false
-    for (const name of await readdir(this.#folder, { recursive: true })) {
-      if (!name.endsWith('.lock')) continue
-      const path = join(this.#folder, name)
-      const written = (await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now()
-      if (Date.now() - written < staleLockAge) continue
-      await rm(path, { force: true })
+    const removed = await this.#folders.removeStaleLocks()
+    for (const path of removed) {
       this.#log.warn({ path }, 'removed a lock file that a killed git left in the mirror')
-      removed = true
     }
-    return removed
+    return removed.length > 0
   }
 
   /** Packs refs, and objects when git finds it worth while. Nobody waits for it. */
@@ -301,64 +260,4 @@ export class GitMirror implements GitRepository {
         this.#maintenance = undefined
       })
   }
-}
-
-async function setHead(git: GitCommands, ref: string): Promise<void> {
-  if ((await git.read(['symbolic-ref', 'HEAD'])) === ref) return
-  await git.read(['symbolic-ref', 'HEAD', ref])
-}
-
-async function readTable(git: GitCommands): Promise<RefTable> {
-  const head = await git.read(['symbolic-ref', 'HEAD'])
-  const format = '%(objecttype) %(objectname) %(*objecttype) %(*objectname) %(refname)'
-  const lines = await git.read(['for-each-ref', `--format=${format}`, ...namespaces])
-  const commits: [ref: string, commit: string][] = []
-  const nested: [ref: string, id: string][] = []
-  for (const line of lines.split('\n')) {
-    const [type, id = '', targetType, target = '', ref] = line.split(' ')
-    if (ref === undefined) continue
-    if (type === 'commit') commits.push([ref, id])
-    else if (targetType === 'commit') commits.push([ref, target])
-    // Before 2.45 git follows a tag of a tag by one step only.
-    else if (targetType === 'tag') nested.push([ref, id])
-  }
-  const peeled = await typesAndIds(
-    git,
-    nested.map(([, id]) => `${id}^{commit}`),
-  )
-  for (const [index, [type, commit]] of peeled.entries()) {
-    const ref = nested[index]?.[0]
-    if (ref !== undefined && type === 'commit') commits.push([ref, commit])
-  }
-  return new RefTable(commits, head)
-}
-
-/** Type and full id of each object; another type for one that there is not. */
-async function typesAndIds(
-  git: GitCommands,
-  objects: readonly string[],
-): Promise<[type: string, id: string][]> {
-  if (objects.length === 0) return []
-  const input = objects.map((object) => `${object}\n`).join('')
-  const after = ['--batch-check=%(objecttype) %(objectname)']
-  const lines = await git.run('cat-file', { after }, { input, timeout: readTimeout })
-  return lines
-    .trimEnd()
-    .split('\n')
-    .map((line) => {
-      const [type = '', id = ''] = line.split(' ')
-      return [type, id]
-    })
-}
-
-async function writeAttributes(gitDir: string): Promise<void> {
-  await mkdir(join(gitDir, 'info'), { recursive: true })
-  await writeFile(join(gitDir, 'info', 'attributes'), asCommitted)
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  )
 }
