@@ -4,22 +4,16 @@
  */
 import { canonicalName } from '../domain/canonical-name.ts'
 import { Failure, messageOf } from '../domain/errors.ts'
-import type { ImageName } from '../domain/image-name.ts'
 import { type EvaluatedPackage, storePathsOf } from '../domain/package.ts'
 import type { BuilderLimit, Log, NixStore } from '../domain/ports.ts'
-import type { Revision } from '../domain/source.ts'
 import type { EvaluateImage } from './evaluate-image.ts'
 import type { FailedPrebuilds } from './failed-prebuilds.ts'
 import type { ImageBuilds } from './image-builds.ts'
 import type { LayerPlanning } from './layer-planning.ts'
 import type { Lease } from './leases.ts'
+import { isForTag, type Prebuild } from './prebuild.ts'
+import { defaultRetryDelays, PrebuildRetries } from './prebuild-retries.ts'
 import type { Stage } from './stage.ts'
-
-export interface Prebuild {
-  readonly imageKey: string
-  readonly name: ImageName
-  readonly revision: Revision
-}
 
 export interface PrebuildsOptions {
   readonly evaluation: EvaluateImage
@@ -35,10 +29,6 @@ export interface PrebuildsOptions {
   /** Milliseconds before each further attempt after a failure that may pass. @default 5 s, 20 s, 60 s */
   readonly retryDelays?: readonly number[]
 }
-
-const defaultRetryDelays = [5000, 20_000, 60_000]
-/** Milliseconds after which what failed as often as that is begun with anew: an outage ends some day. */
-const startOver = 600_000
 
 /** Images of one commit and platform that are built together. */
 interface Batch {
@@ -64,17 +54,14 @@ export class Prebuilds {
   readonly #options: PrebuildsOptions
   /** By image key, in the order in which they are to be built. */
   readonly #waiting = new Map<string, Prebuild>()
-  /** Attempts that failed for a cause that may pass. */
-  readonly #attempts = new Map<string, number>()
-  /** What is tried again later, by image key. */
-  readonly #retries = new Map<string, { image: Prebuild; timer: NodeJS.Timeout }>()
-  /** What does not build, by image key. */
-  readonly #broken = new Map<string, Prebuild>()
+  readonly #retries: PrebuildRetries
   readonly #batches = new Set<Batch>()
   #stopped = false
 
   constructor(options: PrebuildsOptions) {
     this.#options = options
+    const { retryDelays = defaultRetryDelays } = options
+    this.#retries = new PrebuildRetries(retryDelays, (image) => this.add([image]))
   }
 
   /** Images that have not been started. */
@@ -113,19 +100,12 @@ export class Prebuilds {
   drop(isWanted: (image: Prebuild) => boolean): void {
     for (const [key, image] of this.#waiting) if (!isWanted(image)) this.#waiting.delete(key)
     for (const { images, abort } of this.#batches) if (!images.some(isWanted)) abort.abort(unwanted)
-    for (const { image } of this.#retries.values()) if (!isWanted(image)) this.#forget(image)
-    for (const [key, image] of this.#broken) if (!isWanted(image)) this.#broken.delete(key)
+    this.#retries.drop(isWanted)
   }
 
   /** Adds what failed, whatever the cause and however old its ref. */
   retry(): void {
-    const again = [
-      ...this.#broken.values(),
-      ...[...this.#retries.values()].map(({ image }) => image),
-    ]
-    this.#broken.clear()
-    for (const image of again) this.#forget(image)
-    this.add(again)
+    this.add(this.#retries.takeAll())
   }
 
   #isBuilding({ imageKey }: Prebuild): boolean {
@@ -153,7 +133,7 @@ export class Prebuilds {
   stop(): void {
     this.#stopped = true
     this.#waiting.clear()
-    for (const { timer } of this.#retries.values()) clearTimeout(timer)
+    this.#retries.stop()
   }
 
   #startBatches(): void {
@@ -284,7 +264,7 @@ export class Prebuilds {
     try {
       await builds.get({ ...image, packages, realised, cause: 'prebuild', limit })
       failed.forget(image.imageKey)
-      this.#attempts.delete(image.imageKey)
+      this.#retries.built(image)
     } catch (error) {
       this.#fail(image, error)
     }
@@ -292,7 +272,7 @@ export class Prebuilds {
 
   /** A fault of the package stays; whatever else went wrong may pass, and is tried again. */
   #fail(image: Prebuild, error: unknown): void {
-    const { builds, failed, log, retryDelays = defaultRetryDelays } = this.#options
+    const { builds, failed, log } = this.#options
     for (const { keys } of this.#batches) keys.delete(image.imageKey)
     const { imageKey, name, revision } = image
     const fields = { image: name.text, revision: revision.id, problem: messageOf(error) }
@@ -303,30 +283,10 @@ export class Prebuilds {
     if (failed.note(imageKey, error)) {
       if (error instanceof Failure) builds.remember(imageKey, error)
       log.warn(fields, 'image cannot be prebuilt')
-      this.#broken.set(imageKey, image)
+      this.#retries.broken(image)
       return
     }
-    const attempts = this.#attempts.get(imageKey) ?? 0
-    const delay = retryDelays[attempts]
-    log.warn({ ...fields, attempts: attempts + 1 }, 'prebuild failed')
-    if (this.#stopped) return
-    if (delay === undefined) this.#attempts.delete(imageKey)
-    else this.#attempts.set(imageKey, attempts + 1)
-    const timer = setTimeout(() => {
-      this.#retries.delete(imageKey)
-      this.add([image])
-    }, delay ?? startOver).unref()
-    clearTimeout(this.#retries.get(imageKey)?.timer)
-    this.#retries.set(imageKey, { image, timer })
+    const attempts = this.#stopped ? undefined : this.#retries.later(image)
+    log.warn({ ...fields, attempts }, 'prebuild failed')
   }
-
-  #forget({ imageKey }: Prebuild): void {
-    clearTimeout(this.#retries.get(imageKey)?.timer)
-    this.#retries.delete(imageKey)
-    this.#attempts.delete(imageKey)
-  }
-}
-
-function isForTag({ revision }: Prebuild): boolean {
-  return revision.ref?.startsWith('refs/tags/') ?? false
 }

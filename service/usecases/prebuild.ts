@@ -1,0 +1,14 @@
+import type { ImageName } from '../domain/image-name.ts'
+import type { Revision } from '../domain/source.ts'
+
+/** An image that is to be built before anybody asks. */
+export interface Prebuild {
+  readonly imageKey: string
+  readonly name: ImageName
+  readonly revision: Revision
+}
+
+/** A tag is released; a branch only moves on. */
+export function isForTag({ revision }: Prebuild): boolean {
+  return revision.ref?.startsWith('refs/tags/') ?? false
+}
