@@ -4,7 +4,7 @@
  * @see https://github.com/intel/isa-l/blob/master/include/igzip_lib.h
  */
 import { gunzipSync } from 'node:zlib'
-import { MappedMemory } from './mapped-memory.ts'
+import { type Addresses, MappedMemory } from './mapped-memory.ts'
 import type { FindLibrary, Koffi, Library } from './native-library.ts'
 
 /** The public part of `struct isal_zstream`. */
@@ -36,10 +36,12 @@ const zstreamSize = 256 * 1024
  * the smaller ones for short pieces. Each thread takes the next such address that is free; finding it takes some
  * milliseconds.
  */
-const goodAddresses = {
+const goodAddresses: Addresses = {
   from: 0x1000_49e9_0000,
-  isGood: (address: number) => (hash(address / 2 ** 16) & 8191) === 0,
+  isGood: (address) => (hash(address / 2 ** 16) & 8191) === 0,
 }
+/** On other processors it hashes what it means to; some kernels give processes 39 bits of addresses. */
+const anyAddress: Addresses = { from: 2 ** 36, isGood: () => true }
 
 /** As ISA-L does it: CRC-32C of four bytes, without the usual inversion before and after. */
 function hash(word: number): number {
@@ -69,6 +71,7 @@ export class IsaL {
   #out = Buffer.alloc(0)
 
   private constructor(library: Library, koffi: Koffi) {
+    const addresses = process.arch === 'x64' ? goodAddresses : anyAddress
     const type = koffi.struct(zstream)
     const names = Object.keys(zstream) as (keyof typeof zstream)[]
     const offsets = names.map((name) => [name, koffi.offsetof(type, name)])
@@ -76,7 +79,7 @@ export class IsaL {
     this.#initialize = library.func('isal_deflate_stateless_init', 'void', ['void *'])
     this.#deflate = library.func('isal_deflate_stateless', 'int', ['void *'])
     this.#koffi = koffi
-    this.#stream = new MappedMemory(zstreamSize, goodAddresses, library, koffi)
+    this.#stream = new MappedMemory(zstreamSize, addresses, library, koffi)
   }
 
   static find(find: FindLibrary): Promise<IsaL | undefined> {
