@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 
-const main = resolve(import.meta.dirname, '../../service/main.ts')
+const start = resolve(import.meta.dirname, '../../scripts/start')
 
 /** Milliseconds until a process that does not listen counts as failed. */
 const startLimit = 60_000
@@ -129,7 +129,7 @@ export class Workspace implements AsyncDisposable {
 
 function spawnService(environment: Record<string, string>) {
   const { PATH = '', HOME = '/root', NIX_CONFIG = '' } = process.env
-  const child = spawn(process.execPath, [main], {
+  const child = spawn(start, [], {
     env: { PATH, HOME, NIX_CONFIG, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
