@@ -1,11 +1,9 @@
 /**
- * Runs git on one bare repository: what talks to the remote or runs long in a process group, short
- * local reads through simple-git. Every failure is a Failure `unavailable` with git's last words and
- * no secret in it, and without a cause: the libraries' errors quote arguments, and with them the URL.
+ * Runs git on one bare repository. Every failure is a Failure `unavailable` with git's last words and no secret in
+ * it, and without a cause: an error may quote arguments, and with them the URL.
  */
-import { type SimpleGit, simpleGit } from 'simple-git'
 import { Failure, messageOf } from '../../domain/errors.ts'
-import type { ProcessGroups, RunOptions } from '../process-group.ts'
+import type { ProcessGroups, RunOptions, RunResult } from '../process-group.ts'
 import { scrubberFor } from '../scrub.ts'
 import { localGitEnvironment, remoteGitEnvironment, withImpatientSsh } from './environment.ts'
 
@@ -28,31 +26,25 @@ export class GitCommands {
   readonly #folder: string
   readonly #groups: ProcessGroups
   readonly #environment: Record<string, string>
+  readonly #localEnvironment: Record<string, string>
   readonly #scrub: (text: string) => string
-  readonly #local: SimpleGit
 
   constructor(options: GitCommandsOptions) {
     this.#folder = options.folder
     this.#groups = options.groups
     this.#environment = remoteGitEnvironment(options.environment)
     this.#scrub = scrubberFor(options.url)
-    this.#local = simpleGit({
-      baseDir: '/',
-      // Otherwise simple-git waits 50 ms for output of a command that has none.
-      completion: { onClose: true, onExit: false },
-      timeout: { block: localReadTimeout },
-      allowEnvironment: ['GIT_DIR', 'GIT_CONFIG_GLOBAL', 'GIT_CONFIG_NOSYSTEM'],
-      unsafe: { allowUnsafeConfigPaths: true },
-    }).env(localGitEnvironment(options.environment, options.folder))
+    this.#localEnvironment = localGitEnvironment(options.environment, options.folder)
   }
 
   /** A short local read: stdout without its last line end; a silent non-zero exit reads as ''. */
-  async read(args: string[]): Promise<string> {
-    try {
-      return (await this.#local.raw(args)).trimEnd()
-    } catch (error) {
-      throw this.failure(`git ${args[0]}: ${lastWords(messageOf(error))}`)
-    }
+  async read(args: readonly string[]): Promise<string> {
+    const options = { env: this.#localEnvironment, timeout: localReadTimeout }
+    const result = await this.#start(args, options)
+    const hasEnded = result.exitCode !== undefined && result.timedOut === undefined
+    const isSilent = hasEnded && result.stderr.trim() === ''
+    if (!isSilent) this.#assertGood(`git ${args[0]}`, result, options)
+    return result.stdout.trimEnd()
   }
 
   /**
@@ -68,17 +60,7 @@ export class GitCommands {
     const { before = [], after, gitDir = this.#folder } = args
     const line = [`--git-dir=${gitDir}`, ...before, command, ...after]
     const result = await this.#start(line, options)
-    const said = lastWords(result.stderr)
-    if (result.timedOut) {
-      const reason = result.timedOut === 'idle' ? 'gave no sign of life' : 'did not end'
-      const limit = result.timedOut === 'idle' ? options.idleTimeout : options.timeout
-      const seconds = (limit ?? 0) / 1000
-      throw this.failure(`git ${command} ${reason} for ${seconds} s and was stopped. ${said}`)
-    }
-    if (result.exitCode !== 0) {
-      const end = result.exitCode === undefined ? result.signal : `exit code ${result.exitCode}`
-      throw this.failure(`git ${command} failed (${end}): ${said}`)
-    }
+    this.#assertGood(`git ${command}`, result, options)
     return result.stdout
   }
 
@@ -93,7 +75,22 @@ export class GitCommands {
     return new Failure('unavailable', this.#scrub(message).trim())
   }
 
-  #start(line: readonly string[], options: Partial<GitRunOptions>) {
+  /** @throws Failure unavailable, if the run ended badly */
+  #assertGood(what: string, result: RunResult, options: Partial<GitRunOptions>): void {
+    const said = lastWords(result.stderr)
+    if (result.timedOut) {
+      const reason = result.timedOut === 'idle' ? 'gave no sign of life' : 'did not end'
+      const limit = result.timedOut === 'idle' ? options.idleTimeout : options.timeout
+      const seconds = (limit ?? 0) / 1000
+      throw this.failure(`${what} ${reason} for ${seconds} s and was stopped. ${said}`)
+    }
+    if (result.exitCode !== 0) {
+      const end = result.exitCode === undefined ? result.signal : `exit code ${result.exitCode}`
+      throw this.failure(`${what} failed (${end}): ${said}`)
+    }
+  }
+
+  #start(line: readonly string[], options: Partial<GitRunOptions>): Promise<RunResult> {
     return this.#groups
       .run('git', line, { env: this.#environment, ...options })
       .catch((error) => Promise.reject(this.failure(messageOf(error))))
