@@ -47,12 +47,15 @@ export function compareRank(a: ForestPackage, b: ForestPackage): number {
   )
 }
 
-/** A package's own top-level `nix` would hide the store. */
+/** Nothing of a package may stand in the store's place, or in the store under another name. */
 function withoutNix(tree: Directory): Directory {
   return { ...tree, children: () => tree.children().filter(({ name }) => name !== 'nix') }
 }
 
-/** Ranks before the packages: programs rely on `/tmp` being a directory. */
+/**
+ * Ranks before the packages: the folders of the store, as every layer has them (`storeParents`), and `/tmp`, which
+ * programs rely on being a directory.
+ */
 const foundation: Source = {
   tree: imageDirectory('/', {
     nix: imageDirectory('/nix', { store: imageDirectory('/nix/store', {}) }),

@@ -15,6 +15,7 @@ export class PrebuildRetries {
   readonly #later = new Map<string, { image: Prebuild; timer: NodeJS.Timeout }>()
   /** What does not build, by image key: only somebody else knows when it might. */
   readonly #broken = new Map<string, Prebuild>()
+  #stopped = false
 
   /** @param again called when an image's time has come */
   constructor(delays: readonly number[], again: (image: Prebuild) => void) {
@@ -29,6 +30,7 @@ export class PrebuildRetries {
     const delay = this.#delays[attempts - 1]
     if (delay === undefined) this.#attempts.delete(imageKey)
     else this.#attempts.set(imageKey, attempts)
+    if (this.#stopped) return attempts
     clearTimeout(this.#later.get(imageKey)?.timer)
     const timer = setTimeout(() => {
       this.#later.delete(imageKey)
@@ -38,12 +40,14 @@ export class PrebuildRetries {
     return attempts
   }
 
+  /** It failed for a cause that stays. */
   broken(image: Prebuild): void {
     this.#broken.set(image.imageKey, image)
   }
 
-  built({ imageKey }: Prebuild): void {
-    this.#attempts.delete(imageKey)
+  /** It did not fail this time. */
+  built(image: Prebuild): void {
+    this.#forget(image)
   }
 
   /** All that failed, which is then forgotten. */
@@ -60,7 +64,9 @@ export class PrebuildRetries {
     for (const image of this.#broken.values()) if (!isWanted(image)) this.#forget(image)
   }
 
+  /** Nothing is tried again by itself any more. */
   stop(): void {
+    this.#stopped = true
     for (const { timer } of this.#later.values()) clearTimeout(timer)
   }
 

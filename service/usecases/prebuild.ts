@@ -1,7 +1,7 @@
+/** What is built before anybody asks. */
 import type { ImageName } from '../domain/image-name.ts'
 import type { Revision } from '../domain/source.ts'
 
-/** An image that is to be built before anybody asks. */
 export interface Prebuild {
   readonly imageKey: string
   readonly name: ImageName

@@ -286,7 +286,6 @@ export class Prebuilds {
       this.#retries.broken(image)
       return
     }
-    const attempts = this.#stopped ? undefined : this.#retries.later(image)
-    log.warn({ ...fields, attempts }, 'prebuild failed')
+    log.warn({ ...fields, attempts: this.#retries.later(image) }, 'prebuild failed')
   }
 }

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 
-const start = resolve(import.meta.dirname, '../../scripts/start')
+const root = resolve(import.meta.dirname, '../..')
 
 /** Milliseconds until a process that does not listen counts as failed. */
 const startLimit = 60_000
@@ -129,7 +129,8 @@ export class Workspace implements AsyncDisposable {
 
 function spawnService(environment: Record<string, string>) {
   const { PATH = '', HOME = '/root', NIX_CONFIG = '' } = process.env
-  const child = spawn(start, [], {
+  const child = spawn('scripts/start', [], {
+    cwd: root,
     env: { PATH, HOME, NIX_CONFIG, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

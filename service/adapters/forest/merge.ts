@@ -7,7 +7,7 @@ export interface Directory {
   readonly kind: 'directory'
   /** The same for two directories only if they are one and the same. */
   readonly id: string
-  /** In the image. @default 0o755 */
+  /** In the image, unless a better ranked directory stands in the same place. @default 0o755 */
   readonly mode?: number
   /** In any order. */
   children(): readonly Child[]
@@ -18,20 +18,21 @@ export interface Child {
   readonly node: Node
 }
 
-/** As it stands in the image. */
 export interface Symlink {
   readonly kind: 'symlink'
+  /** As it stands in the image. */
   readonly target: ByteString
   /** Only for a package's symlink: the directory that it leads to, if it leads to one in the store. */
   directory?(): Directory | undefined
 }
 
-export interface File {
+/** One that is in no package, and no symlink therefore. */
+export interface ImageFile {
   readonly kind: 'file'
   readonly bytes: Buffer
 }
 
-export type Node = Directory | Symlink | File
+export type Node = Directory | Symlink | ImageFile
 
 export interface Source {
   /** Name of the package that brings the tree; absent for what every image has. */
@@ -50,6 +51,7 @@ export interface Collision {
 export interface Merged {
   /** In byte order of their paths. */
   readonly entries: readonly TarEntry[]
+  /** In the same order. */
   readonly collisions: readonly Collision[]
 }
 
@@ -61,21 +63,18 @@ export function mergeTrees(sources: readonly Source[]): Merged {
   /** @param above ids of the directories that `path` is in, the merged ones all of them */
   function merge(path: ByteString, sources: readonly Source[], above: ReadonlySet<string>): void {
     const inside = new Set([...above, ...sources.map(({ tree }) => tree.id)])
-    const places = placesOf(sources, inside)
-    for (const { item, content } of inPathOrder(
-      places,
-      ({ directories }) => directories.length > 0,
-    )) {
-      const place = path === '' ? item.name : `${path}/${item.name}`
+    const steps = inPathOrder(placesOf(sources, inside), isDirectory)
+    for (const { item: place, content } of steps) {
+      const here = path === '' ? place.name : `${path}/${place.name}`
       if (content) {
-        merge(place, item.directories, inside)
+        merge(here, place.directories, inside)
         continue
       }
-      entries.push(entryAt(place, item))
-      const losers = item.dropped.flatMap(({ owner }) => owner ?? [])
+      entries.push(entryAt(here, place))
+      const losers = place.dropped.flatMap(({ owner }) => owner ?? [])
       if (losers.length > 0) {
-        const winner = item.kept.owner ?? 'the image'
-        collisions.push({ path: bytesOf(place).toString(), kept: winner, dropped: losers })
+        const winner = place.kept.owner ?? 'the image'
+        collisions.push({ path: bytesOf(here).toString(), kept: winner, dropped: losers })
       }
     }
   }
@@ -100,10 +99,14 @@ interface Place {
 
 const none: readonly never[] = []
 
+function isDirectory({ directories }: Place): boolean {
+  return directories.length > 0
+}
+
 function placesOf(sources: readonly Source[], inside: ReadonlySet<string>): Place[] {
   const [only] = sources
   if (only && sources.length === 1) {
-    // Most are, and some of those are large.
+    // As most folders are, and some of them hold thousands of files.
     const { tree, ...source } = only
     return tree.children().map(({ name, node }) => alone(name, { ...source, node }))
   }
@@ -171,9 +174,10 @@ function directoryOf(node: Node, inside: ReadonlySet<string>): Directory | undef
   return directory && !inside.has(directory.id) ? directory : undefined
 }
 
-function entryAt(path: ByteString, { kept: { node }, directories }: Place): TarEntry {
+function entryAt(path: ByteString, place: Place): TarEntry {
+  const { node } = place.kept
   if (node.kind === 'directory') return { kind: 'directory', path, mode: node.mode ?? 0o755 }
-  if (directories.length > 0) return { kind: 'directory', path, mode: 0o755 }
+  if (isDirectory(place)) return { kind: 'directory', path, mode: 0o755 }
   if (node.kind === 'symlink') return { kind: 'symlink', path, target: node.target }
   return { kind: 'file', path, mode: 0o644, bytes: node.bytes }
 }

@@ -7,7 +7,8 @@ import type { ProcessGroups, RunOptions, RunResult } from '../process-group.ts'
 import { scrubberFor } from '../scrub.ts'
 import { localGitEnvironment, remoteGitEnvironment, withImpatientSsh } from './environment.ts'
 
-const localReadTimeout = 30_000
+/** Milliseconds without a byte after which a local read is ended: a disk that hangs. */
+const localIdleTimeout = 30_000
 /** What git says of a lock file takes seven. */
 const messageLines = 8
 
@@ -37,13 +38,21 @@ export class GitCommands {
     this.#localEnvironment = localGitEnvironment(options.environment, options.folder)
   }
 
-  /** A short local read: stdout without its last line end; a silent non-zero exit reads as ''. */
-  async read(args: readonly string[]): Promise<string> {
-    const options = { env: this.#localEnvironment, timeout: localReadTimeout }
+  /**
+   * A local read, which goes by nobody's configuration.
+   * @param input for stdin
+   * @returns stdout without white space at its end
+   */
+  async read(args: readonly string[], input?: string): Promise<string> {
+    const options = {
+      env: this.#localEnvironment,
+      // The folder in which the service was started may be gone.
+      cwd: '/',
+      idleTimeout: localIdleTimeout,
+      ...(input === undefined ? {} : { input }),
+    }
     const result = await this.#start(args, options)
-    const hasEnded = result.exitCode !== undefined && result.timedOut === undefined
-    const isSilent = hasEnded && result.stderr.trim() === ''
-    if (!isSilent) this.#assertGood(`git ${args[0]}`, result, options)
+    this.#assertGood(`git ${args[0]}`, result, options)
     return result.stdout.trimEnd()
   }
 
@@ -86,7 +95,7 @@ export class GitCommands {
     }
     if (result.exitCode !== 0) {
       const end = result.exitCode === undefined ? result.signal : `exit code ${result.exitCode}`
-      throw this.failure(`${what} failed (${end}): ${said}`)
+      throw this.failure(`${what} failed (${end})${said && `: ${said}`}`)
     }
   }
 

@@ -49,18 +49,16 @@ export class MirrorFolders {
     await rm(this.#old, { recursive: true, force: true })
   }
 
-  /** @returns the lock files that were removed */
-  async removeStaleLocks(): Promise<string[]> {
-    const removed: string[] = []
+  /** Gives each lock file that it has removed. */
+  async *removeStaleLocks(): AsyncGenerator<string> {
     for (const name of await readdir(this.current, { recursive: true })) {
       if (!name.endsWith('.lock')) continue
       const path = join(this.current, name)
       const written = (await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now()
       if (Date.now() - written < staleLockAge) continue
       await rm(path, { force: true })
-      removed.push(path)
+      yield path
     }
-    return removed
   }
 }
 

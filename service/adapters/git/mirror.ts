@@ -238,11 +238,12 @@ export class GitMirror implements GitRepository {
 
   /** Whether there was one. */
   async #removeStaleLocks(): Promise<boolean> {
-    const removed = await this.#folders.removeStaleLocks()
-    for (const path of removed) {
+    let removed = false
+    for await (const path of this.#folders.removeStaleLocks()) {
       this.#log.warn({ path }, 'removed a lock file that a killed git left in the mirror')
+      removed = true
     }
-    return removed.length > 0
+    return removed
   }
 
   /** Packs refs, and objects when git finds it worth while. Nobody waits for it. */

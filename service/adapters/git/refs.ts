@@ -3,7 +3,6 @@ import { RefTable } from '../../domain/ref-table.ts'
 import type { GitCommands } from './commands.ts'
 
 const namespaces = ['refs/heads/', 'refs/tags/']
-const readTimeout = 30_000
 
 /** Has HEAD name a ref. */
 export async function setHead(git: GitCommands, ref: string): Promise<void> {
@@ -57,13 +56,9 @@ export async function typesAndIds(
 ): Promise<[type: string, id: string][]> {
   if (objects.length === 0) return []
   const input = objects.map((object) => `${object}\n`).join('')
-  const after = ['--batch-check=%(objecttype) %(objectname)']
-  const lines = await git.run('cat-file', { after }, { input, timeout: readTimeout })
-  return lines
-    .trimEnd()
-    .split('\n')
-    .map((line) => {
-      const [type = '', id = ''] = line.split(' ')
-      return [type, id]
-    })
+  const lines = await git.read(['cat-file', '--batch-check=%(objecttype) %(objectname)'], input)
+  return lines.split('\n').map((line) => {
+    const [type = '', id = ''] = line.split(' ')
+    return [type, id]
+  })
 }

@@ -40,7 +40,7 @@ const goodAddresses: Addresses = {
   from: 0x1000_49e9_0000,
   isGood: (address) => (hash(address / 2 ** 16) & 8191) === 0,
 }
-/** On other processors it hashes what it means to; some kernels give processes 39 bits of addresses. */
+/** On other processors it hashes what it means to. From here on, because some kernels there have 39 bits only. */
 const anyAddress: Addresses = { from: 2 ** 36, isGood: () => true }
 
 /** As ISA-L does it: CRC-32C of four bytes, without the usual inversion before and after. */

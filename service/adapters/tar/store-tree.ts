@@ -66,18 +66,19 @@ export function listFolder(path: ByteString): FolderItem[] {
 
 /**
  * A buffer for each name would cost more than reading them, so they are read as Latin-1: a character a byte.
- * But where the file system does not tell kinds, Node looks each name up in UTF-8, which is another name if it
- * is not ASCII.
+ * But where the file system does not tell kinds, Node looks up what has been read, in UTF-8: if it is not ASCII,
+ * that is the name of something else, or of nothing.
  */
 function directoryEntries(path: ByteString): Dirent<ByteString>[] {
-  const folder = bytesOf(path)
-  try {
-    const items = readdirSync(folder, { encoding: 'latin1', withFileTypes: true })
-    if (items.every(({ name }) => isAscii(name))) return items
-  } catch {
-    // Nothing by another's name; what else was wrong still is.
+  if (isAscii(path)) {
+    try {
+      const items = readdirSync(path, { encoding: 'latin1', withFileTypes: true })
+      if (items.every(({ name }) => isAscii(name))) return items
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
   }
-  const items = readdirSync(folder, { encoding: 'buffer', withFileTypes: true })
+  const items = readdirSync(bytesOf(path), { encoding: 'buffer', withFileTypes: true })
   return items.map((item) => Object.assign(item, { name: byteString(item.name) }))
 }
 

@@ -53,12 +53,15 @@ function mirror(options: Partial<ConstructorParameters<typeof GitMirror>[0]> = {
 }
 
 /** An environment whose git fails these commands. */
-async function gitThatFails(...commands: readonly string[]): Promise<NodeJS.ProcessEnv> {
+async function gitThatFails(
+  commands: readonly string[],
+  complaint = 'broken',
+): Promise<NodeJS.ProcessEnv> {
   const bin = join(state, 'bin')
   await mkdir(bin)
   const git = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim()
   const patterns = commands.map((command) => `*" ${command} "*`).join('|')
-  const script = `#!/bin/sh\ncase " $* " in ${patterns}) echo broken >&2; exit 1;; esac\nexec ${git} "$@"\n`
+  const script = `#!/bin/sh\ncase " $* " in ${patterns}) printf '%s' '${complaint}' >&2; exit 1;; esac\nexec ${git} "$@"\n`
   await writeFile(join(bin, 'git'), script, { mode: 0o755 })
   return { PATH: `${bin}:${process.env.PATH}`, HOME: state }
 }
@@ -217,7 +220,7 @@ describe('opening', () => {
 
   test('gives nothing when the first fetch stopped half-way', async () => {
     await origin.commit()
-    await failureOf(mirror({ environment: await gitThatFails('fetch') }).fetch())
+    await failureOf(mirror({ environment: await gitThatFails(['fetch']) }).fetch())
     expect(existsSync(join(state, 'mirrors', 'm.new', 'HEAD'))).toBe(true)
     expect(await mirror().open()).toBeUndefined()
     expect((await mirror().fetch()).tags()).toEqual(['latest', 'main'])
@@ -229,7 +232,7 @@ describe('opening', () => {
     await mirror().fetch()
     await groups.killAll()
     groups = new ProcessGroups()
-    const environment = await gitThatFails('for-each-ref', 'fetch')
+    const environment = await gitThatFails(['for-each-ref', 'fetch'])
     await failureOf(mirror({ environment }).fetch())
     expect((await mirror().open())?.resolve('latest')?.id).toBe(first)
     expect(await readdir(join(state, 'mirrors'))).toEqual(['m'])
@@ -279,6 +282,15 @@ describe('commits', () => {
     expect(await repository.isReachable(first.toUpperCase())).toBe(true)
     const others = [tagObject, tree, blob, name, 'd'.repeat(40), 'e'.repeat(40), 'HEAD', '--all']
     for (const other of others) expect(await repository.isReachable(other), other).toBe(false)
+  })
+
+  test('are not reachable because git failed without a word', async () => {
+    const commit = await origin.commit({ a: '1' })
+    await mirror().fetch()
+    const environment = await gitThatFails(['rev-list'], '')
+    await expect(mirror({ environment }).isReachable(commit)).rejects.toThrow(
+      'git rev-list failed (exit code 1)',
+    )
   })
 
   test('are found by the beginning of their id', async () => {
