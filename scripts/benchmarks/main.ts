@@ -7,7 +7,8 @@ import { parseArgs } from 'node:util'
 import { messageOf } from '../../service/domain/errors.ts'
 import { Bench } from './bench.ts'
 import { type Measurement, measurements } from './measurements.ts'
-import { describeMachine, type NamedRow, type Report, writeReport } from './report.ts'
+import { describeMachine, type Report, writeReport } from './report.ts'
+import type { NamedRow } from './row.ts'
 import { markdown, type Table, tableOf } from './table.ts'
 
 const defaultRuns = 5

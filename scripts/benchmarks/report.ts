@@ -4,13 +4,8 @@ import { availableParallelism, cpus, release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { benchFolder } from './bench.ts'
 import { run } from './processes.ts'
-import type { Row } from './row.ts'
+import type { NamedRow } from './row.ts'
 import type { Table } from './table.ts'
-
-export interface NamedRow extends Row {
-  /** Of the measurement. */
-  readonly name: string
-}
 
 export interface Report {
   /** When it began, in ISO 8601. */

@@ -28,6 +28,11 @@ export interface Row {
   readonly goal?: { readonly text: string; readonly met: boolean }
 }
 
+export interface NamedRow extends Row {
+  /** Of the measurement. */
+  readonly name: string
+}
+
 type Figures = Pick<Row, 'slipway' | 'ratio'>
 
 export interface Goal {

@@ -1,6 +1,5 @@
 /** Tables in Markdown, for a terminal and for the README. */
-import type { NamedRow } from './report.ts'
-import type { Unit } from './row.ts'
+import type { NamedRow, Unit } from './row.ts'
 import type { Spread } from './statistics.ts'
 
 /** Cells under headings that name their units. */

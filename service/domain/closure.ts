@@ -14,6 +14,9 @@ export interface PathInfo {
 /** Every path that is reachable from the paths that were asked for, each once, sorted by path. */
 export type Closure = readonly PathInfo[]
 
+/** How a closure is cut: layers in the order of the image, each with its store paths sorted. */
+export type Plan = readonly (readonly StorePath[])[]
+
 /** `/nix/store/<hash>-git-2.39.5` → `git-2.39.5`. */
 export function storePathName(path: StorePath): string {
   return path.slice(path.lastIndexOf('/') + 1 + 33)

@@ -6,7 +6,7 @@
  * again from a closure and the version that its record names, and an image that is added cuts no other anew.
  */
 import { extend, type Step } from './change-history.ts'
-import type { Closure, StorePath } from './closure.ts'
+import type { Closure, Plan, StorePath } from './closure.ts'
 import { Fleet } from './fleet.ts'
 import {
   compact,
@@ -15,7 +15,6 @@ import {
   pathsOf,
   versionOf,
 } from './knowledge-document.ts'
-import type { Plan } from './layers.ts'
 
 export type { KnowledgeDocument } from './knowledge-document.ts'
 

@@ -38,15 +38,12 @@
  * and for as shared as it has referrers.
  */
 import { ChangeRisk, unionOf } from './change-risk.ts'
-import type { Closure, StorePath } from './closure.ts'
+import type { Closure, Plan, StorePath } from './closure.ts'
 import { type ClosureGraph, graphOf } from './closure-graph.ts'
 import type { Company, Fleet } from './fleet.ts'
 import { LayerKnowledge } from './layer-knowledge.ts'
 import { type Group, mergeGroups } from './layer-merging.ts'
 import { type Prospect, prospectsOf } from './path-prospects.ts'
-
-/** Layers in the order of the image, each with its store paths sorted. */
-export type Plan = readonly (readonly StorePath[])[]
 
 export interface PlanOptions {
   /** Most layers in the plan: 1 or more. */

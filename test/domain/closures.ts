@@ -1,7 +1,11 @@
 /** Closures for tests. */
 import fc from 'fast-check'
-import { type Closure, type StorePath, storePathName } from '../../service/domain/closure.ts'
-import type { Plan } from '../../service/domain/layers.ts'
+import {
+  type Closure,
+  type Plan,
+  type StorePath,
+  storePathName,
+} from '../../service/domain/closure.ts'
 
 const MB = 1_000_000
 

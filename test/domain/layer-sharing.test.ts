@@ -3,9 +3,9 @@
  * registry stores each byte once. `scripts/bench layering` measures the same on whole distributions.
  */
 import { describe, expect, test } from 'vitest'
-import type { Closure } from '../../service/domain/closure.ts'
+import type { Closure, Plan } from '../../service/domain/closure.ts'
 import { LayerKnowledge } from '../../service/domain/layer-knowledge.ts'
-import { type Plan, planLayers } from '../../service/domain/layers.ts'
+import { planLayers } from '../../service/domain/layers.ts'
 import { storePath } from './closures.ts'
 
 type Fleet = Readonly<Record<string, Closure>>

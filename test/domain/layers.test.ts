@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Closure } from '../../service/domain/closure.ts'
+import type { Closure, Plan } from '../../service/domain/closure.ts'
 import { LayerKnowledge } from '../../service/domain/layer-knowledge.ts'
-import { type Plan, type PlanOptions, planLayers } from '../../service/domain/layers.ts'
+import { type PlanOptions, planLayers } from '../../service/domain/layers.ts'
 import { anyClosure, closureOf, named, storePath } from './closures.ts'
 
 /** The plan with names for paths: `['glibc', 'bash readline']`. */
