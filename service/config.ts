@@ -1,12 +1,22 @@
 /** Settings: the environment in, a frozen Config out. Every mistake is reported, not only the first. */
-import { accessSync, constants, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
+import { ConfigError, type Mistake } from './config-error.ts'
 import { gcsSettings, type StorageConfig, storageOf } from './config-storage.ts'
-import { isAddressTemplate, isChannelName } from './domain/channel.ts'
+import {
+  absolute,
+  globList,
+  isReadableFile,
+  oneOf,
+  readableFile,
+  seconds,
+  template,
+  whole,
+} from './config-values.ts'
+import { isChannelName } from './domain/channel.ts'
 import type { PrebuildScope } from './domain/desired-images.ts'
-import { isGlobList, parseGlobList } from './domain/globs.ts'
+import { parseGlobList } from './domain/globs.ts'
 import type { Compression } from './domain/keys.ts'
 import { isPopularityUrl } from './domain/popularity.ts'
 import { normaliseRepositoryUrl } from './domain/repository-url.ts'
@@ -76,25 +86,6 @@ export interface TlsConfig {
   readonly keyPath: string
 }
 
-/** One wrong setting. */
-export interface Mistake {
-  readonly variable: string
-  /** As it was set; absent when it was not, or may hold a secret. */
-  readonly value?: string
-  /** What would be right. */
-  readonly expected: string
-}
-
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError'
-  readonly mistakes: readonly Mistake[]
-
-  constructor(mistakes: readonly Mistake[]) {
-    super(mistakes.map(describeMistake).join('\n'))
-    this.mistakes = mistakes
-  }
-}
-
 /** Milliseconds. */
 const day = 86_400_000
 
@@ -102,34 +93,6 @@ const logLevels = ['debug', 'info', 'warn', 'error'] as const
 
 /** Layers that every known client and runtime mounts: overlayfs takes 128, some leave room for less. */
 const mostLayers = 127
-
-const whole = (expected: string, least: number, most: number) =>
-  z
-    .string()
-    .regex(/^\d+$/, expected)
-    .transform(Number)
-    .refine((value) => value >= least && value <= most, expected)
-
-const seconds = (least = 1) =>
-  whole(`a whole number of seconds, ${least} or more (at most a week: 604800)`, least, 604_800)
-
-const oneOf = <T extends string>(...values: readonly T[]) =>
-  z.enum(values, { error: `one of: ${values.join(', ')}` })
-
-const absolute = z.string().transform((path) => resolve(path))
-
-const template = (...placeholders: string[]) =>
-  z
-    .string()
-    .refine(
-      (text) => isAddressTemplate(text, ...placeholders),
-      `an http(s) URL that holds ${placeholders.map((name) => `{${name}}`).join(' and ')}`,
-    )
-
-const globList = (expected: string) =>
-  z.string().refine(isGlobList, expected).transform(parseGlobList)
-
-const readableFile = absolute.refine(isReadableFile, 'a file that can be read')
 
 const settings = z.object({
   PORT: whole('a port number from 0 to 65535 (0 takes a free one)', 0, 65_535).default(8080),
@@ -328,19 +291,4 @@ function bucketMistakes(set: NodeJS.ProcessEnv): Mistake[] {
     mistakes.push({ variable: 'GOOGLE_APPLICATION_CREDENTIALS', value, expected })
   }
   return mistakes
-}
-
-function isReadableFile(path: string): boolean {
-  try {
-    accessSync(path, constants.R_OK)
-    return statSync(path).isFile()
-  } catch {
-    return false
-  }
-}
-
-function describeMistake({ variable, value, expected }: Mistake): string {
-  return value === undefined
-    ? `${variable}: ${expected}`
-    : `${variable}="${value}": must be ${expected}`
 }

@@ -71,7 +71,8 @@ const likelyState = resolve(process.env.SLIPWAY_STATE_PATH || 'var/state')
 if (existsSync(join(likelyState, 'compiled'))) keepCompiled(likelyState)
 const { findNix } = await import('./compose-nix.ts')
 const nix = findNix()
-const { ConfigError, readConfig, unknownSettings } = await import('./config.ts')
+const { readConfig, unknownSettings } = await import('./config.ts')
+const { ConfigError } = await import('./config-error.ts')
 
 try {
   const config = readConfig(process.env)

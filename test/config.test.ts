@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { ConfigError, readConfig, unknownSettings } from '../service/config.ts'
+import { readConfig, unknownSettings } from '../service/config.ts'
+import { ConfigError } from '../service/config-error.ts'
 
 const git = { NIXERY_PKGS_REPO: 'https://git.example.com/packages.git' }
 

@@ -1,17 +1,16 @@
 /** Starting on a state that is warm, until the first manifest is there, beside a Node that only loads koa. */
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { request } from 'node:http'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '../../test/support/free-port.ts'
+import { spawnStart } from '../../test/support/slipway.ts'
 import type { Bench } from './bench.ts'
 import { BenchService, manifestPath, settingsOf, warmUp } from './bench-service.ts'
 import { run } from './processes.ts'
 import { atMostTimes, type Row, rowOf } from './row.ts'
 
 const root = resolve(import.meta.dirname, '../..')
-const start = join(root, 'scripts/start')
 /** Milliseconds from one question to the next: the precision of this measurement. */
 const interval = 2
 /** Milliseconds after which a service that does not answer will not. */
@@ -43,15 +42,12 @@ export async function measureStartup(bench: Bench): Promise<Row[]> {
 }
 
 async function startTime(bench: Bench, storage: string): Promise<number> {
-  const { PATH = '', HOME = '/root', NIX_CONFIG = '' } = process.env
   const port = await freePort()
   const settings = await settingsOf(bench, { STORAGE_PATH: storage, PORT: String(port) })
   const started = performance.now()
-  const child = spawn(start, [], {
-    cwd: root,
-    env: { PATH, HOME, NIX_CONFIG, ...settings },
-    stdio: 'ignore',
-  })
+  const child = spawnStart(settings)
+  child.stdout.resume()
+  child.stderr.resume()
   const ended = once(child, 'close')
   try {
     const path = manifestPath(warmUp)

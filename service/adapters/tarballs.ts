@@ -2,9 +2,10 @@
  * Tarballs of source trees: downloaded to a folder, so that a restart needs no download, and unpacked by
  * the system's tar. A file first, not a pipe: what is unpacked is then known to be whole.
  */
-import { access, mkdir, open, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure, messageOf } from '../domain/errors.ts'
+import { exists } from './exists.ts'
 import type { ProcessGroups, RunResult } from './process-group.ts'
 import type { RemoteAnswer } from './remote-document.ts'
 
@@ -157,11 +158,4 @@ async function compressionOf(path: string): Promise<string> {
   } finally {
     await file.close()
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  )
 }

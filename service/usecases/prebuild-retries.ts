@@ -45,35 +45,31 @@ export class PrebuildRetries {
     this.#broken.set(image.imageKey, image)
   }
 
-  /** It did not fail this time. */
-  built(image: Prebuild): void {
-    this.#forget(image)
+  /** It has been built, or is not wanted any more. */
+  forget({ imageKey }: Prebuild): void {
+    clearTimeout(this.#later.get(imageKey)?.timer)
+    this.#later.delete(imageKey)
+    this.#attempts.delete(imageKey)
+    this.#broken.delete(imageKey)
   }
 
   /** All that failed, which is then forgotten. */
   takeAll(): Prebuild[] {
     const later = [...this.#later.values()].map(({ image }) => image)
     const all = [...this.#broken.values(), ...later]
-    for (const image of all) this.#forget(image)
+    for (const image of all) this.forget(image)
     return all
   }
 
   /** Forgets what is not wanted any more. */
   drop(isWanted: (image: Prebuild) => boolean): void {
-    for (const { image } of this.#later.values()) if (!isWanted(image)) this.#forget(image)
-    for (const image of this.#broken.values()) if (!isWanted(image)) this.#forget(image)
+    for (const { image } of this.#later.values()) if (!isWanted(image)) this.forget(image)
+    for (const image of this.#broken.values()) if (!isWanted(image)) this.forget(image)
   }
 
   /** Nothing is tried again by itself any more. */
   stop(): void {
     this.#stopped = true
     for (const { timer } of this.#later.values()) clearTimeout(timer)
-  }
-
-  #forget({ imageKey }: Prebuild): void {
-    clearTimeout(this.#later.get(imageKey)?.timer)
-    this.#later.delete(imageKey)
-    this.#attempts.delete(imageKey)
-    this.#broken.delete(imageKey)
   }
 }

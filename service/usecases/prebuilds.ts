@@ -264,7 +264,7 @@ export class Prebuilds {
     try {
       await builds.get({ ...image, packages, realised, cause: 'prebuild', limit })
       failed.forget(image.imageKey)
-      this.#retries.built(image)
+      this.#retries.forget(image)
     } catch (error) {
       this.#fail(image, error)
     }

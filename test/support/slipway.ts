@@ -1,10 +1,11 @@
 /** Slipway as a user starts it: a process with an environment, on a free port. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 
 const root = resolve(import.meta.dirname, '../..')
 
@@ -127,13 +128,20 @@ export class Workspace implements AsyncDisposable {
   }
 }
 
-function spawnService(environment: Record<string, string>) {
+/** @param environment settings on top of PATH, HOME and Nix's own */
+export function spawnStart(
+  environment: Record<string, string>,
+): ChildProcessByStdio<null, Readable, Readable> {
   const { PATH = '', HOME = '/root', NIX_CONFIG = '' } = process.env
-  const child = spawn('scripts/start', [], {
+  return spawn('scripts/start', [], {
     cwd: root,
     env: { PATH, HOME, NIX_CONFIG, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+}
+
+function spawnService(environment: Record<string, string>) {
+  const child = spawnStart(environment)
   const lines: LogLine[] = []
   const stderr: string[] = []
   createInterface(child.stdout).on('line', (line) => lines.push(JSON.parse(line)))

@@ -34,7 +34,7 @@ test('each further attempt comes later; after the last it begins anew, much late
 test('what has been built meanwhile is not tried again', () => {
   retries.later(image)
   retries.broken(image)
-  retries.built(image)
+  retries.forget(image)
   vi.advanceTimersByTime(1_000_000)
   expect([again, retries.takeAll()]).toEqual([[], []])
   expect(retries.later(image)).toBe(1)

@@ -2,8 +2,9 @@
  * Has Nix end with the service, also when that is killed: a build that goes on would take builders from
  * the service that starts next, which does not know of it.
  */
-import { access, constants } from 'node:fs/promises'
+import { constants } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
+import { exists } from '../exists.ts'
 
 /** What stands before a Nix program on its command line; nothing where the system has no such tool. */
 export type Launcher = readonly string[]
@@ -14,11 +15,7 @@ const setpriv = ['setpriv', '--pdeathsig', 'TERM', '--']
 /** @param path the PATH that Nix programs are found by */
 export async function findLauncher(path: string): Promise<Launcher> {
   for (const folder of path.split(delimiter)) {
-    const found = await access(join(folder, 'setpriv'), constants.X_OK).then(
-      () => true,
-      () => false,
-    )
-    if (found) return setpriv
+    if (await exists(join(folder, 'setpriv'), constants.X_OK)) return setpriv
   }
   return []
 }

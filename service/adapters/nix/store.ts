@@ -1,5 +1,5 @@
 /** The Nix store, through nix-store and nix path-info. */
-import { access, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Closure, StorePath } from '../../domain/closure.ts'
@@ -11,6 +11,7 @@ import type {
   RealiseEachOptions,
   RealiseOptions,
 } from '../../domain/ports.ts'
+import { exists } from '../exists.ts'
 import type { ProcessGroups } from '../process-group.ts'
 import { askNix } from './ask.ts'
 import { buildFailure } from './build-failure.ts'
@@ -74,11 +75,8 @@ export class LocalNixStore implements NixStore {
     }
   }
 
-  async has(path: StorePath): Promise<boolean> {
-    return access(path).then(
-      () => true,
-      () => false,
-    )
+  has(path: StorePath): Promise<boolean> {
+    return exists(path)
   }
 
   async realise(packages: readonly EvaluatedPackage[], options: RealiseOptions): Promise<void> {

@@ -52,16 +52,19 @@ function mirror(options: Partial<ConstructorParameters<typeof GitMirror>[0]> = {
   return new GitMirror({ url: origin.url, folder, groups, log, environment, ...options })
 }
 
-/** An environment whose git fails these commands. */
+/**
+ * An environment whose git fails these commands.
+ * @param complain a shell command for what it says
+ */
 async function gitThatFails(
   commands: readonly string[],
-  complaint = 'broken',
+  complain = 'echo broken',
 ): Promise<NodeJS.ProcessEnv> {
   const bin = join(state, 'bin')
   await mkdir(bin)
   const git = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim()
   const patterns = commands.map((command) => `*" ${command} "*`).join('|')
-  const script = `#!/bin/sh\ncase " $* " in ${patterns}) printf '%s' '${complaint}' >&2; exit 1;; esac\nexec ${git} "$@"\n`
+  const script = `#!/bin/sh\ncase " $* " in ${patterns}) ${complain} >&2; exit 1;; esac\nexec ${git} "$@"\n`
   await writeFile(join(bin, 'git'), script, { mode: 0o755 })
   return { PATH: `${bin}:${process.env.PATH}`, HOME: state }
 }
@@ -287,10 +290,17 @@ describe('commits', () => {
   test('are not reachable because git failed without a word', async () => {
     const commit = await origin.commit({ a: '1' })
     await mirror().fetch()
-    const environment = await gitThatFails(['rev-list'], '')
+    const environment = await gitThatFails(['rev-list'], ':')
     await expect(mirror({ environment }).isReachable(commit)).rejects.toThrow(
       'git rev-list failed (exit code 1)',
     )
+  })
+
+  test('are looked for wherever the service was started', async () => {
+    const commit = await origin.commit({ a: '1' })
+    await mirror().fetch()
+    const environment = await gitThatFails(['rev-list'], 'echo "in $(pwd)"')
+    await expect(mirror({ environment }).isReachable(commit)).rejects.toThrow(/: in \/$/)
   })
 
   test('are found by the beginning of their id', async () => {

@@ -1,0 +1,34 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { findLauncher, launched } from '../../../service/adapters/nix/launcher.ts'
+import { TemporaryFolder } from '../../support/temporary-folder.ts'
+
+let folder: TemporaryFolder
+
+beforeEach(async () => {
+  folder = await TemporaryFolder.create()
+})
+afterEach(() => folder[Symbol.asyncDispose]())
+
+/** A folder for the PATH, with a setpriv of this mode. */
+async function bin(name: string, mode: number): Promise<string> {
+  const path = join(folder.path, name)
+  await mkdir(path)
+  await writeFile(join(path, 'setpriv'), '', { mode })
+  return path
+}
+
+test('Nix is started through setpriv where one can be executed', async () => {
+  const path = [join(folder.path, 'none'), await bin('good', 0o755)].join(':')
+  const [program, args] = launched(await findLauncher(path), 'nix-store', ['--add'])
+  expect([program, ...args]).toEqual(['setpriv', '--pdeathsig', 'TERM', '--', 'nix-store', '--add'])
+})
+
+test('and by itself where there is none, or it is no program', async () => {
+  const path = [join(folder.path, 'none'), await bin('bad', 0o644)].join(':')
+  expect(launched(await findLauncher(path), 'nix-store', ['--add'])).toEqual([
+    'nix-store',
+    ['--add'],
+  ])
+})
