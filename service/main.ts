@@ -3,13 +3,13 @@ import { existsSync, mkdirSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
 import { enableCompileCache, flushCompileCache } from 'node:module'
 import { join, resolve } from 'node:path'
-import type { Config } from './config.ts'
+import type { Config } from './config/config.ts'
 
 /** Milliseconds that requests under way may take after a signal to stop. */
 const gracePeriod = 10_000
 
 async function serve(config: Config): Promise<void> {
-  const { compose, composeLog } = await import('./compose.ts')
+  const { compose, composeLog } = await import('./compose/service.ts')
   const { listen } = await import('./http/server.ts')
   const { starting } = await import('./http/starting.ts')
   const log = composeLog(config)
@@ -69,10 +69,10 @@ process.on('unhandledRejection', (error) => {
 /** What Slipway has run with before can be trusted before all settings are read, which takes long by itself. */
 const likelyState = resolve(process.env.SLIPWAY_STATE_PATH || 'var/state')
 if (existsSync(join(likelyState, 'compiled'))) keepCompiled(likelyState)
-const { findNix } = await import('./compose-nix.ts')
+const { findNix } = await import('./compose/nix.ts')
 const nix = findNix()
-const { readConfig, unknownSettings } = await import('./config.ts')
-const { ConfigError } = await import('./config-error.ts')
+const { readConfig, unknownSettings } = await import('./config/config.ts')
+const { ConfigError } = await import('./config/config-error.ts')
 
 try {
   const config = readConfig(process.env)

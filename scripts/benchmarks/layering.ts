@@ -9,9 +9,9 @@
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import type { Closure, PathInfo, Plan, StorePath } from '../../service/domain/closure.ts'
-import { LayerKnowledge } from '../../service/domain/layer-knowledge.ts'
-import { planLayers } from '../../service/domain/layers.ts'
+import type { Closure, PathInfo, Plan, StorePath } from '../../service/closure/closure.ts'
+import { LayerKnowledge } from '../../service/layering/layer-knowledge.ts'
+import { planLayers } from '../../service/layering/plan-layers.ts'
 import { benchFolder } from './bench.ts'
 import { run } from './processes.ts'
 import type { Table } from './table.ts'

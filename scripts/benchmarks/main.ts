@@ -4,7 +4,7 @@
  * whether everything could be measured.
  */
 import { parseArgs } from 'node:util'
-import { messageOf } from '../../service/domain/errors.ts'
+import { messageOf } from '../../service/image/errors.ts'
 import { Bench } from './bench.ts'
 import { type Measurement, measurements } from './measurements.ts'
 import { describeMachine, type Report, writeReport } from './report.ts'

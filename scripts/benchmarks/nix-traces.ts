@@ -1,7 +1,7 @@
 /** What a benchmark leaves in the Nix store, so that it can be taken away: store paths and GC roots. */
 import { readdir, readlink, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { messageOf } from '../../service/domain/errors.ts'
+import { messageOf } from '../../service/image/errors.ts'
 import { run } from './processes.ts'
 
 const store = '/nix/store'

@@ -3,9 +3,9 @@
  * the same planner takes for the smallest closure, times what n log n grows by. First of a new registry,
  * then of one that knows the release before and images that have a part of the same paths.
  */
-import type { Closure, PathInfo } from '../../service/domain/closure.ts'
-import { LayerKnowledge, type ServedImage } from '../../service/domain/layer-knowledge.ts'
-import { planLayers } from '../../service/domain/layers.ts'
+import type { Closure, PathInfo } from '../../service/closure/closure.ts'
+import { LayerKnowledge, type ServedImage } from '../../service/layering/layer-knowledge.ts'
+import { planLayers } from '../../service/layering/plan-layers.ts'
 import { type Goal, type Row, rowOf } from './row.ts'
 
 const sizes = [1000, 10_000, 100_000]

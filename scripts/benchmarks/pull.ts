@@ -3,7 +3,7 @@
  * the cold pull (manifest request → manifest), warm requests for the manifest by tag over one
  * connection, and the most memory that the service held.
  */
-import { addedPackages, parseImageName } from '../../service/domain/image-name.ts'
+import { addedPackages, parseImageName } from '../../service/image/image-name.ts'
 import { PackageSet } from '../../test/support/package-set.ts'
 import { Slipway, Workspace } from '../../test/support/slipway.ts'
 import type { Bench } from './bench.ts'

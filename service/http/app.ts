@@ -1,10 +1,10 @@
 /** The HTTP application: who answers what, in order. */
 import type { RequestListener } from 'node:http'
 import Koa from 'koa'
-import type { Log, ObjectStore } from '../domain/ports.ts'
-import { health } from './health.ts'
+import type { Log, ObjectStore } from '../telemetry/ports.ts'
+import { health } from './ops/health.ts'
 import { PreparedAnswers } from './prepared-answers.ts'
-import { type RegistryServices, registry } from './registry.ts'
+import { type RegistryServices, registry } from './registry/registry.ts'
 
 /** What Node calls it when the other end closes the connection. */
 const goneCodes = new Set<string | undefined>([

@@ -10,7 +10,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { Context, Middleware } from 'koa'
 import { LRUCache } from 'lru-cache'
-import type { Log } from '../domain/ports.ts'
+import type { Log } from '../telemetry/ports.ts'
 
 /** Bytes of answers in memory. */
 const memory = 48 * 1024 * 1024

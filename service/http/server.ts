@@ -4,8 +4,8 @@ import type { RequestListener, Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import { promisify } from 'node:util'
-import { messageOf } from '../domain/errors.ts'
-import type { Log } from '../domain/ports.ts'
+import { messageOf } from '../image/errors.ts'
+import type { Log } from '../telemetry/ports.ts'
 
 /** Not by `import`: that reads all that is exported, WebSocket among it, and so loads undici, for 50 ms. */
 const http = process.getBuiltinModule('node:http')

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { ByteRange, LocalFile, ObjectStore } from '../../service/domain/ports.ts'
+import type { ByteRange, LocalFile, ObjectStore } from '../../service/telemetry/ports.ts'
 
 const megabyte = 1024 * 1024
 

@@ -1,5 +1,5 @@
 /** Temporary space of tests that are not about it. */
-import { TemporarySpace } from '../../service/usecases/temporary-space.ts'
+import { TemporarySpace } from '../../service/storage/staging-space.ts'
 
 export const endlessSpace = new TemporarySpace({
   folder: '/dev/null',

@@ -1,6 +1,7 @@
 /** A publisher of channels in memory. */
-import type { ChannelServer } from '../../service/domain/channel.ts'
-import { Failure } from '../../service/domain/errors.ts'
+
+import { Failure } from '../../service/image/errors.ts'
+import type { ChannelServer } from '../../service/source/channel.ts'
 
 export class FakeChannelServer implements ChannelServer {
   readonly channels = new Map<string, string>()

@@ -1,7 +1,7 @@
 /** A git repository whose fetches end when, and as, a test says. */
-import { Failure } from '../../service/domain/errors.ts'
-import type { GitRepository } from '../../service/domain/git.ts'
-import { RefTable } from '../../service/domain/ref-table.ts'
+import { Failure } from '../../service/image/errors.ts'
+import type { GitRepository } from '../../service/source/git.ts'
+import { RefTable } from '../../service/source/ref-table.ts'
 
 export class FakeGit implements GitRepository {
   /** What `open` finds. */

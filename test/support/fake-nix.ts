@@ -1,13 +1,13 @@
 /** Nix without Nix: packages that a test declares, their closures, and what was asked of them. */
 import { createHash } from 'node:crypto'
-import type { Closure, StorePath } from '../../service/domain/closure.ts'
-import type { EvaluatedPackage, PackageOutcome } from '../../service/domain/package.ts'
+import type { Closure, StorePath } from '../../service/closure/closure.ts'
+import type { EvaluatedPackage, PackageOutcome } from '../../service/closure/package.ts'
 import type {
   EvaluationRequest,
   Evaluator,
   NixStore,
   RealiseOptions,
-} from '../../service/domain/ports.ts'
+} from '../../service/telemetry/ports.ts'
 
 /** A package of the fake set. */
 export interface FakePackage extends Partial<Omit<EvaluatedPackage, 'name'>> {

@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type StorePath, storePathName } from '../../service/domain/closure.ts'
-import { sha256Digest } from '../../service/domain/descriptor.ts'
-import type { Forest, LayerPacker, PackedLayer } from '../../service/domain/ports.ts'
+import { type StorePath, storePathName } from '../../service/closure/closure.ts'
+import { sha256Digest } from '../../service/image/descriptor.ts'
+import type { Forest, LayerPacker, PackedLayer } from '../../service/telemetry/ports.ts'
 
 export class FakePacker implements LayerPacker {
   readonly #folder: string

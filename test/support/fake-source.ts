@@ -1,6 +1,6 @@
 /** A source whose tags a test declares. */
-import { Failure } from '../../service/domain/errors.ts'
-import type { Revision, Source, SourceStatus } from '../../service/domain/source.ts'
+import { Failure } from '../../service/image/errors.ts'
+import type { Revision, Source, SourceStatus } from '../../service/source/source.ts'
 
 export class FakeSource implements Source {
   /** Tag → commit. */

@@ -1,7 +1,12 @@
 /** An object store that answers within the same turn of the event loop, for tests with fake timers. */
 import { readFile, rm } from 'node:fs/promises'
 import { Readable } from 'node:stream'
-import type { ByteRange, LocalFile, ObjectStore, PutOptions } from '../../service/domain/ports.ts'
+import type {
+  ByteRange,
+  LocalFile,
+  ObjectStore,
+  PutOptions,
+} from '../../service/telemetry/ports.ts'
 
 export class MemoryStore implements ObjectStore {
   readonly objects = new Map<string, Buffer>()

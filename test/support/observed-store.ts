@@ -1,6 +1,11 @@
 /** An object store whose calls a test can see, hold up, and make fail. */
 import type { Readable } from 'node:stream'
-import type { ByteRange, LocalFile, ObjectStore, PutOptions } from '../../service/domain/ports.ts'
+import type {
+  ByteRange,
+  LocalFile,
+  ObjectStore,
+  PutOptions,
+} from '../../service/telemetry/ports.ts'
 
 export type Operation = 'stat' | 'get' | 'put' | 'delete' | 'list'
 

@@ -1,5 +1,5 @@
 /** A log that tests can read. */
-import type { Log } from '../../service/domain/ports.ts'
+import type { Log } from '../../service/telemetry/ports.ts'
 
 export interface LogLine {
   readonly level: 'debug' | 'info' | 'warn' | 'error'

@@ -4,7 +4,7 @@ import { createServer, type IncomingHttpHeaders, request, type Server } from 'no
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { createApp } from '../../service/http/app.ts'
-import type { RegistryServices } from '../../service/http/registry.ts'
+import type { RegistryServices } from '../../service/http/registry/registry.ts'
 import { Workbench, type WorkbenchOptions } from './workbench.ts'
 
 export interface Answer {

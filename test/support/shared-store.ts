@@ -1,5 +1,5 @@
 /** A storage that several instances use at once, each over a network: what a bucket is to the use cases. */
-import type { VersionedObjects } from '../../service/domain/ports.ts'
+import type { VersionedObjects } from '../../service/telemetry/ports.ts'
 import { MemoryStore } from './memory-store.ts'
 
 export class SharedStore extends MemoryStore {

@@ -1,6 +1,6 @@
 /** Looks once, at the start, whether the bucket can be used: what is wrong then is a setting. */
 import { z } from 'zod'
-import { Failure, messageOf } from '../../domain/errors.ts'
+import { Failure, messageOf } from '../../image/errors.ts'
 import type { GcsClient } from './client.ts'
 import { failureOf, isAbsent, statusOf } from './fault.ts'
 import { type GcsSettings, neededRole } from './settings.ts'

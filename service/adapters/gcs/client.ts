@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { IdempotencyStrategy, Storage } from '@google-cloud/storage'
 import { GoogleAuth } from 'google-auth-library'
 import { z } from 'zod'
-import { Failure, messageOf } from '../../domain/errors.ts'
+import { Failure, messageOf } from '../../image/errors.ts'
 import type { GcsSettings } from './settings.ts'
 
 /** Milliseconds that one request without a body may take. */

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import type { ReadableStream } from 'node:stream/web'
-import type { ByteRange } from '../../domain/ports.ts'
+import type { ByteRange } from '../../telemetry/ports.ts'
 import type { GcsClient } from './client.ts'
 
 /** Milliseconds until the answer begins. */

@@ -1,5 +1,5 @@
 /** What the bucket or the way to it answered, told apart by what helps: asking again, or somebody's hand. */
-import { Failure, messageOf } from '../../domain/errors.ts'
+import { Failure, messageOf } from '../../image/errors.ts'
 import { neededRole } from './settings.ts'
 
 /** Seconds after which a bucket that is out of reach may be back. */

@@ -4,7 +4,7 @@
  */
 import PQueue from 'p-queue'
 import pRetry from 'p-retry'
-import type { Log } from '../../domain/ports.ts'
+import type { Log } from '../../telemetry/ports.ts'
 import { failureOf, isAnswer, mayPass } from './fault.ts'
 
 /** Requests at a time: enough to hide the latency for the layers of some images. */

@@ -8,7 +8,7 @@ import { open } from 'node:fs/promises'
 import http from 'node:http'
 import https from 'node:https'
 import { text } from 'node:stream/consumers'
-import type { LocalFile } from '../../domain/ports.ts'
+import type { LocalFile } from '../../telemetry/ports.ts'
 
 /** Bytes read at once. */
 const readSize = 512 * 1024

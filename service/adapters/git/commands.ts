@@ -2,9 +2,9 @@
  * Runs git on one bare repository. Every failure is a Failure `unavailable` with git's last words and no secret in
  * it, and without a cause: an error may quote arguments, and with them the URL.
  */
-import { Failure, messageOf } from '../../domain/errors.ts'
-import type { ProcessGroups, RunOptions, RunResult } from '../process-group.ts'
-import { scrubberFor } from '../scrub.ts'
+import { Failure, messageOf } from '../../image/errors.ts'
+import { scrubberFor } from '../../text/scrub.ts'
+import type { ProcessGroups, RunOptions, RunResult } from '../process/process-group.ts'
 import { localGitEnvironment, remoteGitEnvironment, withImpatientSsh } from './environment.ts'
 
 /** Milliseconds without a byte after which a local read is ended: a disk that hangs. */

@@ -4,7 +4,7 @@
  * environment of that one git.
  * @see https://git-scm.com/docs/gitcredentials
  */
-import { credentialsOf, decoded, namedParts } from '../scrub.ts'
+import { credentialsOf, decoded, namedParts } from '../../text/scrub.ts'
 
 /** How git is to be started so that it reaches the remote. */
 export interface GitRemote {

@@ -5,11 +5,11 @@
  * tells all after a restart. A mirror that is missing or cannot be read is replaced by a clone.
  */
 import PQueue from 'p-queue'
-import { messageOf } from '../../domain/errors.ts'
-import type { GitRepository } from '../../domain/git.ts'
-import type { Log } from '../../domain/ports.ts'
-import { isFullCommitId, type RefTable } from '../../domain/ref-table.ts'
-import type { ProcessGroups } from '../process-group.ts'
+import { messageOf } from '../../image/errors.ts'
+import type { GitRepository } from '../../source/git.ts'
+import { isFullCommitId, type RefTable } from '../../source/ref-table.ts'
+import type { Log } from '../../telemetry/ports.ts'
+import type { ProcessGroups } from '../process/process-group.ts'
 import { GitCommands } from './commands.ts'
 import { type GitRemote, gitRemote } from './credentials.ts'
 import { MirrorFolders, writeAttributes } from './mirror-folders.ts'

@@ -1,5 +1,5 @@
 /** What the refs of a bare repository say. */
-import { RefTable } from '../../domain/ref-table.ts'
+import { RefTable } from '../../source/ref-table.ts'
 import type { GitCommands } from './commands.ts'
 
 const namespaces = ['refs/heads/', 'refs/tags/']

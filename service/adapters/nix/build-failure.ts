@@ -1,10 +1,10 @@
 /** Tells the person who pulls what Nix could not build, and why. */
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
-import { type StorePath, storePathName } from '../../domain/closure.ts'
-import { Failure } from '../../domain/errors.ts'
-import type { EvaluatedPackage } from '../../domain/package.ts'
-import type { BuilderLimit } from '../../domain/ports.ts'
+import { type StorePath, storePathName } from '../../closure/closure.ts'
+import type { EvaluatedPackage } from '../../closure/package.ts'
+import { Failure } from '../../image/errors.ts'
+import type { BuilderLimit } from '../../telemetry/ports.ts'
 import type { BuildLog, FailedBuild } from './build-log.ts'
 import { nixError } from './messages.ts'
 

@@ -5,7 +5,7 @@
  */
 import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
-import type { StorePath } from '../../domain/closure.ts'
+import type { StorePath } from '../../closure/closure.ts'
 import { shownText } from './messages.ts'
 
 /** ActivityType actBuild. */

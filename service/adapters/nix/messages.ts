@@ -1,5 +1,5 @@
 /** Reading what Nix prints, and what is shown of it: to clients who may be anybody. */
-import { scrub } from '../scrub.ts'
+import { scrub } from '../../text/scrub.ts'
 
 /**
  * ECMA-48, in its 7-bit and 8-bit forms: control sequences (colours), strings (titles, links), and the

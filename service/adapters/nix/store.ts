@@ -2,23 +2,23 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import type { Closure, StorePath } from '../../domain/closure.ts'
-import { Failure } from '../../domain/errors.ts'
-import type { EvaluatedPackage } from '../../domain/package.ts'
+import type { Closure, StorePath } from '../../closure/closure.ts'
+import type { EvaluatedPackage } from '../../closure/package.ts'
+import { Failure } from '../../image/errors.ts'
 import type {
   BuilderLimit,
   NixStore,
   RealiseEachOptions,
   RealiseOptions,
-} from '../../domain/ports.ts'
-import { exists } from '../exists.ts'
-import type { ProcessGroups } from '../process-group.ts'
+} from '../../telemetry/ports.ts'
+import { exists } from '../filesystem/exists.ts'
+import { type Launcher, launched } from '../process/launcher.ts'
+import type { ProcessGroups } from '../process/process-group.ts'
 import { askNix } from './ask.ts'
+import { RealiseBatch } from './batch-completion.ts'
 import { buildFailure } from './build-failure.ts'
 import { BuildLog } from './build-log.ts'
 import { BuilderSlots } from './builder-slots.ts'
-import { type Launcher, launched } from './launcher.ts'
-import { RealiseBatch } from './realise-batch.ts'
 
 /** Seconds of silence beyond what a builder may take: a Nix that hangs, on a lock or a download. */
 const stalled = 300

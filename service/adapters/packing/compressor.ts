@@ -4,7 +4,7 @@
  * streams, whose work would go to the thread pool that serves requests.
  */
 import { constants, gzipSync, zstdCompressSync } from 'node:zlib'
-import type { Compression } from '../../domain/keys.ts'
+import type { Compression } from '../../image/keys.ts'
 import { IsaL } from './isa-l.ts'
 import { Libzstd } from './libzstd.ts'
 import { type FindLibrary, findLibrary } from './native-library.ts'

@@ -1,8 +1,8 @@
 /** What the service and a packing thread tell each other. Structured clones: errors go as plain data. */
-import type { StorePath } from '../../domain/closure.ts'
-import type { Compression } from '../../domain/keys.ts'
-import type { Forest, PackedLayer } from '../../domain/ports.ts'
-import type { Collision } from '../forest/merge.ts'
+import type { StorePath } from '../../closure/closure.ts'
+import type { Compression } from '../../image/keys.ts'
+import type { Forest, PackedLayer } from '../../telemetry/ports.ts'
+import type { Collision } from '../link-farm/merge-trees.ts'
 
 /** What a thread is started with. */
 export interface Equipment {

@@ -1,7 +1,7 @@
 /** Writing a layer file. Runs in a packing thread: it reads and writes synchronously. */
 import { createHash, type Hash } from 'node:crypto'
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
-import type { Digest } from '../../domain/descriptor.ts'
+import type { Digest } from '../../image/descriptor.ts'
 import { writeChunks } from '../tar/chunks.ts'
 import type { TarEntry } from '../tar/entry.ts'
 import type { Compressor } from './compressor.ts'

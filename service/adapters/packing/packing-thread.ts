@@ -1,6 +1,6 @@
 /** A packing thread, as the service sees it: it does one thing after the other. */
 import { Worker } from 'node:worker_threads'
-import { messageOf } from '../../domain/errors.ts'
+import { messageOf } from '../../image/errors.ts'
 import type { Equipment, Job, Order, Outcome, Report } from './job.ts'
 import { SharedPieces } from './shared-pieces.ts'
 

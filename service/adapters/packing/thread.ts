@@ -1,8 +1,8 @@
 /** A packing thread: does one job after the other. */
 import { setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
-import { messageOf } from '../../domain/errors.ts'
-import { forestEntries } from '../root-forest.ts'
+import { messageOf } from '../../image/errors.ts'
+import { forestEntries } from '../link-farm/link-farm.ts'
 import { storeEntries } from '../tar/store-tree.ts'
 import { findCompressor } from './compressor.ts'
 import type { Equipment, Job, Order, Outcome, Packed, Report } from './job.ts'

@@ -1,6 +1,6 @@
 /** The files of store paths as entries of a layer. All reading is synchronous: it runs in a worker. */
 import { type Dirent, lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs'
-import type { StorePath } from '../../domain/closure.ts'
+import type { StorePath } from '../../closure/closure.ts'
 import {
   type ByteString,
   byteString,

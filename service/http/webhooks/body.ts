@@ -1,6 +1,6 @@
 /** The body of a request, whole and as it came. */
 import type { IncomingMessage } from 'node:http'
-import { messageOf } from '../../domain/errors.ts'
+import { messageOf } from '../../image/errors.ts'
 import { Refusal } from './refusal.ts'
 
 /** Bytes. The largest payloads list the commits of a push, some hundred bytes each, at most 2,048. */

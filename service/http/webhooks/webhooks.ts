@@ -5,8 +5,8 @@
  */
 import type { Context, Middleware } from 'koa'
 import { ZodError } from 'zod'
-import type { Log } from '../../domain/ports.ts'
-import { normaliseRepositoryUrl, sameRepository } from '../../domain/repository-url.ts'
+import { normaliseRepositoryUrl, sameRepository } from '../../source/repository-url.ts'
+import type { Log } from '../../telemetry/ports.ts'
 import { defaultBodyTimeout, readBody } from './body.ts'
 import { generic } from './generic.ts'
 import { gitea } from './gitea.ts'

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { findLauncher, launched } from '../../../service/adapters/nix/launcher.ts'
+import { findLauncher, launched } from '../../../service/adapters/process/launcher.ts'
 import { TemporaryFolder } from '../../support/temporary-folder.ts'
 
 let folder: TemporaryFolder

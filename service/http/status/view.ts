@@ -1,0 +1,202 @@
+/** What stands on the status page. Everything on it may have been written by anybody: see html.ts. */
+
+import type { BuildEntry } from '../../build/build-entry.ts'
+import type { RefImage, RefState, RefStateList } from '../../prebuild/ref-state.ts'
+import { slugOf } from '../../source/ref-table.ts'
+import type { SourceStatus } from '../../source/source.ts'
+import { Html, html } from './html.ts'
+import { ago, duration } from './human-time.ts'
+import { statusStyle } from './style.ts'
+
+export interface StatusFacts {
+  /** Host and port that clients pull from. */
+  readonly host: string
+  readonly source: SourceStatus
+  /** Absent for a source without refs. */
+  readonly refs?: RefStateList | 'unreadable'
+  /** The newest first. */
+  readonly builds: readonly BuildEntry[]
+  readonly now: Date
+}
+
+const buildsShown = 20
+const failuresShown = 5
+/** The API has the rest. */
+const logLinesShown = 20
+/** Of one ref. */
+const imagesShown = 40
+/** Digits of a commit. */
+const commitShown = 12
+/** Seconds: as long as something is being built, people watch; else the page stays as it is. */
+const refreshInterval = 10
+
+export function statusView(facts: StatusFacts): Html {
+  const { host, refs, builds, now } = facts
+  const list = typeof refs === 'object' ? refs.refs : []
+  const isBusy =
+    builds.some(({ outcome }) => outcome === 'running') ||
+    list.some(({ images }) =>
+      images.some(({ state }) => state === 'building' || state === 'queued'),
+    )
+  const failures = openFailures(builds).slice(0, failuresShown)
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+${isBusy ? html`<meta http-equiv="refresh" content="${refreshInterval}">` : undefined}
+<title>Slipway</title>
+<style>${new Html(statusStyle)}</style>
+</head>
+<body>
+<header>
+<h1>Slipway</h1>
+${sourceLine(facts)}
+</header>
+<main>
+<section>
+<h2>Pull</h2>
+<pre class="command">docker pull ${host}/${exampleOf(list, builds)}</pre>
+<p>An image is a list of packages, such as <code>shell/git/jq</code>. A tag is a tag, a branch or a
+commit of the package set; none, or <code>latest</code>, is the default branch.</p>
+</section>
+${failures.length === 0 ? undefined : html`<section><h2>Recent errors</h2>${failures.map((failure) => failureView(failure, now))}</section>`}
+${refs === undefined ? undefined : html`<section><h2>Refs</h2>${refsView(refs)}</section>`}
+<section>
+<h2>Recent builds</h2>
+${buildsView(builds.slice(0, buildsShown), now)}
+</section>
+</main>
+<footer>${timeView(now.toISOString())}${isBusy ? ` · read anew every ${refreshInterval} s while images are built` : ''}
+· as JSON: <a href="/api/refs">refs</a>, <a href="/api/builds">builds</a></footer>
+</body>
+</html>
+`
+}
+
+function sourceLine({ source, now }: StatusFacts): Html {
+  const { ready, refreshedAt, problem } = source
+  const read = refreshedAt === undefined ? undefined : ago(since(refreshedAt, now))
+  if (problem === undefined) {
+    const [state, word] = ready ? ['stored', 'Ready'] : ['queued', 'Starting']
+    return html`<p>${stateView(state, word)}${aside(read && `package set read ${read}`)}</p>`
+  }
+  const word = ready ? 'Package set out of reach' : 'Not ready'
+  const served = ready ? `serving what was read${read ? ` ${read}` : ' before'}` : undefined
+  return html`<p>${stateView('failed', word)}${aside(served)}</p>
+<p class="problem">${problem}</p>`
+}
+
+function aside(text: string | undefined): Html | undefined {
+  return text ? html`<span class="aside">${text}</span>` : undefined
+}
+
+/** An image that is there already, if one is. */
+function exampleOf(refs: readonly RefState[], builds: readonly BuildEntry[]): string {
+  for (const wanted of ['stored', 'building', 'queued', 'absent']) {
+    for (const { tag, images } of refs) {
+      const image = images.find(({ state }) => state === wanted)
+      if (image) return `${image.name}:${tag}`
+    }
+  }
+  const built = builds.find(({ outcome }) => outcome === 'built')
+  return built ? pullName(built) : 'shell/git/jq'
+}
+
+/** Failures that no later build of the same image and revision has mended, each once. */
+function openFailures(builds: readonly BuildEntry[]): readonly BuildEntry[] {
+  const newest = new Map<string, BuildEntry>()
+  for (const build of builds) {
+    const subject = JSON.stringify([build.image, build.revision])
+    const isDecided = build.outcome === 'built' || build.outcome === 'failed'
+    if (isDecided && !newest.has(subject)) newest.set(subject, build)
+  }
+  return [...newest.values()].filter(({ outcome }) => outcome === 'failed')
+}
+
+function failureView(failure: BuildEntry, now: Date): Html {
+  const { id, endedAt, startedAt, problem, log } = failure
+  const lines = log?.trimEnd().split('\n').slice(-logLinesShown).join('\n')
+  return html`<article>
+<h3>${pullName(failure)}</h3>
+<p class="quiet">${timeView(endedAt ?? startedAt, now)} · <a href="/api/builds/${id}">details</a></p>
+<p class="problem">${problem ?? 'no reason was given'}</p>
+${lines === undefined ? undefined : html`<pre tabindex="0">${lines}</pre>`}
+</article>
+`
+}
+
+function refsView(refs: RefStateList | 'unreadable'): Html {
+  if (refs === 'unreadable') return html`<p class="problem">The refs cannot be listed just now.</p>`
+  const { total } = refs
+  if (total === 0) return html`<p class="quiet">The repository has no branch and no tag yet.</p>`
+  const shown = refs.refs.filter(({ inScope }) => inScope)
+  const rest = total - shown.length
+  return html`${shown.length === 0 ? undefined : html`<ul class="rows">${shown.map(refView)}</ul>`}
+${rest === 0 ? undefined : html`<p class="quiet">${rest}${shown.length === 0 ? '' : ' more'} ${rest === 1 ? 'ref' : 'refs'} can be pulled; images that are not stored are built then.</p>`}`
+}
+
+function refView({ ref, tag, commit, images, problem }: RefState): Html {
+  const kind = ref.startsWith('refs/tags/') ? 'tag' : 'branch'
+  return html`<li>
+<p><strong>${tag}</strong> <span class="quiet">${kind} · <code>${commit.slice(0, commitShown)}</code></span></p>
+${problem === undefined ? undefined : html`<p class="problem">${problem}</p>`}
+${images.length === 0 ? html`<p class="quiet">no images to build before they are pulled</p>` : imagesView(images)}
+</li>
+`
+}
+
+function imagesView(images: readonly RefImage[]): Html {
+  const rest = images.length - imagesShown
+  return html`<ul class="images">${images.slice(0, imagesShown).map(imageView)}${rest > 0 ? html`<li class="quiet">and ${rest} more</li>` : undefined}</ul>`
+}
+
+function imageView({ name, state, problem }: RefImage): Html {
+  const title = problem === undefined ? undefined : html` title="${problem}"`
+  return html`<li${title}><span class="name">${name}</span> ${stateView(state, state)}</li>`
+}
+
+function buildsView(builds: readonly BuildEntry[], now: Date): Html {
+  if (builds.length === 0) return html`<p class="quiet">None yet: pull an image, or push a tag.</p>`
+  return html`<ol class="rows">${builds.map((build) => buildView(build, now))}</ol>`
+}
+
+function buildView(build: BuildEntry, now: Date): Html {
+  const { id, cause, outcome, startedAt, endedAt, stages } = build
+  const took = since(startedAt, endedAt === undefined ? now : new Date(endedAt))
+  const parts = Object.entries(stages).map(([stage, time]) => `${stage} ${duration(time)}`)
+  return html`<li>
+<p class="build"><a href="/api/builds/${id}">${pullName(build)}</a> <span class="end">${stateView(stateOf[outcome], outcome)} <span class="took">${duration(took)}</span></span></p>
+<p class="quiet">${timeView(startedAt, now)} · ${cause}${parts.map((part) => html` · <span class="stage">${part}</span>`)}</p>
+</li>
+`
+}
+
+const stateOf: Record<BuildEntry['outcome'], string> = {
+  running: 'building',
+  built: 'stored',
+  failed: 'failed',
+  aborted: 'absent',
+}
+
+/** As somebody would pull it: at the ref's tag, else at the commit. */
+function pullName({ image, ref, revision }: BuildEntry): string {
+  const shortName = ref?.replace(/^refs\/(?:tags|heads)\//, '')
+  return `${image}:${shortName === undefined ? revision.slice(0, commitShown) : slugOf(shortName)}`
+}
+
+/** A colour, and a word for those who do not see it. */
+function stateView(state: string, word: string): Html {
+  return html`<span class="state ${state}">${word}</span>`
+}
+
+function timeView(iso: string, now?: Date): Html {
+  const text = now ? ago(since(iso, now)) : `${iso.slice(0, 19).replace('T', ' ')} UTC`
+  return html`<time datetime="${iso}" title="${iso}">${text}</time>`
+}
+
+/** Milliseconds from one moment to the other. */
+function since(iso: string, now: Date): number {
+  return now.getTime() - Date.parse(iso)
+}

@@ -1,0 +1,105 @@
+/** How far the images of each ref are: what the status page and the API show. */
+import PQueue from 'p-queue'
+import { Failure } from '../image/errors.ts'
+import { imageKey, type Recipe } from '../image/keys.ts'
+import { isTag } from '../image/reference.ts'
+import type { GitRepository } from '../source/git.ts'
+import type { GitSource } from '../source/git-source.ts'
+import { type RefTable, slugOf } from '../source/ref-table.ts'
+import type { ImageRecord, Records } from '../storage/records.ts'
+import { type DesiredImage, imagesOf, type PrebuildScope, refsInScope } from './desired-images.ts'
+import type { FailedPrebuilds } from './failed-prebuilds.ts'
+import type { Prebuilds } from './prebuilds.ts'
+import type { PullCounter } from './pull-counter.ts'
+import type { RefImage, RefState, RefStateList, RefStates } from './ref-state.ts'
+import { prebuildConfigPath, readPrebuildConfig } from './slipway-json.ts'
+
+/** Refs looked at a time, each with processes of git: anybody can ask for ten thousand, and often. */
+const looks = 4
+
+export interface RefStatesOptions {
+  readonly source: GitSource
+  readonly repository: GitRepository
+  readonly images: Records<ImageRecord>
+  readonly pulls: PullCounter
+  readonly prebuilds: Prebuilds
+  readonly failed: FailedPrebuilds
+  readonly scope: PrebuildScope
+  readonly popular: number
+  readonly recipe: Recipe
+}
+
+export class GitRefStates implements RefStates {
+  readonly #options: RefStatesOptions
+  readonly #looks = new PQueue({ concurrency: looks })
+
+  constructor(options: RefStatesOptions) {
+    this.#options = options
+  }
+
+  async list(limit: number): Promise<RefStateList> {
+    const { source, repository, scope } = this.#options
+    const table = source.refs
+    if (table === undefined) return { refs: [], total: 0 }
+    const dates = await repository.refDates()
+    const question = { table, dates, scope: { ...scope, maxAge: Number.POSITIVE_INFINITY } }
+    const wanted = refsInScope({ ...question, now: Date.now() })
+    const inScope = new Set(wanted.map(({ ref }) => ref))
+    const others = [...table.refs].filter(([ref]) => !inScope.has(ref))
+    const listed = [
+      ...wanted.map(({ ref, commit }) => ({ ref, commit, inScope: true })),
+      ...others.map(([ref, commit]) => ({ ref, commit, inScope: false })),
+    ].slice(0, limit)
+    return {
+      refs: await this.#looks.addAll(listed.map((ref) => () => this.#state(ref, table))),
+      total: table.refs.size,
+    }
+  }
+
+  async #state(
+    found: { ref: string; commit: string; inScope: boolean },
+    table: RefTable,
+  ): Promise<RefState> {
+    const state = { ...found, tag: tagOf(found.ref, found.commit, table) }
+    if (!found.inScope) return { ...state, images: [] }
+    const { images, problem } = await this.#desired(found.ref, found.commit)
+    const states = await Promise.all(images.map((image) => this.#image(image)))
+    return { ...state, images: states, ...(problem === undefined ? {} : { problem }) }
+  }
+
+  async #desired(
+    ref: string,
+    commit: string,
+  ): Promise<{ images: readonly DesiredImage[]; problem?: string }> {
+    const { repository, pulls, popular } = this.#options
+    const mostPulled = pulls.mostPulled(popular)
+    const inScope = { ref, commit, cause: 'found' } as const
+    const text = await repository.readFile(commit, prebuildConfigPath)
+    try {
+      const config = text === undefined ? undefined : readPrebuildConfig(text)
+      return { images: imagesOf(inScope, config, mostPulled) }
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+      return { images: imagesOf(inScope, undefined, mostPulled), problem: error.message }
+    }
+  }
+
+  async #image({ ref, commit, name }: DesiredImage): Promise<RefImage> {
+    const { images, prebuilds, failed, recipe } = this.#options
+    const key = imageKey({ id: commit, ref }, name, recipe)
+    const record = await images.get(key)
+    if (record !== undefined) return { name: name.text, state: 'stored', digest: record.oci.digest }
+    const state = prebuilds.stateOf(key)
+    if (state !== undefined) return { name: name.text, state }
+    const failure = failed.get(key)
+    if (failure === undefined) return { name: name.text, state: 'absent' }
+    return { name: name.text, state: 'failed', problem: failure.message }
+  }
+}
+
+/** The ref's own name, or its slug; the commit id where another ref has that name or slug. */
+function tagOf(ref: string, commit: string, table: RefTable): string {
+  const shortName = ref.replace(/^refs\/(heads|tags)\//, '')
+  const tag = isTag(shortName) ? shortName : slugOf(shortName)
+  return table.resolve(tag)?.id === commit ? tag : commit
+}

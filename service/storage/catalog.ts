@@ -1,0 +1,43 @@
+/** The names under which images have been built. */
+import PQueue from 'p-queue'
+import { SingleFlight } from '../concurrency/single-flight.ts'
+import type { ImageRecord, Records } from './records.ts'
+
+/** Records read at a time: enough to hide the latency of a bucket. */
+const readers = 16
+
+export class Catalog {
+  readonly #records: Records<ImageRecord>
+  /** Image key → name. A record that is written anew names the same packages. */
+  #names = new Map<string, string>()
+  readonly #flights = new SingleFlight<string[]>()
+
+  constructor(records: Records<ImageRecord>) {
+    this.#records = records
+  }
+
+  /**
+   * Names with an image record, each once, in byte order. Only records not seen before are read.
+   * @throws Failure unavailable
+   */
+  names(): Promise<string[]> {
+    return this.#flights.run('names', () => this.#read())
+  }
+
+  async #read(): Promise<string[]> {
+    const present = new Map<string, string>()
+    const unread: string[] = []
+    for await (const key of this.#records.keys()) {
+      const known = this.#names.get(key)
+      if (known !== undefined) present.set(key, known)
+      else unread.push(key)
+    }
+    const reads = unread.map((key) => async () => {
+      const record = await this.#records.get(key)
+      if (record !== undefined) present.set(key, record.name)
+    })
+    await new PQueue({ concurrency: readers }).addAll(reads)
+    this.#names = present
+    return [...new Set(present.values())].sort()
+  }
+}

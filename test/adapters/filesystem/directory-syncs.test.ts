@@ -1,0 +1,102 @@
+import { readdirSync, readlinkSync } from 'node:fs'
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { FolderSyncs } from '../../../service/adapters/filesystem/directory-syncs.ts'
+import { TemporaryFolder } from '../../support/temporary-folder.ts'
+
+let folder: TemporaryFolder
+let syncs: FolderSyncs
+
+beforeEach(async () => {
+  folder = await TemporaryFolder.create()
+  syncs = new FolderSyncs()
+})
+afterEach(() => folder[Symbol.asyncDispose]())
+
+test('who comes while a folder is synced waits for the next time, together', async () => {
+  const ended: string[] = []
+  const sync = (name: string) => syncs.sync(folder.path).then(() => void ended.push(name))
+  const first = sync('first')
+  const second = sync('second')
+  const third = sync('third')
+  await first
+  expect(ended).toEqual(['first'])
+  await Promise.all([second, third])
+  expect(ended).toEqual(['first', 'second', 'third'])
+})
+
+test('a folder that cannot be synced is an error for those who wait, and no longer than that', async () => {
+  const missing = join(folder.path, 'missing')
+  const failing = syncs.sync(missing)
+  const next = syncs.sync(missing)
+  await expect(failing).rejects.toThrow(/ENOENT/)
+  await expect(next).rejects.toThrow(/ENOENT/)
+  await mkdir(missing)
+  await expect(syncs.sync(missing)).resolves.toBeUndefined()
+})
+
+describe.runIf(process.platform === 'linux')('a folder', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout'] }))
+  afterEach(() => void vi.useRealTimers())
+
+  test('stays open for a second, whoever comes meanwhile', async () => {
+    for (let second = 0; second < 2; second += 1) {
+      await syncs.sync(folder.path)
+      vi.advanceTimersByTime(900)
+      await syncs.sync(folder.path)
+      expect(open()).toEqual([folder.path])
+      vi.advanceTimersByTime(200)
+      await pause()
+      expect(open()).toEqual([])
+    }
+  })
+
+  test('is not closed under those who wait', async () => {
+    const waiting = [syncs.sync(folder.path), syncs.sync(folder.path)]
+    syncs.forget(folder.path)
+    await expect(Promise.all(waiting)).resolves.toBeDefined()
+    await pause()
+    expect(open()).toEqual([folder.path])
+  })
+
+  test('that was made anew is opened anew, at once by who knows it and else after a second', async () => {
+    const changing = join(folder.path, 'changing')
+    const makeAnew = async () => {
+      await rm(changing, { recursive: true, force: true })
+      await mkdir(changing)
+    }
+    await makeAnew()
+    await syncs.sync(changing)
+    await makeAnew()
+    syncs.forget(changing)
+    await syncs.sync(changing)
+    expect(open()).toEqual([changing])
+    await makeAnew()
+    // Those who come all the time do not keep it open.
+    for (let time = 0; time < 3; time += 1) {
+      vi.advanceTimersByTime(400)
+      await syncs.sync(changing)
+    }
+    expect(open()).toEqual([changing])
+  })
+
+  /** What this process has open of it and below it; of what is gone the system says so behind its name. */
+  function open(): string[] {
+    const files = readdirSync('/proc/self/fd').map((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`)
+      } catch {
+        // It was the list's own.
+        return ''
+      }
+    })
+    return files.filter((file) => file.startsWith(folder.path))
+  }
+})
+
+/** Long enough for a file to be closed. */
+async function pause(): Promise<void> {
+  for (let round = 0; round < 100; round += 1) await setImmediate()
+}

@@ -1,0 +1,473 @@
+/** The bucket's adapter against a server that checks what it gets. */
+import { createHash, randomBytes } from 'node:crypto'
+import { readdirSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { GcsStore, type GcsStoreOptions } from '../../../service/adapters/gcs/gcs-store.ts'
+import type { LocalFile } from '../../../service/telemetry/ports.ts'
+import { objectStoreContract } from '../../contract/object-store.ts'
+import { GcsEmulator, type ServiceAccountKey } from '../../support/gcs/emulator.ts'
+import { RecordingLog } from '../../support/recording-log.ts'
+import { TemporaryFolder } from '../../support/temporary-folder.ts'
+
+const megabyte = 1024 * 1024
+
+let emulator: GcsEmulator
+let folder: TemporaryFolder
+let log: RecordingLog
+let stores: GcsStore[]
+let before: string | undefined
+/** Of all tests: making one takes a while. */
+let key: ServiceAccountKey | undefined
+
+beforeEach(async () => {
+  emulator = await GcsEmulator.start({ bucket: 'layers', ...(key ? { credentials: key } : {}) })
+  key ??= emulator.credentials
+  folder = await TemporaryFolder.create()
+  log = new RecordingLog()
+  stores = []
+  before = process.env.GOOGLE_APPLICATION_CREDENTIALS
+})
+afterEach(async () => {
+  for (const store of stores) store.close()
+  if (before === undefined) delete process.env.GOOGLE_APPLICATION_CREDENTIALS
+  else process.env.GOOGLE_APPLICATION_CREDENTIALS = before
+  expect(emulator.violations).toEqual([])
+  await emulator[Symbol.asyncDispose]()
+  await folder[Symbol.asyncDispose]()
+})
+
+async function open(options: Partial<GcsStoreOptions> = {}): Promise<GcsStore> {
+  const keyPath = join(folder.path, 'key.json')
+  await emulator.writeKey(keyPath)
+  const { credentialsPath = keyPath } = options
+  // Google's libraries look there.
+  process.env.GOOGLE_APPLICATION_CREDENTIALS = credentialsPath
+  const store = await GcsStore.open({
+    bucket: 'layers',
+    credentialsPath,
+    signByIam: false,
+    redirect: true,
+    endpoint: new URL(emulator.url),
+    stagingFolder: join(folder.path, 'staging'),
+    log,
+    ...options,
+  })
+  stores.push(store)
+  return store
+}
+
+async function file(store: GcsStore, bytes: Uint8Array): Promise<LocalFile> {
+  const path = join(store.stagingFolder, `layer-${randomBytes(4).toString('hex')}`)
+  await writeFile(path, bytes)
+  return { path, size: bytes.length }
+}
+
+const digestOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+const read = async (store: GcsStore, key: string) => {
+  const stream = await store.get(key)
+  return stream && buffer(stream)
+}
+
+objectStoreContract('a bucket', () => open())
+
+describe('with a bucket that has troubles', () => {
+  // Now and then one request is refused, one is answered to nobody, and one breaks off.
+  objectStoreContract('a bucket', async () => {
+    const store = await open()
+    const everyNth = (n: number) => {
+      let count = 0
+      return () => ++count % n === 0
+    }
+    emulator.fail(503, 1000, everyNth(9))
+    emulator.fail(429, 1000, everyNth(23))
+    const lost = everyNth(7)
+    emulator.loseAnswers(1000, ({ method }) => method === 'GET' && lost())
+    emulator.cutUploads({ afterBytes: 300_000, times: 3, match: ({ bytesIn }) => bytesIn === 0 })
+    return store
+  })
+})
+
+describe('an object', () => {
+  test('that is small is one request, and has its type and how long it may be kept', async () => {
+    const store = await open()
+    emulator.resetLedger()
+    await store.put('blobs/sha256/a', Buffer.from('{}'), { contentType: 'application/json' })
+    await store.put('images/a', Buffer.from('{}'), { contentType: 'application/json' })
+    expect(emulator.counts()).toEqual({ upload: 2 })
+    expect(emulator.objects()).toMatchObject([
+      {
+        name: 'blobs/sha256/a',
+        contentType: 'application/json',
+        cacheControl: 'public, max-age=31536000, immutable',
+      },
+      { name: 'images/a', contentType: 'application/json', cacheControl: 'no-store' },
+    ])
+  })
+
+  test('that is large is a session and one request', async () => {
+    const store = await open()
+    const bytes = randomBytes(20 * megabyte)
+    const layer = await file(store, bytes)
+    emulator.resetLedger()
+    await store.put('blobs/sha256/a', layer, { contentType: 'application/octet-stream' })
+    expect(emulator.counts()).toEqual({ 'upload-start': 1, upload: 1 })
+    expect(digestOf(emulator.read('blobs/sha256/a'))).toBe(digestOf(bytes))
+    expect(emulator.objects()).toMatchObject([
+      {
+        contentType: 'application/octet-stream',
+        cacheControl: 'public, max-age=31536000, immutable',
+      },
+    ])
+  })
+
+  test.each([
+    ['small', 1000],
+    ['large', 3 * megabyte],
+  ])('that arrived wrong is refused by the bucket, and sent again: %s', async (_, size) => {
+    const store = await open()
+    const bytes = randomBytes(size)
+    emulator.corruptUploads(1)
+    await expect(store.put('blobs/sha256/a', await file(store, bytes))).rejects.toThrow(/400/)
+    expect(emulator.objects()).toEqual([])
+    emulator.clearViolations()
+    await store.put('blobs/sha256/a', await file(store, bytes))
+    expect(digestOf(emulator.read('blobs/sha256/a'))).toBe(digestOf(bytes))
+  })
+
+  test('of which the checksum is known is not read twice', async () => {
+    const store = await open()
+    const bytes = randomBytes(3 * megabyte)
+    const wrong = createHash('md5').update('something else').digest('base64')
+    const layer = { ...(await file(store, bytes)), md5: wrong }
+    await expect(store.put('blobs/sha256/a', layer)).rejects.toThrow(/400/)
+    emulator.clearViolations()
+  })
+
+  test('that comes from the bucket in pieces can be left, and others go on', async () => {
+    const store = await open()
+    const bytes = randomBytes(20 * megabyte)
+    emulator.writeObject('large', bytes)
+    const [left, kept] = await Promise.all([store.get('large'), store.get('large')])
+    for await (const _ of left as Readable) break
+    expect(digestOf(await buffer(kept as Readable))).toBe(digestOf(bytes))
+  })
+
+  test('that breaks off is read again if it is small', async () => {
+    const store = await open()
+    emulator.writeObject('images/a', randomBytes(100_000))
+    emulator.cutDownloads({ afterBytes: 50_000 })
+    expect(await read(store, 'images/a')).toEqual(emulator.read('images/a'))
+  })
+
+  test('that breaks off is an error if it is large', async () => {
+    const store = await open()
+    emulator.writeObject('blobs/sha256/a', randomBytes(20 * megabyte))
+    emulator.cutDownloads({ afterBytes: megabyte })
+    await expect(read(store, 'blobs/sha256/a')).rejects.toThrow()
+  })
+})
+
+describe('a large upload', () => {
+  const bytes = randomBytes(30 * megabyte)
+
+  async function upload(store: GcsStore): Promise<string> {
+    return store.put('blobs/sha256/a', await file(store, bytes), { ifAbsent: true })
+  }
+  function expectWhole(): void {
+    expect(emulator.objects()).toHaveLength(1)
+    expect(digestOf(emulator.read('blobs/sha256/a'))).toBe(digestOf(bytes))
+  }
+  const sent = () =>
+    emulator.requests
+      .filter(({ kind }) => kind === 'upload')
+      .reduce((sum, { bytesIn }) => sum + bytesIn, 0)
+
+  test('that is cut goes on where it was', async () => {
+    const store = await open()
+    emulator.cutUploads({ afterBytes: 20 * megabyte })
+    expect(await upload(store)).toBe('stored')
+    expectWhole()
+    expect(sent()).toBeLessThan(bytes.length + megabyte)
+  })
+
+  test('that is cut before a byte is kept begins anew', async () => {
+    const store = await open()
+    emulator.cutUploads({ afterBytes: 1000, times: 2 })
+    expect(await upload(store)).toBe('stored')
+    expectWhole()
+  })
+
+  test('that is cut again and again, each time further on, gets through', async () => {
+    const store = await open()
+    emulator.cutUploads({ afterBytes: 3 * megabyte, times: 8 })
+    expect(await upload(store)).toBe('stored')
+    expectWhole()
+  }, 30_000)
+
+  test('that never gets anywhere is given up', async () => {
+    const store = await open()
+    emulator.cutUploads({ afterBytes: 1000, times: 1000 })
+    emulator.fail(503, 1, ({ kind }) => kind === 'upload-status')
+    await expect(upload(store)).rejects.toMatchObject({ kind: 'unavailable' })
+    expect(emulator.counts().upload).toBeLessThan(10)
+  }, 40_000)
+
+  test.each([404, 410] as const)('that the bucket forgot (%d) begins anew', async (status) => {
+    const store = await open()
+    emulator.cutUploads({ afterBytes: 10 * megabyte })
+    const uploading = upload(store)
+    await expect.poll(() => emulator.counts()['upload-status'] ?? sent()).toBeGreaterThan(0)
+    await expect.poll(() => sent()).toBeGreaterThan(9 * megabyte)
+    emulator.forgetSessions(status)
+    expect(await uploading).toBe('stored')
+    expectWhole()
+  })
+
+  test('that is refused for a while gets through', async () => {
+    const store = await open()
+    emulator.fail(503, 3, ({ kind }) => kind === 'upload' || kind === 'upload-start')
+    expect(await upload(store)).toBe('stored')
+    expectWhole()
+  })
+
+  test('whose answer is lost is stored once', async () => {
+    const store = await open()
+    emulator.loseAnswers(1, ({ kind }) => kind === 'upload')
+    expect(['stored', 'exists']).toContain(await upload(store))
+    expectWhole()
+  })
+
+  test('of what somebody else stored meanwhile keeps theirs', async () => {
+    const store = await open()
+    emulator.delay(300, 1, ({ kind }) => kind === 'upload')
+    const uploading = upload(store)
+    await expect.poll(() => emulator.counts()['upload-start'] ?? 0).toBe(1)
+    emulator.writeObject('blobs/sha256/a', 'theirs')
+    expect(await uploading).toBe('exists')
+    expect(emulator.read('blobs/sha256/a').toString()).toBe('theirs')
+  })
+
+  test('leaves no file behind when it fails', async () => {
+    const store = await open()
+    emulator.fail(403, 1, ({ kind }) => kind === 'upload')
+    await expect(upload(store)).rejects.toMatchObject({ kind: 'unavailable' })
+    expect(readdirSync(store.stagingFolder)).toEqual([])
+  })
+
+  test('is one of four at a time', async () => {
+    const store = await open()
+    emulator.delay(200, 12, ({ kind }) => kind === 'upload')
+    const layers = await Promise.all(
+      Array.from({ length: 12 }, () => file(store, randomBytes(3 * megabyte))),
+    )
+    await Promise.all(layers.map((layer, index) => store.put(`blobs/sha256/a${index}`, layer)))
+    const times = emulator.requests.filter(({ kind }) => kind === 'upload').map(({ time }) => time)
+    const together = times.map((at) => times.filter((time) => Math.abs(time - at) < 100).length)
+    expect(Math.max(...together)).toBeLessThanOrEqual(4)
+  })
+})
+
+describe('a bucket in trouble', () => {
+  test('gets few requests more than one that is well', async () => {
+    const store = await open()
+    emulator.resetLedger()
+    emulator.fail(503, 100_000)
+    const asked = 100
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: asked }, (_, index) => store.stat(`images/${index}`)),
+    )
+    expect(outcomes.every(({ status }) => status === 'rejected')).toBe(true)
+    expect(emulator.requests.length).toBeLessThan(1.5 * asked)
+  })
+
+  test('is an error that says so, for a client to try again', async () => {
+    const store = await open()
+    emulator.fail(503, 1000)
+    await expect(store.stat('images/a')).rejects.toMatchObject({
+      kind: 'unavailable',
+      retryAfter: 10,
+      message: expect.stringMatching(/^the bucket layers answered 503: /),
+    })
+  }, 30_000)
+
+  test('that is out of reach is told of until it is back', async () => {
+    const store = await open()
+    expect(store.problem).toBeUndefined()
+    await emulator.stop()
+    await expect(store.stat('images/a')).rejects.toMatchObject({ kind: 'unavailable' })
+    expect(store.problem).toMatch(/^the bucket layers is out of reach: .*ECONNREFUSED/)
+    await emulator.start()
+    // Nobody asks for anything: it is looked for.
+    await expect.poll(() => store.problem, { timeout: 10_000 }).toBeUndefined()
+    expect(log.lines.map(({ message }) => message)).toEqual([
+      'the bucket cannot be used; trying again',
+      'the bucket can be used again',
+    ])
+  }, 30_000)
+
+  test('that denies access says what is missing', async () => {
+    const store = await open()
+    emulator.fail(403, 1)
+    await expect(store.put('a', Buffer.from('content'))).rejects.toMatchObject({
+      kind: 'unavailable',
+      message: expect.stringMatching(
+        /^the bucket layers answered 403: .*roles\/storage\.objectAdmin/,
+      ),
+    })
+  })
+})
+
+describe('the start', () => {
+  test('asks nothing that who may only use objects may not ask', async () => {
+    await open()
+    expect(emulator.counts()).toEqual({ permissions: 1 })
+  })
+
+  test.each([
+    [
+      'there is no such bucket',
+      { bucket: 'another' },
+      'GCS_BUCKET="another": there is no such bucket; create it, or name one that exists',
+    ],
+    [
+      'the endpoint does not answer',
+      { endpoint: new URL('http://127.0.0.1:1234') },
+      /^the bucket layers is out of reach: .*ECONNREFUSED/,
+    ],
+  ])('fails when %s', async (_, options, message) => {
+    await expect(open(options)).rejects.toMatchObject({
+      kind: 'unavailable',
+      message: typeof message === 'string' ? message : expect.stringMatching(message),
+    })
+  })
+
+  test('fails when a permission is missing, and names it and the role', async () => {
+    emulator.settings.permissions.delete('storage.objects.delete')
+    await expect(open()).rejects.toThrow(
+      'GCS_BUCKET="layers": the service account lacks storage.objects.delete; grant it roles/storage.objectAdmin on the bucket',
+    )
+  })
+
+  test('fails when access is denied, and names the role', async () => {
+    emulator.fail(403, 1)
+    await expect(open()).rejects.toThrow(
+      'GCS_BUCKET="layers": access is denied; grant the service account roles/storage.objectAdmin on the bucket',
+    )
+  })
+
+  test('fails when the credentials are no JSON, and tells nothing that is in them', async () => {
+    const credentialsPath = join(folder.path, 'other.json')
+    await writeFile(credentialsPath, '-----BEGIN PRIVATE KEY-----')
+    await expect(open({ credentialsPath })).rejects.toThrow(
+      `GOOGLE_APPLICATION_CREDENTIALS="${credentialsPath}" is no file with Google credentials: it is no JSON`,
+    )
+  })
+
+  test('forgets the layers that a crash left', async () => {
+    const store = await open()
+    await file(store, Buffer.from('half a layer'))
+    expect(readdirSync((await open()).stagingFolder)).toEqual([])
+  })
+})
+
+describe('a URL', () => {
+  const key = 'blobs/sha256/a'
+
+  async function urlOf(store: GcsStore): Promise<URL> {
+    const url = await store.url?.(key)
+    if (url === undefined) throw new Error('the store gives no URL')
+    return url
+  }
+
+  test('is signed by the key, without a request, and leads to the object', async () => {
+    const store = await open()
+    await store.put(key, Buffer.from('content'))
+    emulator.resetLedger()
+    const url = await urlOf(store)
+    expect(emulator.requests).toEqual([])
+    const response = await fetch(url)
+    expect([response.status, await response.text()]).toEqual([200, 'content'])
+  })
+
+  test('is good for five minutes, and no longer', async () => {
+    const store = await open()
+    await store.put(key, Buffer.from('content'))
+    const url = await urlOf(store)
+    emulator.clock = 4.9 * 60_000
+    expect((await fetch(url)).status).toBe(200)
+    emulator.clock = 5.1 * 60_000
+    expect((await fetch(url)).status).toBe(400)
+  })
+
+  test('is handed out again for four minutes, to all', async () => {
+    const store = await open()
+    const [one, two] = await Promise.all([urlOf(store), urlOf(store)])
+    expect(one.href).toBe(two.href)
+    expect((await urlOf(store)).href).toBe(one.href)
+  })
+
+  test('of another object is another one', async () => {
+    const store = await open()
+    expect((await store.url?.('blobs/sha256/b'))?.href).not.toBe((await urlOf(store)).href)
+  })
+
+  test('is signed by IAM when there is no key', async () => {
+    const credentialsPath = join(folder.path, 'keyless.json')
+    await emulator.writeKeylessCredentials(credentialsPath)
+    const store = await open({ credentialsPath, signByIam: true })
+    await store.put(key, Buffer.from('content'))
+    emulator.resetLedger()
+    const url = await urlOf(store)
+    await urlOf(store)
+    expect(emulator.counts().sign).toBe(1)
+    expect(await (await fetch(url)).text()).toBe('content')
+  })
+
+  test('is public when nobody can sign', async () => {
+    const credentialsPath = join(folder.path, 'keyless.json')
+    await emulator.writeKeylessCredentials(credentialsPath)
+    const store = await open({ credentialsPath })
+    expect((await urlOf(store)).href).toBe(`${emulator.url}/layers/${key}`)
+  })
+
+  test('is not given when blobs go through the service', async () => {
+    expect((await open({ redirect: false })).url).toBeUndefined()
+  })
+})
+
+describe('versions', () => {
+  test('change with each write, and are gone with the object', async () => {
+    const { versioned } = await open()
+    expect(await versioned.version('leases/a')).toBeUndefined()
+    const first = await versioned.write('leases/a', Buffer.from('1'), undefined)
+    expect(await versioned.version('leases/a')).toBe(first)
+    const second = await versioned.write('leases/a', Buffer.from('2'), first)
+    expect(second).not.toBe(first)
+    await versioned.remove('leases/a', second as string)
+    expect(await versioned.version('leases/a')).toBeUndefined()
+  })
+
+  test('that are not as expected are not written, and not removed', async () => {
+    const { versioned } = await open()
+    const version = await versioned.write('leases/a', Buffer.from('1'), undefined)
+    expect(await versioned.write('leases/a', Buffer.from('2'), undefined)).toBeUndefined()
+    expect(await versioned.write('leases/a', Buffer.from('2'), '12345')).toBeUndefined()
+    await versioned.remove('leases/a', '12345')
+    expect(await versioned.version('leases/a')).toBe(version)
+    await versioned.remove('leases/nothing', '12345')
+  })
+
+  test('of one object are written by one of ten who try at once', async () => {
+    const { versioned } = await open()
+    const outcomes = await Promise.all(
+      Array.from({ length: 10 }, (_, index) =>
+        versioned.write('leases/a', Buffer.from(String(index)), undefined),
+      ),
+    )
+    expect(outcomes.filter((version) => version !== undefined)).toHaveLength(1)
+  })
+})

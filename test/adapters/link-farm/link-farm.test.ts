@@ -1,0 +1,283 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import fc from 'fast-check'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { compareRank, forestEntries } from '../../../service/adapters/link-farm/link-farm.ts'
+import { bytesOf, compareBytes } from '../../../service/adapters/tar/entry.ts'
+import type { Forest, ForestPackage } from '../../../service/telemetry/ports.ts'
+
+let store: string
+
+beforeEach(() => {
+  store = mkdtempSync(join(tmpdir(), 'slipway-forest-'))
+})
+
+afterEach(() => {
+  rmSync(store, { recursive: true })
+})
+
+/** Makes files below the store folder; `→ target` makes a symlink, a path that ends with / a directory. */
+function make(tree: Record<string, string>): void {
+  for (const [path, content] of Object.entries(tree)) {
+    const place = join(store, path)
+    mkdirSync(path.endsWith('/') ? place : dirname(place), { recursive: true })
+    if (path.endsWith('/')) continue
+    if (content.startsWith('→ ')) symlinkSync(content.slice(2), place)
+    else writeFileSync(place, content)
+  }
+}
+
+function asked(name: string, rest: Partial<ForestPackage> = {}): ForestPackage {
+  return { name, storePath: `/nix/store/${name}`, priority: 5, asked: true, ...rest }
+}
+
+function forestOf(...packages: (string | ForestPackage)[]): Forest {
+  return { packages: packages.map((it) => (typeof it === 'string' ? asked(it) : it)) }
+}
+
+/** Path → what is there, without what every image has. */
+function read(forest: Forest): Record<string, string> {
+  const always = ['nix', 'nix/store', 'tmp', 'etc', 'etc/group', 'etc/passwd']
+  return Object.fromEntries(
+    Object.entries(readAll(forest)).filter(([path]) => !always.includes(path)),
+  )
+}
+
+function readAll(forest: Forest): Record<string, string> {
+  const { entries } = forestEntries(forest, store)
+  return Object.fromEntries(
+    entries.map((entry) => {
+      const { path } = entry
+      if (entry.kind === 'symlink') return [path, `→ ${entry.target}`]
+      if (entry.kind === 'store-file') throw new Error(`${path} is no link`)
+      const mode = entry.mode.toString(8)
+      if (entry.kind === 'directory') return [path, `directory ${mode}`]
+      return [path, `file ${mode} ${entry.bytes}`]
+    }),
+  )
+}
+
+test('every image has /tmp, users, and the folders of the store', () => {
+  expect(readAll({ packages: [] })).toEqual({
+    etc: 'directory 755',
+    'etc/group': 'file 644 root:x:0:\nnobody:x:65534:\n',
+    'etc/passwd':
+      'file 644 root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/sh\n',
+    nix: 'directory 755',
+    'nix/store': 'directory 755',
+    tmp: 'directory 1777',
+  })
+})
+
+test('files become symlinks into the store, directories stay directories', () => {
+  make({ 'git/bin/git': '', 'git/bin/gitk': '→ git', 'git/empty/': '', 'htop/bin/htop': '' })
+  expect(read(forestOf('git', 'htop'))).toEqual({
+    bin: 'directory 755',
+    'bin/git': '→ /nix/store/git/bin/git',
+    'bin/gitk': '→ /nix/store/git/bin/gitk',
+    'bin/htop': '→ /nix/store/htop/bin/htop',
+    empty: 'directory 755',
+  })
+})
+
+test('entries are in byte order', () => {
+  make({ 'a/lib/x': '', 'a/lib.so': '', 'a/lib-x/y': '', 'b/libz': '', 'b/zz/z': '', 'b/a': '' })
+  const paths = forestEntries(forestOf('a', 'b'), store).entries.map(({ path }) => path)
+  expect(paths).toEqual(paths.toSorted(compareBytes))
+})
+
+test('names that are not UTF-8 are kept', () => {
+  mkdirSync(join(store, 'a'))
+  writeFileSync(Buffer.concat([Buffer.from(`${store}/a/`), bytesOf('\xff')]), '')
+  expect(read(forestOf('a'))).toEqual({ '\xff': '→ /nix/store/a/\xff' })
+})
+
+test('a package that is a single file has no part in it', () => {
+  make({ file: '', 'link-to-file': '→ file' })
+  expect(read(forestOf('file', 'link-to-file'))).toEqual({})
+})
+
+test('a package that is a symlink to a directory is that directory', () => {
+  make({ 'real/bin/x': '', alias: '→ /nix/store/real' })
+  expect(read(forestOf('alias'))['bin/x']).toBe('→ /nix/store/real/bin/x')
+})
+
+test('a package that does not exist is an error', () => {
+  expect(() => read(forestOf('absent'))).toThrow(/ENOENT.*absent/)
+})
+
+test('a fifo is an error that names it', () => {
+  make({ 'a/x': '' })
+  execFileSync('mkfifo', [join(store, 'a/pipe')])
+  expect(() => read(forestOf('a'))).toThrow(/a\/pipe is neither/)
+})
+
+test("a package's own top-level nix is left out, a deeper one is not", () => {
+  make({ 'a/nix/store/x': '', 'a/share/nix/y': '', 'b/nix': '→ /nix/store/a' })
+  expect(read(forestOf('a', 'b'))).toEqual({
+    share: 'directory 755',
+    'share/nix': 'directory 755',
+    'share/nix/y': '→ /nix/store/a/share/nix/y',
+  })
+})
+
+test('/usr/bin/env is there if asked for, unless a package brings it', () => {
+  make({
+    'coreutils/bin/env': '',
+    'own/usr/bin/env': '',
+    'linked/usr': '→ sys',
+    'linked/sys/a': '',
+  })
+  const env = '/nix/store/coreutils'
+  expect(read({ ...forestOf(), env })['usr/bin/env']).toBe('→ /nix/store/coreutils/bin/env')
+  expect(read({ ...forestOf('own'), env })['usr/bin/env']).toBe('→ /nix/store/own/usr/bin/env')
+  expect(read({ ...forestOf('linked'), env })).toMatchObject({
+    'usr/a': '→ /nix/store/linked/sys/a',
+    'usr/bin/env': '→ /nix/store/coreutils/bin/env',
+  })
+})
+
+test('users that a package brings replace ours', () => {
+  make({ 'users/etc/passwd': '' })
+  const all = readAll(forestOf('users'))
+  expect(all['etc/passwd']).toBe('→ /nix/store/users/etc/passwd')
+  expect(all['etc/group']).toMatch(/^file 644 root/)
+})
+
+test('/tmp stays a directory that everybody can write to', () => {
+  make({ 'a/tmp': 'a file', 'b/tmp/b': '' })
+  const { collisions } = forestEntries(forestOf('a', 'b'), store)
+  expect(readAll(forestOf('a', 'b'))).toMatchObject({
+    tmp: 'directory 1777',
+    'tmp/b': '→ /nix/store/b/tmp/b',
+  })
+  expect(collisions).toEqual([{ path: 'tmp', kept: 'the image', dropped: ['a'] }])
+})
+
+test('of packages with the same file the lower priority wins, then the asked one, then the name', () => {
+  make({ 'a/bin/x': '', 'b/bin/x': '', 'c/bin/x': '', 'd/bin/x': '' })
+  const winner = (...packages: ForestPackage[]) => {
+    const [collision] = forestEntries({ packages }, store).collisions
+    expect(read({ packages })['bin/x']).toBe(`→ /nix/store/${collision?.kept}/bin/x`)
+    return collision
+  }
+  const added = asked('a', { asked: false })
+  expect(winner(added, asked('c'), asked('d', { priority: -1 }), asked('b'))).toEqual({
+    path: 'bin/x',
+    kept: 'd',
+    dropped: ['b', 'c', 'a'],
+  })
+  expect(winner(added, asked('c'), asked('b'))).toMatchObject({ kept: 'b', dropped: ['c', 'a'] })
+  expect(winner(added, asked('b', { priority: 6 }))).toMatchObject({ kept: 'a' })
+})
+
+test('the same package under two names does not collide with itself', () => {
+  make({ 'a/bin/x': '' })
+  const packages = [asked('a'), asked('alias', { storePath: '/nix/store/a' })]
+  expect(forestEntries({ packages }, store).collisions).toEqual([])
+})
+
+test('a symlink to a directory stays one where nothing else is', () => {
+  make({ 'a/lib/x': '', 'a/lib64': '→ lib', 'b/bin/y': '' })
+  expect(read(forestOf('a', 'b')).lib64).toBe('→ /nix/store/a/lib64')
+})
+
+test('a symlink to a directory merges with a directory, whichever ranks higher', () => {
+  make({ 'a/lib/x': '', 'a/lib64': '→ lib', 'b/lib64/y': '' })
+  const merged = {
+    lib64: 'directory 755',
+    'lib64/x': '→ /nix/store/a/lib/x',
+    'lib64/y': '→ /nix/store/b/lib64/y',
+  }
+  expect(read(forestOf('a', 'b'))).toMatchObject(merged)
+  expect(read(forestOf('a', asked('b', { priority: 1 })))).toMatchObject(merged)
+  expect(forestEntries(forestOf('a', 'b'), store).collisions).toEqual([])
+})
+
+test('symlinks to directories merge with each other, through chains and other store paths', () => {
+  make({
+    'a/share': '→ /nix/store/dep/data',
+    'dep/data': '→ real',
+    'dep/real/man/1': '',
+    'b/share': '→ ../other/share',
+    'other/share/man/2': '',
+  })
+  expect(read(forestOf('a', 'b'))).toEqual({
+    share: 'directory 755',
+    'share/man': 'directory 755',
+    'share/man/1': '→ /nix/store/dep/real/man/1',
+    'share/man/2': '→ /nix/store/other/share/man/2',
+  })
+})
+
+test.for(['/etc', '../../../etc', '→loop', 'absent', 'file', '/nix/store', '..', '/nix/storeroom'])(
+  'a symlink to %s is no directory of the store: it is a file like any other',
+  (target) => {
+    make({ 'a/x': `→ ${target}`, 'a/→loop': '→ →loop', 'a/file': '', 'b/x/y': '' })
+    // `..` of a store path is the store itself.
+    expect(read(forestOf('a', 'b')).x).toBe('→ /nix/store/a/x')
+    expect(forestEntries(forestOf('a', 'b'), store).collisions).toEqual([
+      { path: 'x', kept: 'a', dropped: ['b'] },
+    ])
+    expect(read(forestOf('a', asked('b', { priority: 1 })))).toMatchObject({
+      x: 'directory 755',
+      'x/y': '→ /nix/store/b/x/y',
+    })
+  },
+)
+
+test('where a file meets a directory the better ranked package decides', () => {
+  make({ 'a/x': 'file', 'b/x/y': '', 'c/x/z': '' })
+  expect(read(forestOf('a', 'b', 'c'))).toEqual({ x: '→ /nix/store/a/x' })
+  expect(read(forestOf(asked('a', { priority: 9 }), 'b', 'c'))).toEqual({
+    x: 'directory 755',
+    'x/y': '→ /nix/store/b/x/y',
+    'x/z': '→ /nix/store/c/x/z',
+  })
+})
+
+test('symlinks in circles end, and nothing is lost', () => {
+  make({
+    'a/x/self': '→ .',
+    'a/x/up': '→ ..',
+    'a/x/a': '',
+    'b/x/self': '→ .',
+    'b/x/up': '→ ..',
+    'b/x/b': '',
+    'a/p': '→ q',
+    'a/q/p': '→ ../p',
+    'b/p/q/p': '→ /nix/store/a/p',
+    'b/q': '→ p',
+  })
+  const forest = read(forestOf('a', 'b'))
+  expect(forest).toMatchObject({
+    'x/a': '→ /nix/store/a/x/a',
+    'x/b': '→ /nix/store/b/x/b',
+    'x/self': '→ /nix/store/a/x/self',
+  })
+  expect(Object.keys(forest).length).toBeLessThan(50)
+})
+
+test('the forest does not depend on the order of the packages', () => {
+  make({
+    'a/bin/x': '',
+    'a/lib': '→ /nix/store/c/lib',
+    'b/bin/x': '',
+    'b/lib/y': '',
+    'c/lib/y': '',
+    'c/bin': 'a file',
+    'd/lib64': '→ lib',
+    'd/lib/y/z': '',
+  })
+  const packages = ['a', 'b', 'c', 'd'].map((name, at) => asked(name, { priority: at % 2 }))
+  const expected = forestEntries({ packages }, store)
+  fc.assert(
+    fc.property(fc.shuffledSubarray(packages, { minLength: packages.length }), (shuffled) => {
+      expect(forestEntries({ packages: shuffled }, store)).toEqual(expected)
+    }),
+    { numRuns: 20 },
+  )
+  expect(packages.toSorted(compareRank).map(({ name }) => name)).toEqual(['a', 'c', 'b', 'd'])
+})

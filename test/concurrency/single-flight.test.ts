@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest'
+import { SingleFlight } from '../../service/concurrency/single-flight.ts'
+
+test('a key is free again when its run has ended, well or badly', async () => {
+  const flights = new SingleFlight<number>()
+  const run = flights.run('a', async () => 1)
+  expect(flights.has('a')).toBe(true)
+  expect(flights.size).toBe(1)
+  expect(await run).toBe(1)
+  expect(flights.has('a')).toBe(false)
+  await expect(flights.run('a', () => Promise.reject(new Error('no')))).rejects.toThrow('no')
+  expect(flights.size).toBe(0)
+  expect(await flights.run('a', async () => 2)).toBe(2)
+})
+
+test('who joins a run gets its outcome, and starts nothing', async () => {
+  const flights = new SingleFlight<number>()
+  const gate = Promise.withResolvers<number>()
+  const first = flights.run('a', () => gate.promise)
+  const second = flights.run('a', () => Promise.reject(new Error('a second run')))
+  gate.resolve(1)
+  expect(await Promise.all([first, second])).toEqual([1, 1])
+})

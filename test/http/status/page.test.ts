@@ -1,0 +1,255 @@
+import { createHash } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import type { BuildEntry } from '../../../service/build/build-entry.ts'
+import { type StatusPageOptions, statusPage } from '../../../service/http/status/page.ts'
+import { Failure } from '../../../service/image/errors.ts'
+import type { RefImage, RefState, RefStates } from '../../../service/prebuild/ref-state.ts'
+import { buildEntryOf } from '../../support/build-entries.ts'
+import { MiddlewareServer } from '../../support/middleware-server.ts'
+import { RecordingLog } from '../../support/recording-log.ts'
+import type { Answer, RequestHeaders } from '../../support/registry-server.ts'
+
+const log = new RecordingLog()
+
+const defaults: StatusPageOptions = {
+  builds: { recent: () => [] },
+  source: { status: () => ({ ready: true, refreshedAt: new Date().toISOString() }) },
+  log,
+}
+
+async function answerOf(
+  options: Partial<StatusPageOptions> = {},
+  headers: RequestHeaders = {},
+  method = 'GET',
+): Promise<Answer> {
+  await using server = await MiddlewareServer.start(statusPage({ ...defaults, ...options }))
+  // Awaited here, before the server is gone.
+  return await server.send(method, '/', headers)
+}
+
+async function pageOf(...request: Parameters<typeof answerOf>): Promise<string> {
+  return (await answerOf(...request)).body.toString()
+}
+
+const withBuilds = (...builds: BuildEntry[]) => ({ builds: { recent: () => builds } })
+
+function withRefs(...refs: Partial<RefState>[]): { refs: RefStates } {
+  const complete = refs.map((ref) => ({
+    ref: 'refs/tags/v1',
+    tag: 'v1',
+    commit: 'a'.repeat(40),
+    inScope: true,
+    images: [],
+    ...ref,
+  }))
+  return { refs: { list: async () => ({ refs: complete, total: complete.length }) } }
+}
+
+/** The page's text as a reader has it, blanks joined. */
+const textOf = (page: string) =>
+  page
+    .replace(/<style>.*<\/style>/s, '')
+    .replace(/<[^>]*>/g, ' ')
+    .replace(/\s+/g, ' ')
+
+describe('how to pull', () => {
+  test.each([
+    ['registry.internal:8443', 'registry.internal:8443'],
+    ['[::1]:8080', '[::1]:8080'],
+    ['10.0.0.7', '10.0.0.7'],
+    ['evil.example/<script>', 'registry.example.com'],
+    ['a b', 'registry.example.com'],
+    ['user@host', 'registry.example.com'],
+    [`${'a'.repeat(300)}`, 'registry.example.com'],
+  ])('for the host "%s" is shown with %s', async (host, shown) => {
+    const page = await pageOf({}, { Host: host })
+    expect(page).toContain(`docker pull ${shown}/shell/git/jq<`)
+    expect(page).not.toContain('<script')
+  })
+
+  test('is shown with the public address, if that is known', async () => {
+    const publicUrl = new URL('https://registry.acme.org/')
+    const page = await pageOf({ publicUrl }, { Host: 'other.example' })
+    expect(page).toContain('docker pull registry.acme.org/')
+    expect(page).not.toContain('other.example')
+  })
+
+  test('takes an image that is there, else one that was built', async () => {
+    const images: RefImage[] = [
+      { name: 'broken', state: 'failed' },
+      { name: 'soon', state: 'queued' },
+      { name: 'ready', state: 'stored' },
+    ]
+    expect(await pageOf(withRefs({ images }))).toMatch(/docker pull \S+\/ready:v1</)
+    const built = buildEntryOf({ image: 'git', ref: 'refs/heads/feature/login' })
+    expect(await pageOf(withBuilds(built))).toMatch(/docker pull \S+\/git:feature-login</)
+  })
+})
+
+describe('refs', () => {
+  test('have the state of each image, as a word', async () => {
+    const images: RefImage[] = [
+      { name: 'a', state: 'stored' },
+      { name: 'b', state: 'building' },
+      { name: 'c', state: 'queued' },
+      { name: 'd', state: 'failed', problem: 'it broke' },
+      { name: 'e', state: 'absent' },
+    ]
+    const text = textOf(await pageOf(withRefs({ images })))
+    expect(text).toContain(`v1 tag · ${'a'.repeat(12)} `)
+    expect(text).toContain('a stored b building c queued d failed e absent')
+  })
+
+  test('that are not in scope are only counted', async () => {
+    const page = await pageOf(withRefs({}, { tag: 'old', inScope: false }))
+    expect(page).not.toContain('old')
+    expect(textOf(page)).toContain('1 more ref can be pulled')
+  })
+
+  test('with a wrong slipway.json say so', async () => {
+    const problem = 'slipway.json: images: 7 is not a list of image names'
+    expect(textOf(await pageOf(withRefs({ problem })))).toContain(problem)
+  })
+
+  test('that cannot be listed leave the rest of the page as it is', async () => {
+    const list = async () => {
+      throw new Failure('unavailable', 'the storage is on fire')
+    }
+    const answer = await answerOf({ refs: { list }, ...withBuilds(buildEntryOf()) })
+    expect(answer.status).toBe(200)
+    const text = textOf(answer.body.toString())
+    expect(text).toContain('The refs cannot be listed just now.')
+    expect(text).toContain('custom-service:release-v2')
+    expect(log.lines.at(-1)?.fields).toEqual({ problem: 'the storage is on fire' })
+  })
+
+  test('have no place where the source has none', async () => {
+    expect(await pageOf()).not.toContain('<h2>Refs')
+  })
+
+  test('are no more images than a page holds', async () => {
+    const images = Array.from({ length: 500 }, (_, index) => {
+      return { name: `image${index}`, state: 'stored' } as const
+    })
+    const text = textOf(await pageOf(withRefs({ images })))
+    expect(text).toContain('image39 stored and 460 more')
+    expect(text).not.toContain('image40 ')
+  })
+})
+
+describe('builds', () => {
+  test('have their times, and a link to all that is known', async () => {
+    const build = buildEntryOf()
+    const page = await pageOf(withBuilds(build))
+    expect(page).toContain(`<a href="/api/builds/${build.id}">custom-service:release-v2</a>`)
+    expect(page).toContain(`<time datetime="${build.startedAt}"`)
+    expect(textOf(page)).toContain('built 6.5 s')
+    expect(textOf(page)).toContain('prebuild · evaluate 420 ms · realise 3.1 s')
+  })
+
+  test('without a ref go by their commit', async () => {
+    const { ref: _, ...build } = buildEntryOf({ revision: '0123456789abcdef'.padEnd(40, '0') })
+    expect(await pageOf(withBuilds(build))).toContain('custom-service:0123456789ab<')
+  })
+
+  test('are at most twenty', async () => {
+    const builds = Array.from({ length: 50 }, () => buildEntryOf())
+    expect((await pageOf(withBuilds(...builds))).match(/<p class="build">/g)).toHaveLength(20)
+  })
+
+  test('that fail are shown with the end of their log', async () => {
+    const lines = Array.from({ length: 100 }, (_, index) => `line ${index}`)
+    const problem = 'package git: the builder failed with exit code 1'
+    const failed = buildEntryOf({ outcome: 'failed', problem, log: lines.join('\n') })
+    const page = await pageOf(withBuilds(failed))
+    expect(textOf(page)).toContain(`Recent errors custom-service:release-v2`)
+    expect(page).toContain(problem)
+    expect(page).toMatch(/<pre[^>]*>line 80\n.*line 99<\/pre>/s)
+    expect(page).not.toContain('line 79')
+  })
+
+  test('that failed and were built since are no errors any more', async () => {
+    const failed = buildEntryOf({ outcome: 'failed', problem: 'it broke' })
+    expect(await pageOf(withBuilds(buildEntryOf(), failed))).not.toContain('Recent errors')
+    const other = buildEntryOf({ revision: 'f'.repeat(40) })
+    expect(await pageOf(withBuilds(other, failed))).toContain('Recent errors')
+    const aborted = buildEntryOf({ outcome: 'aborted' })
+    expect(await pageOf(withBuilds(aborted, failed))).toContain('Recent errors')
+  })
+
+  test('that failed again and again are one error', async () => {
+    const failed = () => buildEntryOf({ outcome: 'failed', problem: 'it broke' })
+    const page = await pageOf(withBuilds(failed(), failed(), failed()))
+    expect(page.match(/<article>/g)).toHaveLength(1)
+  })
+})
+
+describe('the source', () => {
+  test('out of reach is told of', async () => {
+    const status = { ready: true, refreshedAt: new Date().toISOString(), problem: 'no route' }
+    const text = textOf(await pageOf({ source: { status: () => status } }))
+    expect(text).toContain('Package set out of reach serving what was read just now no route')
+  })
+
+  test('that was never read is not ready', async () => {
+    const status = { ready: false, problem: 'no route' }
+    expect(textOf(await pageOf({ source: { status: () => status } }))).toContain('Not ready no rou')
+  })
+})
+
+test('whatever people and builders write is text', async () => {
+  const hostile = `"'><script>alert(1)</script><img src=x onerror=alert(1)></pre></style>`
+  const build = buildEntryOf({
+    image: hostile,
+    ref: `refs/heads/${hostile}`,
+    revision: hostile,
+    outcome: 'failed',
+    problem: hostile,
+    log: hostile,
+    stages: { [hostile]: 1 },
+  })
+  const image: RefImage = { name: hostile, state: 'failed', problem: hostile }
+  const ref = { ref: hostile, tag: hostile, commit: hostile, problem: hostile, images: [image] }
+  const status = { ready: true, problem: hostile }
+  const page = await pageOf({
+    ...withBuilds(build),
+    ...withRefs(ref),
+    source: { status: () => status },
+  })
+  expect(page).not.toContain('<script')
+  expect(page).not.toContain('<img')
+  expect(page).not.toMatch(/["']>&lt;script/)
+  expect(page.match(/<\/style>/g)).toHaveLength(1)
+  expect(page).toContain('&lt;script&gt;')
+})
+
+test('the policy allows the style sheet of the page and nothing else', async () => {
+  const answer = await answerOf()
+  const style = /<style>(.*)<\/style>/s.exec(answer.body.toString())?.[1] ?? ''
+  const hash = createHash('sha256').update(style).digest('base64')
+  expect(answer.headers['content-security-policy']).toBe(
+    `default-src 'none'; style-src 'sha256-${hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+  )
+  expect(answer.body.toString()).not.toMatch(/ style=|<script|<link|<img/)
+  expect(answer.headers['content-type']).toBe('text/html; charset=utf-8')
+  expect(answer.headers['x-content-type-options']).toBe('nosniff')
+  expect(answer.headers['cache-control']).toBe('no-store')
+})
+
+test('the page is read anew as long as something is being built, and else left alone', async () => {
+  const refresh = '<meta http-equiv="refresh" content="10">'
+  expect(await pageOf(withBuilds(buildEntryOf()))).not.toContain('http-equiv')
+  expect(await pageOf(withBuilds(buildEntryOf({ outcome: 'running' })))).toContain(refresh)
+  const images: RefImage[] = [{ name: 'a', state: 'queued' }]
+  expect(await pageOf(withRefs({ images }))).toContain(refresh)
+})
+
+test('HEAD has the headers alone, other methods are refused, other paths left to others', async () => {
+  const head = await answerOf({}, {}, 'HEAD')
+  expect([head.status, head.body.length]).toEqual([200, 0])
+  expect(head.headers['content-type']).toBe('text/html; charset=utf-8')
+  const post = await answerOf({}, {}, 'POST')
+  expect([post.status, post.headers.allow]).toEqual([405, 'GET, HEAD'])
+  await using server = await MiddlewareServer.start(statusPage(defaults))
+  expect((await server.get('/index.html')).status).toBe(404)
+})

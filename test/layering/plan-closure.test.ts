@@ -1,0 +1,134 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { Closure } from '../../service/closure/closure.ts'
+import { LayerPlanning } from '../../service/layering/plan-closure.ts'
+import { noPopularity } from '../../service/layering/popularity.ts'
+import { knowledgeRecord, planRecord, Records } from '../../service/storage/records.ts'
+import { RecordingLog } from '../support/recording-log.ts'
+import { SharedStore } from '../support/shared-store.ts'
+
+const megabyte = 1024 * 1024
+const recipe = { compression: 'gzip', layerBudget: 94 } as const
+
+/** `api` refers to `python`, which refers to `glibc`: each by its name and release. */
+const closure = (...chain: string[]): Closure =>
+  chain.map((name, index) => ({
+    path: `/nix/store/${name.padEnd(32, '0').slice(0, 32)}-${name}`,
+    narSize: 5 * megabyte,
+    references: chain
+      .slice(index + 1, index + 2)
+      .map((next) => `/nix/store/${next.padEnd(32, '0').slice(0, 32)}-${next}`),
+  }))
+
+const api = closure('api-1', 'python-3', 'glibc-2')
+const web = closure('web-1', 'nginx-1', 'glibc-2')
+
+let store: SharedStore
+let log: RecordingLog
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  store = new SharedStore()
+  log = new RecordingLog()
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+/** Another instance on the same storage, or this one after a restart. */
+function planning(): LayerPlanning {
+  return new LayerPlanning({
+    plans: new Records(store, 'plans', planRecord, log),
+    knowledge: new Records(store, 'knowledge', knowledgeRecord, log),
+    popularity: { current: () => noPopularity },
+    recipe,
+    log,
+  })
+}
+
+/** Versions of knowledge that plans were made with. */
+function versions(): string[] {
+  return [...store.objects]
+    .filter(([key]) => key.startsWith('plans/'))
+    .map(([, bytes]) => JSON.parse(bytes.toString()).knowledge)
+}
+
+test('a closure is cut into layers that hold each path once', async () => {
+  const layers = await planning().plan(api)
+  expect(layers.flat().sort()).toEqual(api.map(({ path }) => path).sort())
+})
+
+test('a closure is cut once, whatever is learned afterwards', async () => {
+  const one = planning()
+  const layers = await one.plan(api)
+  await one.learn([
+    { name: 'web', closure: web },
+    { name: 'api', closure: closure('api-1', 'python-3') },
+  ])
+  expect(await one.plan(api)).toEqual(layers)
+  expect(await planning().plan(api)).toEqual(layers)
+  expect(versions()).toEqual(['none'])
+})
+
+test('a plan says what was known', async () => {
+  const one = planning()
+  await one.learn([{ name: 'web', closure: web }])
+  await one.plan(api)
+  expect(versions()).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/)])
+})
+
+describe('what is built', () => {
+  test('is learned together, when nothing more has come for a while', async () => {
+    const one = planning()
+    one.note({ name: 'api', closure: api, plan: await one.plan(api) })
+    await vi.advanceTimersByTimeAsync(2000)
+    one.note({ name: 'web', closure: web, plan: await one.plan(web) })
+    await vi.advanceTimersByTimeAsync(2000)
+    expect(store.objects.has('knowledge/current')).toBe(false)
+    expect(await one.isNew()).toBe(true)
+    await vi.advanceTimersByTimeAsync(2000)
+    const { images } = JSON.parse(String(store.objects.get('knowledge/current')))
+    expect(images.map(({ name }: { name: string }) => name)).toEqual(['api', 'web'])
+    expect(await one.isNew()).toBe(false)
+  })
+
+  test('is learned at the end of the process', async () => {
+    const one = planning()
+    one.note({ name: 'api', closure: api })
+    await one.flush()
+    expect(store.objects.has('knowledge/current')).toBe(true)
+  })
+
+  test('is known after a restart, and to other instances', async () => {
+    await planning().learn([{ name: 'api', closure: api }])
+    const other = planning()
+    expect(await other.isNew()).toBe(false)
+    await other.learn([{ name: 'web', closure: web }])
+    const { images } = JSON.parse(String(store.objects.get('knowledge/current')))
+    expect(images).toHaveLength(2)
+  })
+})
+
+describe('images are built all the same', () => {
+  test.each([
+    ['damaged', 'no JSON'],
+    ['of another version', '{"paths":"all of them"}'],
+  ])('when what was known is %s', async (_, content) => {
+    store.objects.set('knowledge/current', Buffer.from(content))
+    const one = planning()
+    expect(await one.plan(api)).not.toEqual([])
+    await one.learn([{ name: 'api', closure: api }])
+    expect(await planning().isNew()).toBe(false)
+  })
+
+  test('when it cannot be written', async () => {
+    const one = planning()
+    const { put } = store
+    store.put = async (key, ...rest) => {
+      if (key.startsWith('knowledge/')) throw new Error('the disk is full')
+      return put.call(store, key, ...rest)
+    }
+    await one.learn([{ name: 'api', closure: api }])
+    expect(await one.plan(web)).not.toEqual([])
+    expect(log.at('warn').map(({ message }) => message)).toEqual(['layers could not be learned'])
+  })
+})

@@ -1,0 +1,351 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { FilesystemStore } from '../../service/adapters/filesystem/filesystem-store.ts'
+import { Failure } from '../../service/image/errors.ts'
+import { ChannelSource, channelRecord } from '../../service/source/channel-source.ts'
+import { Records } from '../../service/storage/records.ts'
+import { FakeChannelServer } from '../support/fake-channel-server.ts'
+import { ObservedStore } from '../support/observed-store.ts'
+import { RecordingLog } from '../support/recording-log.ts'
+import { TemporaryFolder } from '../support/temporary-folder.ts'
+
+const A = 'a'.repeat(40)
+const B = 'b'.repeat(40)
+const C = 'c'.repeat(40)
+const stable = 'nixos-24.11'
+
+let folder: TemporaryFolder
+let store: ObservedStore
+let log: RecordingLog
+let server: FakeChannelServer
+
+beforeEach(async () => {
+  vi.useFakeTimers({ toFake: ['Date', 'performance'], now: new Date('2024-12-01T16:59:50Z') })
+  folder = await TemporaryFolder.create()
+  store = new ObservedStore(await FilesystemStore.open(folder.path))
+  log = new RecordingLog()
+  server = new FakeChannelServer()
+  server.channels.set(stable, A).set('nixpkgs-unstable', C)
+})
+afterEach(async () => {
+  vi.useRealTimers()
+  await folder[Symbol.asyncDispose]()
+})
+
+/** Another one is another instance, or the same after a restart. */
+function instance(asks = server): ChannelSource {
+  const records = new Records(store, 'channels', channelRecord, log)
+  return new ChannelSource({ channel: stable, server: asks, records, log })
+}
+
+async function started(): Promise<ChannelSource> {
+  const source = instance()
+  await source.start()
+  return source
+}
+
+const commitOf = async (source: ChannelSource, tag = 'latest') => (await source.resolve(tag)).id
+
+/** Until what was started in the background has come to its end. */
+const settled = () => vi.waitFor(() => expect(log.lines.length).toBeGreaterThan(0))
+
+describe('a tag', () => {
+  test('"latest" is the configured channel', async () => {
+    const source = await started()
+    expect(await source.resolve('latest')).toEqual({ id: A, ref: stable })
+    expect(await source.resolve(stable)).toEqual({ id: A, ref: stable })
+    expect(server.asked).toEqual([stable])
+    expect(source.status()).toEqual({ ready: true, refreshedAt: '2024-12-01T16:59:50.000Z' })
+  })
+
+  test('another channel is resolved when it is asked for, and listed from then on', async () => {
+    const source = await started()
+    expect(source.tags()).toEqual(['latest', stable])
+    expect(await commitOf(source, 'nixpkgs-unstable')).toBe(C)
+    expect(source.tags()).toEqual(['latest', stable, 'nixpkgs-unstable'])
+  })
+
+  test('that is no channel is unknown; the message names the configured one', async () => {
+    const source = await started()
+    await expect(source.resolve('nixos-24.10')).rejects.toMatchObject({
+      kind: 'manifest-unknown',
+      message:
+        '"nixos-24.10" is no channel of nixpkgs and no full commit of it; "latest" is the channel ' +
+        'nixos-24.11; the nearest: nixos-24.11',
+    })
+    await expect(source.resolve('nixos-24.10')).rejects.toMatchObject({ kind: 'manifest-unknown' })
+    expect(server.asked).toEqual([stable, 'nixos-24.10'])
+    expect(source.tags()).toEqual(['latest', stable])
+    expect(log.at('warn')).toEqual([])
+  })
+
+  test('that was unknown is looked for again after a minute', async () => {
+    const source = await started()
+    await expect(source.resolve('nixos-25.05')).rejects.toThrow()
+    server.channels.set('nixos-25.05', B)
+    vi.advanceTimersByTime(61_000)
+    expect(await commitOf(source, 'nixos-25.05')).toBe(B)
+  })
+
+  test.each(['_x', 'a/b', '..', '.hidden', 'a b', 'ä', '', 'x'.repeat(129)])(
+    'that cannot be a channel (%s) is asked nobody for',
+    async (tag) => {
+      const source = await started()
+      await expect(source.resolve(tag)).rejects.toMatchObject({ kind: 'manifest-unknown' })
+      expect(server.asked).toEqual([stable])
+    },
+  )
+
+  test('guesses wait for each other, and are refused when there are too many', async () => {
+    const source = await started()
+    const gate = Promise.withResolvers<void>()
+    server.gate = gate.promise
+    const guesses = Promise.allSettled(
+      Array.from({ length: 150 }, (_, index) => source.resolve(`guess-${index}`)),
+    )
+    await vi.waitFor(() => expect(server.asked).toHaveLength(1 + 4))
+    expect(await commitOf(source)).toBe(A)
+    gate.resolve()
+    const kinds = (await guesses).map((guess) =>
+      guess.status === 'rejected' && guess.reason instanceof Failure ? guess.reason.kind : '',
+    )
+    expect(kinds.filter((kind) => kind === 'overloaded')).toHaveLength(46)
+    expect(kinds.filter((kind) => kind === 'manifest-unknown')).toHaveLength(104)
+  })
+})
+
+describe('a full commit', () => {
+  test.each([stable, 'master'])('in the history of %s is served', async (branch) => {
+    const source = await started()
+    server.history.set(B, [branch])
+    expect(await source.resolve(B.toUpperCase())).toEqual({ id: B })
+  })
+
+  test('that only a fork has is unknown', async () => {
+    const source = await started()
+    for (let i = 0; i < 3; i++) {
+      await expect(source.resolve(B)).rejects.toMatchObject({
+        kind: 'manifest-unknown',
+        message: expect.stringContaining(stable),
+      })
+    }
+    expect(server.asked).toEqual([stable, B])
+  })
+
+  test('that a channel was at is served without asking, even after the channel moved', async () => {
+    await started()
+    server.channels.set(stable, B)
+    vi.advanceTimersByTime(60_000)
+    const source = await started()
+    await settled()
+    server.down = true
+    expect(await commitOf(source, A)).toBe(A)
+  })
+
+  test('is checked once, by all instances together', async () => {
+    server.history.set(B, ['master'])
+    await commitOf(await started(), B)
+    server.down = true
+    expect(await commitOf(instance(), B)).toBe(B)
+  })
+
+  test('that cannot be checked is unavailable, not unknown', async () => {
+    const source = await started()
+    server.down = true
+    await expect(source.resolve(B)).rejects.toMatchObject({ kind: 'unavailable' })
+    server.down = false
+    server.history.set(B, ['master'])
+    expect(await commitOf(source, B)).toBe(B)
+  })
+})
+
+describe('within an hour', () => {
+  test('20 that ask at once cause one request', async () => {
+    const source = instance()
+    const all = await Promise.all(Array.from({ length: 20 }, () => commitOf(source)))
+    expect(new Set(all)).toEqual(new Set([A]))
+    expect(server.asked).toEqual([stable])
+  })
+
+  test('the commit stays, though the channel moves; it changes when the hour turns', async () => {
+    const source = await started()
+    server.channels.set(stable, B)
+    vi.advanceTimersByTime(9_000)
+    expect(await commitOf(source)).toBe(A)
+    vi.advanceTimersByTime(1_000)
+    expect(await commitOf(source)).toBe(B)
+    expect(server.asked).toHaveLength(2)
+  })
+
+  test('every instance has the commit of the first, without asking for it', async () => {
+    await started()
+    server.channels.set(stable, B)
+    const other = await started()
+    expect(await commitOf(other)).toBe(A)
+    expect(server.asked).toEqual([stable])
+  })
+
+  test('who loses the race for the record takes the winner’s commit', async () => {
+    const gate = Promise.withResolvers<void>()
+    const moved = new FakeChannelServer()
+    moved.channels.set(stable, B)
+    for (const asked of [server, moved]) asked.gate = gate.promise
+    const both = Promise.all([commitOf(instance()), commitOf(instance(moved))])
+    await vi.waitFor(() => expect([...server.asked, ...moved.asked]).toEqual([stable, stable]))
+    gate.resolve()
+    const [one, other] = await both
+    expect(one).toBe(other)
+  })
+})
+
+describe('when the server is out of reach', () => {
+  test('the last commit goes on being served, and the status says so', async () => {
+    const source = await started()
+    server.down = true
+    vi.advanceTimersByTime(60_000)
+    expect(await commitOf(source)).toBe(A)
+    expect(source.status()).toEqual({
+      ready: true,
+      refreshedAt: '2024-12-01T16:59:50.000Z',
+      problem:
+        `the channel "${stable}" could not be resolved: no route to the channel server; ` +
+        `its last known commit, ${A}, is served`,
+    })
+  })
+
+  test('it is asked once a minute, and nobody waits for that', async () => {
+    const source = await started()
+    server.down = true
+    vi.advanceTimersByTime(60_000)
+    await commitOf(source)
+    for (let i = 0; i < 10; i++) await commitOf(source)
+    expect(server.asked).toHaveLength(2)
+    server.gate = new Promise(() => {})
+    vi.advanceTimersByTime(61_000)
+    for (let i = 0; i < 10; i++) expect(await commitOf(source)).toBe(A)
+    await vi.waitFor(() => expect(server.asked).toHaveLength(3))
+  })
+
+  test('and comes back, both are logged once', async () => {
+    const source = await started()
+    log.lines.length = 0
+    server.down = true
+    for (let minute = 1; minute < 5; minute++) {
+      vi.advanceTimersByTime(61_000)
+      await commitOf(source)
+      await vi.waitFor(() => expect(server.asked).toHaveLength(1 + minute))
+    }
+    server.down = false
+    server.channels.set(stable, B)
+    vi.advanceTimersByTime(61_000)
+    await commitOf(source)
+    await vi.waitFor(async () => expect(await commitOf(source)).toBe(B))
+    expect(source.status().problem).toBeUndefined()
+    expect(log.at('warn', 'info').map(({ message }) => message)).toEqual([
+      'the channel cannot be resolved; the commit that it was at last goes on being served',
+      'the channel is at another commit',
+      'the channel can be resolved again',
+    ])
+  })
+
+  test('a commit that another instance resolved this hour is taken', async () => {
+    const source = await started()
+    vi.advanceTimersByTime(60_000)
+    server.channels.set(stable, B)
+    await commitOf(instance())
+    server.down = true
+    expect(await commitOf(source)).toBe(B)
+  })
+
+  test('a restart goes on with the last commit', async () => {
+    await started()
+    server.down = true
+    vi.advanceTimersByTime(24 * 3600_000)
+    const source = await started()
+    expect(await commitOf(source)).toBe(A)
+    await vi.waitFor(() => expect(source.status().problem).toContain('no route'))
+    expect(source.status().ready).toBe(true)
+  })
+
+  test('another channel goes on, too, after a restart', async () => {
+    await commitOf(await started(), 'nixpkgs-unstable')
+    server.down = true
+    vi.advanceTimersByTime(24 * 3600_000)
+    const source = await started()
+    expect(await commitOf(source, 'nixpkgs-unstable')).toBe(C)
+  })
+
+  test('and nothing is known, starting fails with the reason', async () => {
+    server.down = true
+    const source = instance()
+    await expect(source.start()).rejects.toMatchObject({
+      kind: 'unavailable',
+      message: `the channel "${stable}" could not be resolved: no route to the channel server`,
+    })
+    expect(source.status()).toEqual({ ready: false })
+  })
+
+  test('a channel that was never resolved is unavailable, not unknown', async () => {
+    const source = await started()
+    server.down = true
+    await expect(source.resolve('nixpkgs-unstable')).rejects.toMatchObject({
+      kind: 'unavailable',
+      retryAfter: expect.any(Number),
+    })
+    server.down = false
+    expect(await commitOf(source, 'nixpkgs-unstable')).toBe(C)
+  })
+})
+
+test('a configured channel that does not exist fails the start', async () => {
+  server.channels.clear()
+  await expect(instance().start()).rejects.toThrow(
+    `"${stable}" is no channel of nixpkgs and no full commit of it; NIXERY_CHANNEL names it`,
+  )
+})
+
+test('a channel that is no more goes on being served, with a problem', async () => {
+  const source = await started()
+  server.channels.clear()
+  vi.advanceTimersByTime(60_000)
+  expect(await commitOf(source)).toBe(A)
+  expect(source.status().problem).toContain('is no channel of nixpkgs')
+})
+
+test('storage that is out of reach is a problem of the moment', async () => {
+  const source = await started()
+  vi.advanceTimersByTime(60_000)
+  store.before = () => {
+    throw new Failure('unavailable', 'the disk is full')
+  }
+  expect(await commitOf(source)).toBe(A)
+  expect(source.status().problem).toContain('the disk is full')
+})
+
+test('a tree is what the server has at the commit', async () => {
+  const source = await started()
+  await source.export({ id: A }, '/somewhere')
+  expect(server.asked).toContain(`${A} to /somewhere`)
+})
+
+describe('the trees that are kept', () => {
+  test('are those that the channels are at', async () => {
+    const source = await started()
+    await commitOf(source, 'nixpkgs-unstable')
+    expect(server.kept).toEqual([A, C])
+    server.channels.set(stable, B)
+    vi.advanceTimersByTime(60_000)
+    await commitOf(source)
+    expect(server.kept).toEqual([B, C])
+  })
+
+  test('are those of the last commits after a restart without the server', async () => {
+    await commitOf(await started(), 'nixpkgs-unstable')
+    server = new FakeChannelServer()
+    server.down = true
+    vi.advanceTimersByTime(60_000)
+    const source = await started()
+    expect(server.kept).toEqual([A])
+    await commitOf(source, 'nixpkgs-unstable')
+    expect(server.kept).toEqual([A, C])
+  })
+})
