@@ -1,67 +1,169 @@
-/** Calls flow downward: which folder of the service may import which. */
+/**
+ * Which room may import which:
+ *
+ *     main ──► compose ──► http ──► feature rooms' ports ──► pure rooms
+ *                 │  └───► feature rooms ──► ports of other rooms, pure rooms
+ *                 └──────► adapters ──► ports, pure rooms
+ *
+ * A room is a folder of `service/`. A pure room computes: it does no I/O and knows no other kind of room. A
+ * feature room sees of other features their `ports.ts` alone.
+ */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 
 const service = resolve(import.meta.dirname, '../service')
 
-/** What files of a folder may import besides the folder itself. */
-const allowed: Record<string, RegExp> = {
-  // The domain computes; of the platform it takes hashing, and of streams the type.
-  domain: /^node:(crypto|stream)$/,
-  usecases: /^(domain\/|node:(stream|stream\/consumers|timers\/promises)$|[a-z@])/,
-  adapters: /^(domain\/|node:|[a-z@])/,
-  http: /^(domain\/|usecases\/|node:|[a-z@])/,
-}
+const pureRooms = ['image', 'closure', 'text', 'concurrency']
+const featureRooms = ['layering', 'source', 'build', 'prebuild', 'storage', 'queue']
+/** Rooms that are neither; each has a rule of its own. */
+const otherRooms = ['config', 'compose', 'http', 'adapters', 'telemetry']
+
+/** Files of feature rooms that compute, and that other rooms may therefore import as they may a pure room. */
+const pureFiles = [
+  // The planner and its knowledge of images.
+  'layering/change-history.ts',
+  'layering/change-risk.ts',
+  'layering/image-sets.ts',
+  'layering/knowledge-document.ts',
+  'layering/layer-knowledge.ts',
+  'layering/merge-groups.ts',
+  'layering/path-identity.ts',
+  'layering/path-prospects.ts',
+  'layering/plan-layers.ts',
+  'layering/popularity.ts',
+]
+
+/** Of the platform, what a pure file may import: hashing, and types of streams. */
+const purePlatform = /^node:(crypto|stream)$/
+/** Of the platform, what a feature room may import: it does no I/O of its own. */
+const featurePlatform = /^node:(crypto|stream|stream\/consumers|timers\/promises)$/
 
 const files = readdirSync(service, { recursive: true, encoding: 'utf8' }).filter((file) =>
   file.endsWith('.ts'),
 )
 
-/** Imports of a file: `domain/errors.ts` for the service's own, else as written. */
+/** Imports of a file: `image/errors.ts` for the service's own, else as written: `koa`, `node:fs`. */
 function importsOf(file: string): string[] {
   const text = readFileSync(join(service, file), 'utf8')
-  const found = text.matchAll(/^(?:import|export|\}).*?from '([^']+)'/gm)
-  return [...found].map(([, specifier = '']) =>
-    specifier.startsWith('.')
+  const found = text.matchAll(
+    /^(?:import|export|\})[^'\n]*from '([^']+)'|\bimport\('([^']+)'\)|^import '([^']+)'/gm,
+  )
+  return [...found].map(([, from, dynamic, bare]) => {
+    const specifier = from ?? dynamic ?? bare ?? ''
+    return specifier.startsWith('.')
       ? relative(service, resolve(service, dirname(file), specifier))
-      : specifier,
+      : specifier
+  })
+}
+
+const roomOf = (file: string) => file.split('/', 1).join()
+const isOwn = (imported: string) => files.includes(imported)
+const isPlatform = (imported: string) => imported.startsWith('node:')
+const isPure = (file: string) => pureRooms.includes(roomOf(file)) || pureFiles.includes(file)
+const isPorts = (file: string) => /^[a-z]+\/ports\.ts$/.test(file)
+
+/** Returns `file imports imported` for each import that the rule does not allow. */
+function violations(own: readonly string[], allows: (imported: string, file: string) => boolean) {
+  expect(own.length).toBeGreaterThan(0)
+  return own.flatMap((file) =>
+    importsOf(file)
+      .filter((imported) => !allows(imported, file))
+      .map((imported) => `${file} imports ${imported}`),
   )
 }
 
-test.each(Object.entries(allowed))('%s imports nothing from above', (folder, rule) => {
-  const own = files.filter((file) => file.startsWith(`${folder}/`))
-  expect(own.length).toBeGreaterThan(0)
-  const others = Object.keys(allowed).filter((other) => other !== folder)
-  const wrong = own.flatMap((file) =>
-    importsOf(file)
-      .filter((imported) => !imported.startsWith(`${folder}/`))
-      .filter(
-        (imported) =>
-          !rule.test(imported) ||
-          /^(compose|config)\b.*\.ts$/.test(imported) ||
-          // A bare word such as `koa` is a package; `http/app.ts` is a folder of ours.
-          others.some(
-            (other) => imported.startsWith(`${other}/`) && !rule.source.includes(`${other}\\/`),
-          ),
-      )
-      .map((imported) => `${file} imports ${imported}`),
-  )
-  expect(wrong).toEqual([])
+const filesOf = (room: string) => files.filter((file) => roomOf(file) === room)
+
+test('every file stands in a known room', () => {
+  const known = new Set([...pureRooms, ...featureRooms, ...otherRooms, 'main.ts'])
+  expect(files.filter((file) => !known.has(roomOf(file)))).toEqual([])
 })
 
-test('only composing imports adapters', () => {
+describe('a pure room imports pure rooms', () => {
+  test.each(pureRooms)('%s', (room) => {
+    const allows = (imported: string) =>
+      isOwn(imported) ? isPure(imported) : !isPlatform(imported) || purePlatform.test(imported)
+    expect(violations(filesOf(room), allows)).toEqual([])
+  })
+
+  test.each(pureFiles)('%s', (file) => {
+    const allows = (imported: string) =>
+      isOwn(imported) ? isPure(imported) : !isPlatform(imported) || purePlatform.test(imported)
+    expect(violations([file], allows)).toEqual([])
+  })
+})
+
+describe("a feature room imports pure rooms and other rooms' ports", () => {
+  test.each(featureRooms)('%s', (room) => {
+    const allows = (imported: string) => {
+      if (!isOwn(imported)) return !isPlatform(imported) || featurePlatform.test(imported)
+      return roomOf(imported) === room || isPure(imported) || isPorts(imported)
+    }
+    expect(violations(filesOf(room), allows)).toEqual([])
+  })
+})
+
+test('http imports pure rooms and ports, and no adapter', () => {
+  const allows = (imported: string) =>
+    !isOwn(imported) || roomOf(imported) === 'http' || isPure(imported) || isPorts(imported)
+  expect(violations(filesOf('http'), allows)).toEqual([])
+})
+
+test('adapters import adapters, pure rooms and ports', () => {
+  const allows = (imported: string) =>
+    !isOwn(imported) || roomOf(imported) === 'adapters' || isPure(imported) || isPorts(imported)
+  expect(violations(filesOf('adapters'), allows)).toEqual([])
+})
+
+test('ports import pure rooms and ports', () => {
+  const allows = (imported: string) => !isOwn(imported) || isPure(imported) || isPorts(imported)
+  expect(violations(files.filter(isPorts), allows)).toEqual([])
+})
+
+test('telemetry imports nothing', () => {
+  expect(violations(filesOf('telemetry'), (imported) => !isOwn(imported))).toEqual([])
+})
+
+test('config imports pure files and the grammars of settings', () => {
+  const grammars = ['source/channel.ts', 'source/repository-url.ts']
+  const allows = (imported: string) =>
+    !isOwn(imported) ||
+    roomOf(imported) === 'config' ||
+    isPure(imported) ||
+    isPorts(imported) ||
+    grammars.includes(imported)
+  expect(violations(filesOf('config'), allows)).toEqual([])
+})
+
+test('only compose imports adapters', () => {
   const importers = files.filter(
     (file) =>
-      !file.startsWith('adapters/') &&
-      importsOf(file).some((imported) => imported.startsWith('adapters/')),
+      roomOf(file) !== 'adapters' &&
+      importsOf(file).some((imported) => roomOf(imported) === 'adapters' && isOwn(imported)),
   )
-  expect(importers.sort()).toEqual([
-    'compose-nix.ts',
-    'compose-source.ts',
-    'compose-storage.ts',
-    'compose.ts',
-  ])
+  expect(importers.filter((file) => roomOf(file) !== 'compose')).toEqual([])
+})
+
+test('only main.ts imports compose', () => {
+  const importers = files.filter((file) =>
+    importsOf(file).some((imported) => roomOf(imported) === 'compose' && isOwn(imported)),
+  )
+  expect(importers.filter((file) => file !== 'main.ts' && roomOf(file) !== 'compose')).toEqual([])
+})
+
+test('no two files import each other, however many are between them', () => {
+  const circles: string[] = []
+  const done = new Set<string>()
+  const visit = (file: string, path: readonly string[]): void => {
+    const start = path.indexOf(file)
+    if (start >= 0) circles.push([...path.slice(start), file].join(' → '))
+    if (start >= 0 || done.has(file)) return
+    for (const imported of importsOf(file).filter(isOwn)) visit(imported, [...path, file])
+    done.add(file)
+  }
+  for (const file of files) visit(file, [])
+  expect(circles).toEqual([])
 })
 
 test('only main.ts ends the process', () => {

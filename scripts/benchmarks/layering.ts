@@ -19,7 +19,7 @@ import type { Table } from './table.ts'
 const defaultFolder = resolve(import.meta.dirname, '../../../shared/layering')
 const defaultPart = 'a'
 const releases = ['r1', 'r2-leaf', 'r3-library', 'r4-security'] as const
-/** Of 94 layers one is the root forest's. */
+/** Of 94 layers one is the link farm's. */
 const budget = 93
 
 /** Milliseconds; some seconds are usual. */

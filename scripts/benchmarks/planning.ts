@@ -10,7 +10,7 @@ import { type Goal, type Row, rowOf } from './row.ts'
 
 const sizes = [1000, 10_000, 100_000]
 const runs = 5
-/** As in an image of 94 layers, of which one is the root forest's. */
+/** As in an image of 94 layers, of which one is the link farm's. */
 const budget = 93
 /** Images that are known besides. */
 const others = 8

@@ -2,27 +2,27 @@
 
 import { type Closure, type StorePath, storePathName } from '../closure/closure.ts'
 import { type EvaluatedPackage, storePathsOf } from '../closure/package.ts'
-import type { Stage } from '../concurrency/priority-limiter.ts'
+import type { PriorityLimiter } from '../concurrency/priority-limiter.ts'
 import { canonicalName } from '../image/canonical-name.ts'
 import { containerConfig } from '../image/container-config.ts'
 import { messageOf } from '../image/errors.ts'
 import type { ImageName } from '../image/image-name.ts'
-import { forestKey, layerKey, type Recipe } from '../image/keys.ts'
+import { layerKey, linkFarmKey, type Recipe } from '../image/keys.ts'
+import type { LinkFarm } from '../image/link-farm.ts'
 import {
   assembleImage,
   type ContainerConfig,
   type Document,
   type Layer,
 } from '../image/manifest.ts'
-import type { LayerPlanning } from '../layering/plan-closure.ts'
-import type { Revision } from '../source/source.ts'
-import type { Blobs } from '../storage/blobs.ts'
-import type { ImageRecord, Records } from '../storage/records.ts'
-import type { Metrics } from '../telemetry/metrics.ts'
-import type { BuilderLimit, Cause, Forest, LayerPacker, Log, NixStore } from '../telemetry/ports.ts'
+import type { LayerPlanner } from '../layering/ports.ts'
+import type { Revision } from '../source/ports.ts'
+import type { BlobStore, ImageRecord, RecordStore } from '../storage/ports.ts'
+import type { Log } from '../telemetry/ports.ts'
 import type { BuildJournal } from './build-journal.ts'
 import type { EvaluateImage } from './evaluate-image.ts'
-import type { LayerRequest, LayerShelf } from './layer-cache.ts'
+import type { LayerCache, LayerRequest } from './layer-cache.ts'
+import type { BuilderLimit, BuildMetrics, Cause, LayerPacker, NixStore } from './ports.ts'
 import { Stopwatch } from './stopwatch.ts'
 
 export interface BuildRequest {
@@ -47,17 +47,17 @@ export interface BuildImageOptions {
   readonly evaluation: EvaluateImage
   readonly nix: NixStore
   readonly packer: LayerPacker
-  readonly layers: LayerShelf
-  readonly images: Records<ImageRecord>
-  readonly blobs: Blobs
-  readonly planning: LayerPlanning
+  readonly layers: LayerCache
+  readonly images: RecordStore<ImageRecord>
+  readonly blobs: BlobStore
+  readonly planning: LayerPlanner
   readonly recipe: Recipe
   /** Evaluating and realising. */
-  readonly nixStage: Stage
+  readonly nixLimiter: PriorityLimiter
   /** Packing and storing. */
-  readonly packStage: Stage
+  readonly packLimiter: PriorityLimiter
   readonly journal: BuildJournal
-  readonly metrics: Metrics
+  readonly metrics: BuildMetrics
   readonly log: Log
 }
 
@@ -80,7 +80,7 @@ export class BuildImage {
    * @throws Failure manifest-unknown, evaluation-failed, build-failed, build-timed-out, unavailable
    */
   async build(request: BuildRequest): Promise<BuiltImage> {
-    const { nix, nixStage, packStage, planning, journal, metrics, log } = this.#options
+    const { nix, nixLimiter, packLimiter, planning, journal, metrics, log } = this.#options
     const { name, revision, imageKey, cause } = request
     const entry = journal.begin({
       image: name.text,
@@ -98,11 +98,11 @@ export class BuildImage {
       const realise = () => this.#realise(request, watch)
       const { packages, config, closure } = request.realised
         ? await realise()
-        : await nixStage.run(cause, realise)
-      const built = await packStage.run(cause, async () => {
+        : await nixLimiter.run(cause, realise)
+      const built = await packLimiter.run(cause, async () => {
         const plan = await watch.time('plan', () => planning.plan(closure))
-        const forest = forestOf(name, packages, closure)
-        const layers = await watch.time('pack', () => this.#pack(closure, plan, forest))
+        const linkFarm = linkFarmOf(name, packages, closure)
+        const layers = await watch.time('pack', () => this.#pack(closure, plan, linkFarm))
         const published = await watch.time('publish', () => this.#publish(request, config, layers))
         planning.note({ name: canonicalName(name), closure, plan })
         return published
@@ -146,8 +146,12 @@ export class BuildImage {
     return { packages, config, closure }
   }
 
-  /** All layers, the root forest last, so that it changes nothing below it. */
-  async #pack(closure: Closure, plan: readonly StorePath[][], forest: Forest): Promise<Layer[]> {
+  /** All layers, the link farm last, so that it changes nothing below it. */
+  async #pack(
+    closure: Closure,
+    plan: readonly StorePath[][],
+    linkFarm: LinkFarm,
+  ): Promise<Layer[]> {
     const { layers, packer, recipe } = this.#options
     const sizes = new Map(closure.map(({ path, narSize }) => [path, narSize]))
     const requests: LayerRequest[] = plan.map((paths) => ({
@@ -157,13 +161,13 @@ export class BuildImage {
       pack: () => packer.packStorePaths(paths),
     }))
     requests.push({
-      key: forestKey(forest, recipe),
+      key: linkFarmKey(linkFarm, recipe),
       size: linksSize,
       description: describePaths(
         'links to ',
-        forest.packages.map(({ storePath }) => storePath),
+        linkFarm.packages.map(({ storePath }) => storePath),
       ),
-      pack: () => packer.packForest(forest),
+      pack: () => packer.packLinkFarm(linkFarm),
     })
     // The largest first, so that in the end no core waits for one that has just begun.
     const packing = new Map<LayerRequest, Promise<Layer>>()
@@ -212,11 +216,11 @@ function configOf(name: ImageName, packages: readonly EvaluatedPackage[]): Conta
 }
 
 /** In an order of its own, so that equal content has equal bytes however it was asked for. */
-function forestOf(
+function linkFarmOf(
   name: ImageName,
   packages: readonly EvaluatedPackage[],
   closure: Closure,
-): Forest {
+): LinkFarm {
   const roots = packages.map(({ storePath }) => storePath)
   const env = [...roots, ...closure.map(({ path }) => path)].find((path) =>
     /^coreutils(-full)?(-[\d.]+)?$/.test(storePathName(path)),
@@ -224,7 +228,7 @@ function forestOf(
   return {
     packages: packages
       .map(({ name: own, storePath, priority }) => {
-        return { name: own, storePath, priority, asked: name.packages.includes(own) }
+        return { name: own, storePath, priority, requested: name.packages.includes(own) }
       })
       .sort((a, b) => (a.storePath < b.storePath ? -1 : 1)),
     ...(env === undefined ? {} : { env }),
@@ -236,7 +240,7 @@ function mostBytes(narSize: number): number {
   return Math.ceil(narSize * 1.25) + 1024 * 1024
 }
 
-/** Bytes that a root forest may take: thousands of links. */
+/** Bytes that a link farm may take: thousands of links. */
 const linksSize = 8 * 1024 * 1024
 
 /** Characters of a description: for people who read `docker history`, not for machines. */

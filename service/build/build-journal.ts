@@ -2,15 +2,17 @@
  * The builds of late: in memory, and one record each in the storage, so that they survive a restart.
  * The journal is told of builds and has no say in them: it neither fails nor delays one.
  */
+
 import PQueue from 'p-queue'
 import { messageOf } from '../image/errors.ts'
-import type { Records } from '../storage/records.ts'
+import type { RecordStore } from '../storage/ports.ts'
 import type { Log } from '../telemetry/ports.ts'
-import { type BuildEntry, buildId, explain, isBuildId } from './build-entry.ts'
+import { buildId, explain, isBuildId } from './build-entry.ts'
+import type { BuildEntry } from './ports.ts'
 
 const defaultRecent = 200
 const defaultKept = 2000
-/** Records written until the next look for those that are too many: a listing is not free. */
+/** RecordStore written until the next look for those that are too many: a listing is not free. */
 const writesBetweenSweeps = 100
 /** Reads, writes or deletions under way at a time. */
 const concurrency = 4
@@ -18,9 +20,7 @@ const concurrency = 4
 const mostWaiting = 1000
 
 export interface BuildJournalOptions {
-  readonly records: Records<BuildEntry>
-  /** Deletes a record, if it is there. */
-  readonly remove: (id: string) => Promise<void>
+  readonly records: RecordStore<BuildEntry>
   readonly log: Log
   /** Builds in memory. @default 200 */
   readonly recent?: number
@@ -146,14 +146,14 @@ export class BuildJournal {
 
   /** Deletes the oldest records where there are too many. @returns the ids that stay, the oldest first */
   async #sweep(): Promise<string[]> {
-    const { records, remove, kept = defaultKept } = this.#options
+    const { records, kept = defaultKept } = this.#options
     this.#writesUntilSweep = writesBetweenSweeps
     const ids: string[] = []
     // What has another name was put there by others.
     for await (const id of records.keys()) if (isBuildId(id)) ids.push(id)
     ids.sort()
     const surplus = ids.splice(0, Math.max(0, ids.length - kept))
-    await new PQueue({ concurrency }).addAll(surplus.map((id) => () => remove(id)))
+    await new PQueue({ concurrency }).addAll(surplus.map((id) => () => records.delete(id)))
     return ids
   }
 

@@ -1,8 +1,9 @@
 /** One build per key at a time; a failure is remembered for a while, so that those who ask share it. */
+
 import { LRUCache } from 'lru-cache'
 import { SingleFlight } from '../concurrency/single-flight.ts'
 import { Failure } from '../image/errors.ts'
-import type { Cause } from '../telemetry/ports.ts'
+import type { Cause } from './ports.ts'
 
 /**
  * Milliseconds that a failure is remembered: docker asks twice for a tag that fails, HEAD and GET, and

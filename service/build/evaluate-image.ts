@@ -4,10 +4,11 @@ import { LRUCache } from 'lru-cache'
 import type { EvaluatedPackage, PackageOutcome } from '../closure/package.ts'
 import { Failure } from '../image/errors.ts'
 import { addedPackages, type ImageName } from '../image/image-name.ts'
-import type { Revision } from '../source/source.ts'
-import type { Evaluator, Log } from '../telemetry/ports.ts'
+import type { Revision } from '../source/ports.ts'
+import type { Log } from '../telemetry/ports.ts'
 import { foundPackages } from './found-packages.ts'
 import type { PackageSets } from './package-sets.ts'
+import type { Evaluator } from './ports.ts'
 
 export interface EvaluateImageOptions {
   readonly packageSets: PackageSets

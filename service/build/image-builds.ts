@@ -1,9 +1,11 @@
 /** Images by their key: from storage, or built; each once at a time, whoever asks and however many. */
+
 import { Failure } from '../image/errors.ts'
-import type { Lease, Leases } from '../queue/leases.ts'
-import type { StoredImage, StoredImages } from '../storage/stored-images.ts'
-import type { BuildImage, BuildRequest } from './build-image.ts'
+import type { Lease, WorkLeases } from '../queue/ports.ts'
+import type { ImageStore, StoredImage } from '../storage/ports.ts'
+import type { BuildImage } from './build-image.ts'
 import type { BuildQueue } from './build-queue.ts'
+import type { BuildRequest } from './ports.ts'
 
 /** Seconds after which asking again makes sense when the storage lost what was just stored. */
 const retryAfter = 10
@@ -16,15 +18,15 @@ export interface FoundImage {
 
 export class ImageBuilds {
   readonly #queue: BuildQueue<FoundImage>
-  readonly #images: StoredImages
+  readonly #images: ImageStore
   readonly #builds: BuildImage
-  readonly #leases: Leases
+  readonly #leases: WorkLeases
 
   constructor(
     queue: BuildQueue<FoundImage>,
-    images: StoredImages,
+    images: ImageStore,
     builds: BuildImage,
-    leases: Leases,
+    leases: WorkLeases,
   ) {
     this.#queue = queue
     this.#images = images
@@ -40,7 +42,7 @@ export class ImageBuilds {
   /** What keeps other instances from building the image; undefined if one of them does, or has. */
   async claim(imageKey: string): Promise<Lease | undefined> {
     const lease = await this.#leases.take(imageKey)
-    if (lease === undefined || !this.#leases.areNeeded) return lease
+    if (lease === undefined || !this.#leases.areShared) return lease
     try {
       if ((await this.#images.loadFresh(imageKey)) === undefined) return lease
     } catch (error) {
@@ -70,7 +72,7 @@ export class ImageBuilds {
     const { imageKey } = request
     const stored = await this.#images.load(imageKey)
     if (stored !== undefined) return { image: stored, outcome: 'record' }
-    return this.#leases.settle(
+    return this.#leases.findOrMake(
       imageKey,
       async () => {
         const made = await this.#images.loadFresh(imageKey)

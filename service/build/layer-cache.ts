@@ -1,12 +1,23 @@
 /** Packed layers: each is packed once, stored under its digest, and remembered under its layer key. */
 
+import { z } from 'zod'
 import { SingleFlight } from '../concurrency/single-flight.ts'
+import { digestSchema, sizeSchema } from '../image/descriptor.ts'
 import type { Layer } from '../image/manifest.ts'
-import type { Blobs } from '../storage/blobs.ts'
-import type { LayerRecord, Records } from '../storage/records.ts'
-import type { TemporarySpace } from '../storage/staging-space.ts'
-import type { Metrics } from '../telemetry/metrics.ts'
-import type { Log, PackedLayer } from '../telemetry/ports.ts'
+import type { BlobStore, DiskSpace, PackedLayer, RecordStore } from '../storage/ports.ts'
+import type { Log } from '../telemetry/ports.ts'
+import type { BuildMetrics } from './ports.ts'
+
+/** What `layers/<layer key>` holds. */
+export const layerRecord = z.object({
+  digest: digestSchema,
+  /** Bytes, compressed. */
+  size: sizeSchema,
+  diffId: digestSchema,
+  /** Bytes, uncompressed. */
+  tarSize: sizeSchema,
+})
+export type LayerRecord = z.infer<typeof layerRecord>
 
 export interface LayerRequest {
   readonly key: string
@@ -17,23 +28,23 @@ export interface LayerRequest {
   readonly pack: () => Promise<PackedLayer>
 }
 
-export interface LayerShelfOptions {
-  readonly records: Records<LayerRecord>
-  readonly blobs: Blobs
-  readonly space: TemporarySpace
-  readonly metrics: Metrics
+export interface LayerCacheOptions {
+  readonly records: RecordStore<LayerRecord>
+  readonly blobs: BlobStore
+  readonly space: DiskSpace
+  readonly metrics: BuildMetrics
   readonly log: Log
 }
 
-export class LayerShelf {
-  readonly #records: Records<LayerRecord>
-  readonly #blobs: Blobs
-  readonly #space: TemporarySpace
-  readonly #metrics: Metrics
+export class LayerCache {
+  readonly #records: RecordStore<LayerRecord>
+  readonly #blobs: BlobStore
+  readonly #space: DiskSpace
+  readonly #metrics: BuildMetrics
   readonly #log: Log
   readonly #flights = new SingleFlight<LayerRecord>()
 
-  constructor({ records, blobs, space, metrics, log }: LayerShelfOptions) {
+  constructor({ records, blobs, space, metrics, log }: LayerCacheOptions) {
     this.#records = records
     this.#blobs = blobs
     this.#space = space

@@ -2,12 +2,13 @@
  * A folder that may change under our hands has no revision of its own; what an image is evaluated to
  * has one. So the image is evaluated first, and the outcome stands for the revision.
  */
+
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { EvaluatedPackage } from '../closure/package.ts'
 import { Failure } from '../image/errors.ts'
 import type { ImageName } from '../image/image-name.ts'
-import type { Revision } from '../source/source.ts'
+import type { Revision } from '../source/ports.ts'
 import type { EvaluateImage } from './evaluate-image.ts'
 
 /**

@@ -1,9 +1,10 @@
 /** The package set's trees in the Nix store, one per revision. */
+
 import { LRUCache } from 'lru-cache'
 import type { StorePath } from '../closure/closure.ts'
 import { SingleFlight } from '../concurrency/single-flight.ts'
-import type { Revision, Source } from '../source/source.ts'
-import type { NixStore } from '../telemetry/ports.ts'
+import type { Revision, Source } from '../source/ports.ts'
+import type { NixStore } from './ports.ts'
 
 /** Revisions whose tree is kept in the Nix store: a forgotten one costs an export, some 0.1 s. */
 const kept = 100

@@ -1,15 +1,15 @@
 /** Answers pulls: from memory, from storage, or by building. */
+
 import type { Digest } from '../image/descriptor.ts'
 import { Failure } from '../image/errors.ts'
 import type { ImageName } from '../image/image-name.ts'
 import { imageKey, type Recipe } from '../image/keys.ts'
 import type { Document } from '../image/manifest.ts'
-import type { Source } from '../source/source.ts'
-import type { StoredImage, StoredImages } from '../storage/stored-images.ts'
-import type { Metrics } from '../telemetry/metrics.ts'
-import type { BuilderLimit } from '../telemetry/ports.ts'
+import type { Source } from '../source/ports.ts'
+import type { ImageStore, StoredImage } from '../storage/ports.ts'
 import type { ImageBuilds } from './image-builds.ts'
 import type { LiveRevisions } from './live-revisions.ts'
+import type { BuilderLimit, BuildMetrics } from './ports.ts'
 
 /** Seconds after which a client that was told to wait should ask again. */
 const retryAfter = 10
@@ -17,13 +17,13 @@ const retryAfter = 10
 export interface PullManifestOptions {
   readonly source: Source
   readonly live: LiveRevisions
-  readonly images: StoredImages
+  readonly images: ImageStore
   readonly builds: ImageBuilds
   readonly recipe: Recipe
   /** Seconds that a pull waits for a build. */
   readonly pullWait: number
   readonly limit: BuilderLimit
-  readonly metrics: Metrics
+  readonly metrics: BuildMetrics
   /** Told of an image that a pull has built, or waits for. */
   readonly onBuild?: (imageKey: string, build: Promise<unknown>) => void
 }

@@ -1,4 +1,5 @@
 /** The composition root: which adapter stands behind which port. */
+
 import type { RequestListener } from 'node:http'
 import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -15,11 +16,11 @@ import { BuildJournal } from '../build/build-journal.ts'
 import { BuildQueue } from '../build/build-queue.ts'
 import { EvaluateImage } from '../build/evaluate-image.ts'
 import { ImageBuilds } from '../build/image-builds.ts'
-import { LayerShelf } from '../build/layer-cache.ts'
+import { LayerCache, layerRecord } from '../build/layer-cache.ts'
 import { LiveRevisions } from '../build/live-revisions.ts'
 import { PackageSets } from '../build/package-sets.ts'
 import { PullManifest } from '../build/pull-manifest.ts'
-import { Stage } from '../concurrency/priority-limiter.ts'
+import { PriorityLimiter } from '../concurrency/priority-limiter.ts'
 import type { Config } from '../config/config.ts'
 import { createApp } from '../http/app.ts'
 import { metrics as metricsPage } from '../http/ops/metrics.ts'
@@ -27,22 +28,19 @@ import { api } from '../http/status/api.ts'
 import { statusPage } from '../http/status/page.ts'
 import { webhooks } from '../http/webhooks/webhooks.ts'
 import type { ImageName } from '../image/image-name.ts'
-import { LayerPlanning } from '../layering/plan-closure.ts'
+import { PlanClosure } from '../layering/plan-closure.ts'
+import { knowledgeRecord, planRecord } from '../layering/records.ts'
 import { FailedPrebuilds } from '../prebuild/failed-prebuilds.ts'
 import { Prebuilds } from '../prebuild/prebuilds.ts'
 import { PullCounter, pullRecord } from '../prebuild/pull-counter.ts'
 import { Reconciler } from '../prebuild/reconciler.ts'
 import { GitRefStates } from '../prebuild/ref-states.ts'
 import { Leases } from '../queue/leases.ts'
+import { trackedRepository } from '../source/tracked-repository.ts'
 import { Blobs } from '../storage/blobs.ts'
 import { Catalog } from '../storage/catalog.ts'
-import {
-  imageRecord,
-  knowledgeRecord,
-  layerRecord,
-  planRecord,
-  Records,
-} from '../storage/records.ts'
+import { imageRecord } from '../storage/image-record.ts'
+import { Records } from '../storage/records.ts'
 import { StoredImages } from '../storage/stored-images.ts'
 import type { Log } from '../telemetry/ports.ts'
 import type { FoundNix } from './nix.ts'
@@ -103,7 +101,13 @@ export async function compose(config: Config, log: Log, found: FoundNix): Promis
   const { source } = running
 
   const recipe = { compression: config.compression, layerBudget: config.layerBudget }
-  const blobs = new Blobs(store, log)
+  const blobs = new Blobs({
+    store,
+    pieces: storage.pieces,
+    redirects: storage.redirects,
+    remembers: storage.isRemote,
+    log,
+  })
   const imageRecords = new Records(store, 'images', imageRecord, log, recordOptions)
   const images = new StoredImages(imageRecords, blobs)
   blobs.onLost((digest) => images.forgetBlob(digest))
@@ -112,7 +116,7 @@ export async function compose(config: Config, log: Log, found: FoundNix): Promis
     env: evaluationEnvironment(env, state.emptyHome),
     launcher,
     timeout: config.evaluationTimeout,
-    // One more than prebuilds may take: see Stage.
+    // One more than prebuilds may take: see PriorityLimiter.
     concurrency: config.buildConcurrency + 1,
     log,
   })
@@ -123,13 +127,12 @@ export async function compose(config: Config, log: Log, found: FoundNix): Promis
   })
   const journal = new BuildJournal({
     records: new Records(store, 'builds', buildEntry, log),
-    remove: (id) => store.delete(`builds/${id}`),
     log,
   })
   // Not awaited: it only fills the memory with what the storage has.
   void journal.load()
-  const nixStage = new Stage(config.buildConcurrency)
-  const planning = new LayerPlanning({
+  const nixLimiter = new PriorityLimiter(config.buildConcurrency)
+  const planning = new PlanClosure({
     plans: new Records(store, 'plans', planRecord, log, recordOptions),
     knowledge: new Records(store, 'knowledge', knowledgeRecord, log),
     popularity,
@@ -140,7 +143,7 @@ export async function compose(config: Config, log: Log, found: FoundNix): Promis
     evaluation,
     nix,
     packer,
-    layers: new LayerShelf({
+    layers: new LayerCache({
       records: new Records(store, 'layers', layerRecord, log, recordOptions),
       blobs,
       space: storage.space,
@@ -151,13 +154,13 @@ export async function compose(config: Config, log: Log, found: FoundNix): Promis
     blobs,
     planning,
     recipe,
-    nixStage,
-    packStage: new Stage(availableParallelism()),
+    nixLimiter,
+    packLimiter: new PriorityLimiter(availableParallelism()),
     journal,
     metrics,
     log,
   })
-  const leases = new Leases({ store, instance: state.instance, log })
+  const leases = new Leases({ store, objects: storage.versioned, instance: state.instance, log })
   const builds = new ImageBuilds(new BuildQueue(), images, build, leases)
   const pulls = new PullCounter({
     records: new Records(store, 'pulls', pullRecord, log),
@@ -171,7 +174,7 @@ export async function compose(config: Config, log: Log, found: FoundNix): Promis
     builds,
     failed,
     planning,
-    nixStage,
+    nixLimiter,
     limit: { seconds: config.prebuild.builderTimeout, setting: 'SLIPWAY_PREBUILD_TIMEOUT' },
     concurrency: config.buildConcurrency,
     log,
@@ -212,14 +215,16 @@ export async function compose(config: Config, log: Log, found: FoundNix): Promis
   const hooks = webhooks({
     // Only a git repository sends any.
     secret: running.git && config.webhookSecret,
-    repository: config.source.kind === 'git' ? config.source.url : '',
-    others: config.webhookRepositories,
+    repository: trackedRepository(
+      config.source.kind === 'git' ? config.source.url : '',
+      config.webhookRepositories,
+    ),
     request: () => reconciler?.request(),
     log,
     onOutcome: (provider, outcome) => metrics.webhookAnswered(provider, outcome),
   })
   metrics.watchQueue((queue) =>
-    queue === 'pull' ? nixStage.waitingPulls : prebuilds.waitingFor(queue),
+    queue === 'pull' ? nixLimiter.waitingPulls : prebuilds.waitingFor(queue),
   )
   const onBlobBytes = (count: number) => metrics.blobBytesServed(count)
   const { publicUrl } = config

@@ -1,7 +1,9 @@
 /** Composition: where the package set comes from. */
+
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { HttpChannelServer } from '../adapters/channels/channel-server.ts'
+import { readFault } from '../adapters/filesystem/exists.ts'
 import type { StateFolder } from '../adapters/filesystem/state-folder.ts'
 import { withoutCredentials } from '../adapters/git/credentials.ts'
 import { GitMirror } from '../adapters/git/mirror.ts'
@@ -12,17 +14,17 @@ import { noPopularity } from '../layering/popularity.ts'
 import { ChannelSource, channelRecord } from '../source/channel-source.ts'
 import { GitSource } from '../source/git-source.ts'
 import { PathSource } from '../source/path-source.ts'
-import type { Source } from '../source/source.ts'
+import type { Source, SourceMetrics } from '../source/ports.ts'
+import type { ObjectStore } from '../storage/ports.ts'
 import { Records } from '../storage/records.ts'
-import type { Metrics } from '../telemetry/metrics.ts'
-import type { Log, ObjectStore } from '../telemetry/ports.ts'
+import type { Log } from '../telemetry/ports.ts'
 
 /** What sources are made with. */
 interface Tools {
   readonly state: StateFolder
   readonly groups: ProcessGroups
   readonly store: ObjectStore
-  readonly metrics: Metrics
+  readonly metrics: SourceMetrics
   readonly log: Log
 }
 
@@ -46,7 +48,7 @@ export function composeSource(
 ): RunningSource {
   switch (source.kind) {
     case 'path':
-      return { source: new PathSource(source.folder), async start() {}, stop() {} }
+      return { source: new PathSource(source.folder, readFault), async start() {}, stop() {} }
     case 'channel': {
       const folder = join(statePath, 'nixpkgs')
       const server = new HttpChannelServer({

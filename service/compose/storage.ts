@@ -1,25 +1,35 @@
 /** Composition: where images are kept. */
+
 import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FilesystemStore } from '../adapters/filesystem/filesystem-store.ts'
 import type { StateFolder } from '../adapters/filesystem/state-folder.ts'
 import type { StorageConfig } from '../config/storage-config.ts'
-import { TemporarySpace } from '../storage/staging-space.ts'
-import type { Log, ObjectStore } from '../telemetry/ports.ts'
+import type { ObjectStore, PieceReader, Redirects, VersionedObjects } from '../storage/ports.ts'
+import { StagingSpace } from '../storage/staging-space.ts'
+import type { Log } from '../telemetry/ports.ts'
 
 /** Bytes of records of one kind in memory. */
 const recordMemory = 16 * 1024 * 1024
 
-export interface Storage {
+/** A back end, and what it can do beyond the port. */
+interface BackEnd {
   readonly store: ObjectStore
-  /** Where layers are made before they are stored. */
   readonly stagingFolder: string
-  readonly space: TemporarySpace
-  /** How records are read. */
-  readonly recordOptions: { readonly memory?: number }
-  /** Whether layer files are told with their MD5. */
+  readonly pieces?: PieceReader
+  readonly redirects?: Redirects
+  readonly versioned?: VersionedObjects
+  /** Each call is a request over a network: what it answered is worth remembering. */
+  readonly isRemote: boolean
+  /** Whether the packer computes the MD5 of layer files. */
   readonly md5: boolean
   stop(): void
+}
+
+export interface Storage extends BackEnd {
+  readonly space: StagingSpace
+  /** How records are read. */
+  readonly recordOptions: { readonly memory?: number }
 }
 
 /** @throws Failure unavailable */
@@ -28,32 +38,24 @@ export async function composeStorage(
   state: StateFolder,
   log: Log,
 ): Promise<Storage> {
-  const { store, md5, stop } = await openStore(config, state, log)
-  const folder = store.stagingFolder
+  const backEnd = await openBackEnd(config, state, log)
+  const folder = backEnd.stagingFolder
   const free = async () => {
     const { bavail, bsize } = await statfs(folder)
     return bavail * bsize
   }
   return {
-    store,
-    stagingFolder: folder,
-    space: new TemporarySpace({ folder, free }),
-    recordOptions: store.isRemote ? { memory: recordMemory } : {},
-    md5,
-    stop,
+    ...backEnd,
+    space: new StagingSpace({ folder, free }),
+    recordOptions: backEnd.isRemote ? { memory: recordMemory } : {},
   }
 }
 
-interface Opened {
-  readonly store: ObjectStore & { readonly stagingFolder: string }
-  readonly md5: boolean
-  stop(): void
-}
-
-async function openStore(config: StorageConfig, state: StateFolder, log: Log): Promise<Opened> {
+async function openBackEnd(config: StorageConfig, state: StateFolder, log: Log): Promise<BackEnd> {
   if (config.backend === 'filesystem') {
     const store = await FilesystemStore.open(config.path, state.instance)
-    return { store, md5: false, stop: () => {} }
+    const { stagingFolder } = store
+    return { store, pieces: store, stagingFolder, isRemote: false, md5: false, stop() {} }
   }
   // Only when it is chosen: the client library takes as long to load as all the rest.
   const { GcsStore } = await import('../adapters/gcs/gcs-store.ts')
@@ -62,5 +64,14 @@ async function openStore(config: StorageConfig, state: StateFolder, log: Log): P
     stagingFolder: join(state.temporary, 'layers'),
     log,
   })
-  return { store, md5: true, stop: () => store.close() }
+  const { stagingFolder, redirects, versioned } = store
+  return {
+    store,
+    stagingFolder,
+    ...(redirects === undefined ? {} : { redirects }),
+    versioned,
+    isRemote: true,
+    md5: true,
+    stop: () => store.close(),
+  }
 }

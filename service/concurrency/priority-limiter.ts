@@ -8,10 +8,13 @@
  * Prebuilds can hold no more than C places, so a pull never waits for a prebuild that has not started,
  * also on one core. Of those that wait for a place, pulls go first.
  */
-import PQueue from 'p-queue'
-import type { Cause } from '../telemetry/ports.ts'
 
-export class Stage {
+import PQueue from 'p-queue'
+
+/** Why work is done: a client waits for it, or it is done ahead. */
+export type Cause = 'pull' | 'prebuild'
+
+export class PriorityLimiter {
   readonly #gate: PQueue
   readonly #places: PQueue
 

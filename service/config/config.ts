@@ -1,10 +1,11 @@
 /** Settings: the environment in, a frozen Config out. Every mistake is reported, not only the first. */
+
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { z } from 'zod'
 import type { Compression } from '../image/keys.ts'
 import { isPopularityUrl } from '../layering/popularity.ts'
-import type { PrebuildScope } from '../prebuild/desired-images.ts'
+import type { PrebuildScope } from '../prebuild/ports.ts'
 import { isChannelName } from '../source/channel.ts'
 import { normaliseRepositoryUrl } from '../source/repository-url.ts'
 import { parseGlobList } from '../text/globs.ts'

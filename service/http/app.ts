@@ -1,7 +1,9 @@
 /** The HTTP application: who answers what, in order. */
+
 import type { RequestListener } from 'node:http'
 import Koa from 'koa'
-import type { Log, ObjectStore } from '../telemetry/ports.ts'
+import type { ObjectStore } from '../storage/ports.ts'
+import type { Log } from '../telemetry/ports.ts'
 import { health } from './ops/health.ts'
 import { PreparedAnswers } from './prepared-answers.ts'
 import { type RegistryServices, registry } from './registry/registry.ts'
@@ -16,7 +18,7 @@ const goneCodes = new Set<string | undefined>([
 ])
 
 export interface AppServices extends RegistryServices {
-  readonly storage: Pick<ObjectStore, 'problem'>
+  readonly storage: Pick<ObjectStore, 'outage'>
 }
 
 /** @param others middleware for what else the service answers */

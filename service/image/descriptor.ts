@@ -3,6 +3,7 @@
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md
  */
 import { createHash } from 'node:crypto'
+import { z } from 'zod'
 
 /** `sha256:` and 64 lower-case hex digits: the one algorithm that this registry stores under. */
 export type Digest = `sha256:${string}`
@@ -32,3 +33,16 @@ export function sha256Digest(bytes: Uint8Array | string): Digest {
 export function hexOf(digest: Digest): string {
   return digest.slice('sha256:'.length)
 }
+
+/** Descriptors in records, for validation. */
+export const digestSchema = z.custom<Digest>(
+  (value) => typeof value === 'string' && /^sha256:[a-f0-9]{64}$/.test(value),
+  'not a sha256 digest',
+)
+/** Bytes. */
+export const sizeSchema = z.int().nonnegative()
+export const descriptorSchema: z.ZodType<Descriptor> = z.object({
+  mediaType: z.string(),
+  digest: digestSchema,
+  size: sizeSchema,
+})

@@ -1,9 +1,9 @@
 /** The keys under which work is remembered: hashes over exactly what determines its outcome. */
+
 import { createHash } from 'node:crypto'
 import type { StorePath } from '../closure/closure.ts'
-import type { Revision } from '../source/source.ts'
-import type { Forest } from '../telemetry/ports.ts'
 import type { ImageName } from './image-name.ts'
+import type { LinkFarm } from './link-farm.ts'
 
 export type Compression = 'gzip' | 'zstd' | 'none'
 
@@ -22,7 +22,11 @@ export interface Recipe {
 export const packingVersion = 1
 
 /** One per image that can be asked for. The name's spelling is not part of it, its packages are. */
-export function imageKey(revision: Revision, name: ImageName, recipe: Recipe): string {
+export function imageKey(
+  revision: { readonly id: string },
+  name: ImageName,
+  recipe: Recipe,
+): string {
   const { packages, platform, shell } = name
   // `shell` sets the command, so `shell` and its four packages by name are different images.
   return hash(['image', revision.id, packages, platform.system, shell, recipeText(recipe)])
@@ -38,15 +42,15 @@ export function layerKey(paths: readonly StorePath[], recipe: Recipe): string {
   return hash(['layer', [...paths].sort(), packingVersion, recipe.compression])
 }
 
-/** One per root forest. */
-export function forestKey(forest: Forest, recipe: Recipe): string {
-  const packages = forest.packages.map(({ name, storePath, priority, asked }) => [
+/** One per link farm. */
+export function linkFarmKey(linkFarm: LinkFarm, recipe: Recipe): string {
+  const packages = linkFarm.packages.map(({ name, storePath, priority, requested }) => [
     storePath,
     priority,
-    asked,
+    requested,
     name,
   ])
-  return hash(['forest', packages, forest.env ?? null, packingVersion, recipe.compression])
+  return hash(['forest', packages, linkFarm.env ?? null, packingVersion, recipe.compression])
 }
 
 function recipeText({ compression, layerBudget }: Recipe): string {

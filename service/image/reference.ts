@@ -23,6 +23,21 @@ const digestGrammar = new RegExp(`^(${algorithm}):([a-zA-Z0-9=_-]+)$`)
 /** Hex digits of the algorithms that the image spec registers. */
 const registeredLengths: Record<string, number> = { sha256: 64, sha512: 128, blake3: 64 }
 
+/** Ids of SHA-1 and of SHA-256 repositories. */
+const fullCommit = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/i
+/** Below 7 digits an abbreviation is more likely a number, a date or a word. */
+const abbreviatedCommit = /^[0-9a-f]{7,63}$/i
+
+/** Whether the tag has the form of a full commit id: 40 or 64 hex digits. */
+export function isFullCommitId(tag: string): boolean {
+  return fullCommit.test(tag)
+}
+
+/** Whether the tag has the form of an abbreviated commit id: from 7 hex digits on, but not a full one. */
+export function isAbbreviatedCommitId(tag: string): boolean {
+  return abbreviatedCommit.test(tag) && !fullCommit.test(tag)
+}
+
 /** Whether a text may stand behind the colon of an image name. */
 export function isTag(text: string): boolean {
   return tagGrammar.test(text)

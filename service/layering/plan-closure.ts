@@ -7,14 +7,16 @@
  *                      ▼
  *               planner ◄── knowledge ◄── images that were built, together when the last of them is done
  */
+
 import type { Closure, StorePath } from '../closure/closure.ts'
 import { messageOf } from '../image/errors.ts'
 import { planKey, type Recipe } from '../image/keys.ts'
-import type { PlanRecord, Records } from '../storage/records.ts'
+import type { RecordStore } from '../storage/ports.ts'
 import type { Log } from '../telemetry/ports.ts'
 import { type KnowledgeDocument, LayerKnowledge, type ServedImage } from './layer-knowledge.ts'
 import { planLayers } from './plan-layers.ts'
-import type { PopularitySource } from './popularity.ts'
+import type { LayerPlanner, PopularitySource, ReleaseLearning } from './ports.ts'
+import type { PlanRecord } from './records.ts'
 
 /** Milliseconds without another image after which those that were built are learned, as one release. */
 const defaultPause = 3000
@@ -24,9 +26,9 @@ const longestRelease = 30_000
 /** Of the one document that all instances share. */
 const current = 'current'
 
-export interface LayerPlanningOptions {
-  readonly plans: Records<PlanRecord>
-  readonly knowledge: Records<KnowledgeDocument>
+export interface PlanClosureOptions {
+  readonly plans: RecordStore<PlanRecord>
+  readonly knowledge: RecordStore<KnowledgeDocument>
   readonly popularity: PopularitySource
   readonly recipe: Recipe
   readonly log: Log
@@ -34,8 +36,8 @@ export interface LayerPlanningOptions {
   readonly pause?: number
 }
 
-export class LayerPlanning {
-  readonly #options: LayerPlanningOptions
+export class PlanClosure implements LayerPlanner, ReleaseLearning {
+  readonly #options: PlanClosureOptions
   #knowledge: Promise<LayerKnowledge> | undefined
   /** Built and not learned yet, by name. */
   readonly #built = new Map<string, ServedImage>()
@@ -43,7 +45,7 @@ export class LayerPlanning {
   #timer: NodeJS.Timeout | undefined
   #learning: Promise<void> = Promise.resolve()
 
-  constructor(options: LayerPlanningOptions) {
+  constructor(options: PlanClosureOptions) {
     this.#options = options
   }
 
@@ -66,7 +68,7 @@ export class LayerPlanning {
     if (before !== undefined) return before.layers
     const knowledge = await this.#known()
     const { counts, version } = popularity.current()
-    // One layer is the root forest's.
+    // One layer is the link farm's.
     const options = { budget: recipe.layerBudget - 1, popularity: counts, knowledge }
     const layers = planLayers(closure, options).map((layer) => [...layer])
     const used = [knowledge.version, version].filter((known) => known !== 'none')

@@ -9,22 +9,13 @@
  *
  * Only decisions: refs, dates, slipway.json and records are read by the caller, between the steps.
  */
+
 import { canonicalName } from '../image/canonical-name.ts'
 import type { ImageName } from '../image/image-name.ts'
-import type { RefTable } from '../source/ref-table.ts'
+import { isTagRef, shortRefName } from '../image/ref-name.ts'
+import type { Refs } from '../source/ports.ts'
 import type { Globs } from '../text/globs.ts'
-
-const tagPrefix = 'refs/tags/'
-const branchPrefix = 'refs/heads/'
-
-/** What the settings say about refs. */
-export interface PrebuildScope {
-  readonly tags: Globs
-  /** Absent for the default branch alone. */
-  readonly branches?: Globs
-  /** Milliseconds: how old a ref may be that was not seen to be pushed. */
-  readonly maxAge: number
-}
+import type { PrebuildScope } from './ports.ts'
 
 /** What `slipway.json` says, at one commit. */
 export interface PrebuildConfig {
@@ -54,9 +45,9 @@ export interface DesiredImage {
 }
 
 export interface RefsQuestion {
-  readonly table: RefTable
+  readonly table: Refs
   /** The last table whose refs were all dealt with; absent at start-up. */
-  readonly previous?: RefTable | undefined
+  readonly previous?: Refs | undefined
   /**
    * Full ref name → when its tag was made or, for branches and lightweight tags, its commit;
    * milliseconds since 1970. A ref that is missing counts as older than all others.
@@ -110,7 +101,7 @@ export function imagesOf(
   popular: readonly ImageName[],
 ): readonly DesiredImage[] {
   const globs = isTagRef(ref) ? config?.tags : config?.branches
-  if (globs !== undefined && !globs.matches(shortNameOf(ref))) return []
+  if (globs !== undefined && !globs.matches(shortRefName(ref))) return []
   const declared = config?.images ?? []
   return eachOnce([
     ...declared.map((name) => ({ ref, commit, name, declared: true })),
@@ -149,17 +140,9 @@ export function eachOnce(images: Iterable<DesiredImage>): readonly DesiredImage[
 }
 
 /** Whether the settings let the ref through. */
-function isInScope(ref: string, { defaultBranch }: RefTable, scope: PrebuildScope): boolean {
-  if (isTagRef(ref)) return scope.tags.matches(shortNameOf(ref))
-  return scope.branches ? scope.branches.matches(shortNameOf(ref)) : ref === defaultBranch
-}
-
-function isTagRef(ref: string): boolean {
-  return ref.startsWith(tagPrefix)
-}
-
-function shortNameOf(ref: string): string {
-  return ref.slice(isTagRef(ref) ? tagPrefix.length : branchPrefix.length)
+function isInScope(ref: string, { defaultBranch }: Refs, scope: PrebuildScope): boolean {
+  if (isTagRef(ref)) return scope.tags.matches(shortRefName(ref))
+  return scope.branches ? scope.branches.matches(shortRefName(ref)) : ref === defaultBranch
 }
 
 function byCodeUnit(a: string, b: string): number {

@@ -1,6 +1,8 @@
 /** What is built before anybody asks. */
+
 import type { ImageName } from '../image/image-name.ts'
-import type { Revision } from '../source/source.ts'
+import { isTagRef } from '../image/ref-name.ts'
+import type { Revision } from '../source/ports.ts'
 
 export interface Prebuild {
   readonly imageKey: string
@@ -10,5 +12,5 @@ export interface Prebuild {
 
 /** A tag is released; a branch only moves on. */
 export function isForTag({ revision }: Prebuild): boolean {
-  return revision.ref?.startsWith('refs/tags/') ?? false
+  return revision.ref !== undefined && isTagRef(revision.ref)
 }

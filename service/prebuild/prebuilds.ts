@@ -3,26 +3,25 @@
  * process and realised in one, and each is packed as soon as its own outputs are there.
  */
 
-import type { EvaluateImage } from '../build/evaluate-image.ts'
-import type { ImageBuilds } from '../build/image-builds.ts'
+import type { BuilderLimit, ImageBuilds, ImageEvaluation, NixStore } from '../build/ports.ts'
 import { type EvaluatedPackage, storePathsOf } from '../closure/package.ts'
-import type { Stage } from '../concurrency/priority-limiter.ts'
+import type { PriorityLimiter } from '../concurrency/priority-limiter.ts'
 import { canonicalName } from '../image/canonical-name.ts'
 import { Failure, messageOf } from '../image/errors.ts'
-import type { LayerPlanning } from '../layering/plan-closure.ts'
-import type { Lease } from '../queue/leases.ts'
-import type { BuilderLimit, Log, NixStore } from '../telemetry/ports.ts'
+import type { ReleaseLearning } from '../layering/ports.ts'
+import type { Lease } from '../queue/ports.ts'
+import type { Log } from '../telemetry/ports.ts'
 import type { FailedPrebuilds } from './failed-prebuilds.ts'
 import { isForTag, type Prebuild } from './prebuild.ts'
 import { defaultRetryDelays, PrebuildRetries } from './prebuild-retries.ts'
 
 export interface PrebuildsOptions {
-  readonly evaluation: EvaluateImage
+  readonly evaluation: ImageEvaluation
   readonly nix: NixStore
   readonly builds: ImageBuilds
   readonly failed: FailedPrebuilds
-  readonly planning: LayerPlanning
-  readonly nixStage: Stage
+  readonly planning: ReleaseLearning
+  readonly nixLimiter: PriorityLimiter
   readonly limit: BuilderLimit
   /** Batches at a time. */
   readonly concurrency: number
@@ -166,13 +165,13 @@ export class Prebuilds {
 
   /** Never fails: each image's end is its own. */
   async #build(batch: Batch): Promise<void> {
-    const { nixStage, log } = this.#options
+    const { nixLimiter, log } = this.#options
     const { images } = batch
     const revision = images[0]?.revision
     log.info({ revision: revision?.id, ref: revision?.ref, images: images.length }, 'prebuilding')
     const packing: Promise<void>[] = []
     try {
-      await nixStage.run('prebuild', () => this.#realise(batch, packing))
+      await nixLimiter.run('prebuild', () => this.#realise(batch, packing))
     } catch (error) {
       for (const image of images) this.#fail(image, error)
     }

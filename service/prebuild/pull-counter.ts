@@ -2,13 +2,14 @@
  * Counts pulls by tag. Counting is a matter of memory; the storage is written now and then, each
  * instance its own record, and those of the others are read now and then. Who pulled is forgotten after minutes and never written.
  */
+
 import { LRUCache } from 'lru-cache'
 import PQueue from 'p-queue'
 import { z } from 'zod'
 import { canonicalName } from '../image/canonical-name.ts'
 import { messageOf } from '../image/errors.ts'
 import { type ImageName, parseImageName } from '../image/image-name.ts'
-import type { Records } from '../storage/records.ts'
+import type { RecordStore } from '../storage/ports.ts'
 import type { Log } from '../telemetry/ports.ts'
 import { PullCounts, type PullSnapshot } from './pull-counts.ts'
 
@@ -20,7 +21,7 @@ const mostRecent = 50_000
 const saveInterval = 30_000
 /** Milliseconds after which the counts of other instances are read again. */
 const othersInterval = 600_000
-/** Records read at a time: enough to hide the latency of a bucket. */
+/** RecordStore read at a time: enough to hide the latency of a bucket. */
 const readers = 16
 
 /** What is stored under `pulls/<instance>`. */
@@ -30,7 +31,7 @@ export const pullRecord: z.ZodType<PullSnapshot> = z.object({
 })
 
 export interface PullCounterOptions {
-  readonly records: Records<PullSnapshot>
+  readonly records: RecordStore<PullSnapshot>
   /** Key of the one record that this instance writes. */
   readonly instance: string
   readonly log: Log

@@ -3,14 +3,12 @@
  * storage, and what is missing is built. It is level-triggered: a run looks at what is, not at what
  * happened, so a lost webhook, a crash or a second instance costs time, never correctness.
  */
+
 import PQueue from 'p-queue'
 import { messageOf } from '../image/errors.ts'
 import { imageKey, type Recipe } from '../image/keys.ts'
-import type { GitRepository } from '../source/git.ts'
-import type { GitSource } from '../source/git-source.ts'
-import type { RefTable } from '../source/ref-table.ts'
-import type { ImageRecord, Records } from '../storage/records.ts'
-import type { Metrics } from '../telemetry/metrics.ts'
+import type { CommittedFiles, RefSource, Refs } from '../source/ports.ts'
+import type { ImageRecord, RecordStore } from '../storage/ports.ts'
 import type { Log } from '../telemetry/ports.ts'
 import {
   type DesiredImage,
@@ -18,10 +16,10 @@ import {
   imagesOf,
   missingImages,
   type PrebuildConfig,
-  type PrebuildScope,
   refsInScope,
 } from './desired-images.ts'
 import type { FailedPrebuilds } from './failed-prebuilds.ts'
+import type { PrebuildMetrics, PrebuildScope } from './ports.ts'
 import type { Prebuild } from './prebuild.ts'
 import type { Prebuilds } from './prebuilds.ts'
 import type { PullCounter } from './pull-counter.ts'
@@ -31,13 +29,13 @@ import { prebuildConfigPath, readPrebuildConfig } from './slipway-json.ts'
 const firstRetry = 2000
 const longestRetry = 300_000
 
-/** Records looked up at a time: enough to hide the latency of a bucket. */
+/** RecordStore looked up at a time: enough to hide the latency of a bucket. */
 const lookups = 16
 
 export interface ReconcilerOptions {
-  readonly source: GitSource
-  readonly repository: GitRepository
-  readonly images: Records<ImageRecord>
+  readonly source: RefSource
+  readonly repository: CommittedFiles
+  readonly images: RecordStore<ImageRecord>
   readonly pulls: PullCounter
   readonly prebuilds: Prebuilds
   readonly failed: FailedPrebuilds
@@ -47,14 +45,14 @@ export interface ReconcilerOptions {
   /** How many of the most pulled images are prebuilt besides the declared ones. */
   readonly popular: number
   readonly recipe: Recipe
-  readonly metrics: Metrics
+  readonly metrics: PrebuildMetrics
   readonly log: Log
 }
 
 export class Reconciler {
   readonly #options: ReconcilerOptions
   /** The last table whose refs were all dealt with. */
-  #previous: RefTable | undefined
+  #previous: Refs | undefined
   #running: Promise<void> | undefined
   #again = false
   /** The last fetch that was asked for. */
@@ -135,7 +133,7 @@ export class Reconciler {
   }
 
   /** The images that should exist and have no record, in the order in which they are wanted. */
-  async #missing(table: RefTable): Promise<readonly DesiredImage[]> {
+  async #missing(table: Refs): Promise<readonly DesiredImage[]> {
     const { repository, pulls, scope, popular } = this.#options
     const dates = await repository.refDates()
     const previous = this.#previous

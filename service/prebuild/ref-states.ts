@@ -1,26 +1,26 @@
 /** How far the images of each ref are: what the status page and the API show. */
+
 import PQueue from 'p-queue'
 import { Failure } from '../image/errors.ts'
 import { imageKey, type Recipe } from '../image/keys.ts'
+import { shortRefName, slugOf } from '../image/ref-name.ts'
 import { isTag } from '../image/reference.ts'
-import type { GitRepository } from '../source/git.ts'
-import type { GitSource } from '../source/git-source.ts'
-import { type RefTable, slugOf } from '../source/ref-table.ts'
-import type { ImageRecord, Records } from '../storage/records.ts'
-import { type DesiredImage, imagesOf, type PrebuildScope, refsInScope } from './desired-images.ts'
+import type { CommittedFiles, RefSource, Refs } from '../source/ports.ts'
+import type { ImageRecord, RecordStore } from '../storage/ports.ts'
+import { type DesiredImage, imagesOf, refsInScope } from './desired-images.ts'
 import type { FailedPrebuilds } from './failed-prebuilds.ts'
+import type { PrebuildScope, RefImage, RefState, RefStateList, RefStates } from './ports.ts'
 import type { Prebuilds } from './prebuilds.ts'
 import type { PullCounter } from './pull-counter.ts'
-import type { RefImage, RefState, RefStateList, RefStates } from './ref-state.ts'
 import { prebuildConfigPath, readPrebuildConfig } from './slipway-json.ts'
 
 /** Refs looked at a time, each with processes of git: anybody can ask for ten thousand, and often. */
 const looks = 4
 
 export interface RefStatesOptions {
-  readonly source: GitSource
-  readonly repository: GitRepository
-  readonly images: Records<ImageRecord>
+  readonly source: RefSource
+  readonly repository: CommittedFiles
+  readonly images: RecordStore<ImageRecord>
   readonly pulls: PullCounter
   readonly prebuilds: Prebuilds
   readonly failed: FailedPrebuilds
@@ -58,7 +58,7 @@ export class GitRefStates implements RefStates {
 
   async #state(
     found: { ref: string; commit: string; inScope: boolean },
-    table: RefTable,
+    table: Refs,
   ): Promise<RefState> {
     const state = { ...found, tag: tagOf(found.ref, found.commit, table) }
     if (!found.inScope) return { ...state, images: [] }
@@ -84,9 +84,9 @@ export class GitRefStates implements RefStates {
     }
   }
 
-  async #image({ ref, commit, name }: DesiredImage): Promise<RefImage> {
+  async #image({ commit, name }: DesiredImage): Promise<RefImage> {
     const { images, prebuilds, failed, recipe } = this.#options
-    const key = imageKey({ id: commit, ref }, name, recipe)
+    const key = imageKey({ id: commit }, name, recipe)
     const record = await images.get(key)
     if (record !== undefined) return { name: name.text, state: 'stored', digest: record.oci.digest }
     const state = prebuilds.stateOf(key)
@@ -98,8 +98,8 @@ export class GitRefStates implements RefStates {
 }
 
 /** The ref's own name, or its slug; the commit id where another ref has that name or slug. */
-function tagOf(ref: string, commit: string, table: RefTable): string {
-  const shortName = ref.replace(/^refs\/(heads|tags)\//, '')
+function tagOf(ref: string, commit: string, table: Refs): string {
+  const shortName = shortRefName(ref)
   const tag = isTag(shortName) ? shortName : slugOf(shortName)
   return table.resolve(tag)?.id === commit ? tag : commit
 }

@@ -12,12 +12,15 @@
  * clock: no clock of two machines is ever compared. A lease saves work, no more: when two build the same
  * image after all, both store the same.
  */
+
 import { randomUUID } from 'node:crypto'
+import { buffer } from 'node:stream/consumers'
 import { LRUCache } from 'lru-cache'
 import { SingleFlight } from '../concurrency/single-flight.ts'
 import { Failure, messageOf } from '../image/errors.ts'
-import { readWhole } from '../storage/read-whole.ts'
-import type { Log, ObjectStore, VersionedObjects } from '../telemetry/ports.ts'
+import type { ObjectStore, VersionedObjects } from '../storage/ports.ts'
+import type { Log } from '../telemetry/ports.ts'
+import type { Lease, WorkLeases } from './ports.ts'
 
 /** Milliseconds between the versions that an owner writes. */
 const defaultInterval = 5000
@@ -32,12 +35,10 @@ const longestLook = 2000
 /** Leases of others that are watched at a time. */
 const mostWatched = 10_000
 
-export interface Lease {
-  release(): Promise<void>
-}
-
 export interface LeasesOptions {
   readonly store: ObjectStore
+  /** Absent for a storage that only one instance uses at a time. */
+  readonly objects?: VersionedObjects | undefined
   /** Name of this instance, for people who look into the storage. */
   readonly instance: string
   readonly log: Log
@@ -54,7 +55,7 @@ interface Held {
   renewing?: Promise<void>
 }
 
-export class Leases {
+export class Leases implements WorkLeases {
   readonly #options: LeasesOptions
   readonly #objects: VersionedObjects | undefined
   readonly #interval: number
@@ -68,12 +69,12 @@ export class Leases {
 
   constructor(options: LeasesOptions) {
     this.#options = options
-    this.#objects = options.store.versioned
+    this.#objects = options.objects
     this.#interval = options.interval ?? defaultInterval
   }
 
   /** Whether another instance may be building the same at this moment. */
-  get areNeeded(): boolean {
+  get areShared(): boolean {
     return this.#objects !== undefined
   }
 
@@ -81,7 +82,7 @@ export class Leases {
    * What `find` gives as soon as some instance has made it; what `make` gives if it is up to this one.
    * A storage that only one instance uses at a time has no leases: then it is.
    */
-  async settle<T>(
+  async findOrMake<T>(
     key: string,
     find: () => Promise<T | undefined>,
     make: () => Promise<T>,
@@ -182,7 +183,7 @@ export class Leases {
     if (current === undefined) return undefined
     // The answer to a write of ours may have been lost, and the write repeated.
     const stream = await this.#options.store.get(path)
-    if (stream !== undefined && (await readWhole(stream)).equals(content)) return current
+    if (stream !== undefined && (await buffer(stream)).equals(content)) return current
     if (this.#watched.get(path)?.version !== current) {
       this.#watched.set(path, { version: current, since: performance.now() })
     }

@@ -10,16 +10,18 @@
  * their clocks agree, with one exception: an instance that could reach neither the channel server nor a
  * record of the hour goes on with the commit before, until it can.
  */
+
 import { LRUCache } from 'lru-cache'
 import PQueue from 'p-queue'
 import { z } from 'zod'
 import { SingleFlight } from '../concurrency/single-flight.ts'
 import { Failure, messageOf } from '../image/errors.ts'
-import type { Records } from '../storage/records.ts'
+import type { RecordStore } from '../storage/ports.ts'
 import type { Log } from '../telemetry/ports.ts'
 import { nearest } from '../text/nearest.ts'
-import { type ChannelServer, isChannelName, isNixpkgsCommit } from './channel.ts'
-import type { Revision, Source, SourceStatus } from './source.ts'
+import { isChannelName } from './channel.ts'
+import type { ChannelServer, Revision, Source, SourceStatus } from './ports.ts'
+import { isNixpkgsCommit } from './ports.ts'
 
 /** Milliseconds after which a server that did not answer is asked again. */
 const retryInterval = 60_000
@@ -47,7 +49,7 @@ export interface ChannelSourceOptions {
   readonly channel: string
   readonly server: ChannelServer
   /** `<channel>/<hour>`, `<channel>/last` and `commits/<commit>`. */
-  readonly records: Records<ChannelRecord>
+  readonly records: RecordStore<ChannelRecord>
   readonly log: Log
 }
 

@@ -2,14 +2,21 @@
  * The package set in a git repository. Tags are answered from a ref table in memory, which a timer,
  * webhooks (`refresh`) and requests for unknown tags renew.
  */
+
 import { LRUCache } from 'lru-cache'
 import { Failure, messageOf } from '../image/errors.ts'
-import type { Metrics } from '../telemetry/metrics.ts'
+import { isAbbreviatedCommitId, isFullCommitId } from '../image/reference.ts'
 import type { Log } from '../telemetry/ports.ts'
 import { nearest } from '../text/nearest.ts'
-import type { GitRepository } from './git.ts'
-import { isAbbreviatedCommitId, isFullCommitId, type RefTable } from './ref-table.ts'
-import type { Revision, Source, SourceStatus } from './source.ts'
+import type {
+  GitRepository,
+  RepositoryRefs,
+  Revision,
+  Source,
+  SourceMetrics,
+  SourceStatus,
+} from './ports.ts'
+import { RefTable } from './ref-table.ts'
 
 /** Milliseconds: asking for tags that do not exist must not become a load on the remote. */
 const defaultUnknownTagInterval = 2000
@@ -28,7 +35,7 @@ export interface GitSourceOptions {
   readonly log: Log
   /** Seconds between fetches; 0 turns the timer off. */
   readonly pollInterval: number
-  readonly metrics?: Metrics
+  readonly metrics?: SourceMetrics
   /** Told of each table that differs from the one before it, the first one included. */
   readonly onRefs?: (table: RefTable, previous: RefTable | undefined) => void
   /** Milliseconds between the starts of fetches for unknown tags. @default 2000 */
@@ -68,10 +75,10 @@ export class GitSource implements Source {
    * @throws Failure unavailable if there is no mirror and the first fetch fails
    */
   async start(): Promise<void> {
-    const table = await this.#options.repository.open()
-    if (table) this.#adopt(table)
+    const refs = await this.#options.repository.open()
+    if (refs) this.#adopt(refs)
     if (this.#stopped) return
-    if (table) this.#firstFetch = setTimeout(() => this.refresh().catch(() => {}), startDelay)
+    if (refs) this.#firstFetch = setTimeout(() => this.refresh().catch(() => {}), startDelay)
     else await this.refresh()
     if (this.#options.pollInterval <= 0 || this.#stopped) return
     this.#pollTimer = setInterval(() => {
@@ -241,7 +248,8 @@ export class GitSource implements Source {
     }
   }
 
-  #adopt(table: RefTable): void {
+  #adopt({ commits, head }: RepositoryRefs): void {
+    const table = new RefTable(commits, head)
     const previous = this.#snapshot?.table
     if (previous?.equals(table)) return
     this.#snapshot = {

@@ -1,15 +1,19 @@
 /** The package set in a local folder, as it is at the moment of each pull. */
-import { accessSync, constants } from 'node:fs'
-import { join } from 'node:path'
-import { Failure, messageOf } from '../image/errors.ts'
-import type { Revision, Source, SourceStatus } from './source.ts'
+
+import { Failure } from '../image/errors.ts'
+import type { Revision, Source, SourceStatus } from './ports.ts'
 
 export class PathSource implements Source {
   readonly #folder: string
+  readonly #readFault: (file: string) => string | undefined
 
-  /** @param folder absolute; holds the package set's `default.nix` */
-  constructor(folder: string) {
+  /**
+   * @param folder absolute; holds the package set's `default.nix`
+   * @param readFault returns why a file cannot be read, or undefined if it can
+   */
+  constructor(folder: string, readFault: (file: string) => string | undefined) {
     this.#folder = folder
+    this.#readFault = readFault
   }
 
   async resolve(tag: string): Promise<Revision> {
@@ -30,11 +34,7 @@ export class PathSource implements Source {
   }
 
   status(): SourceStatus {
-    try {
-      accessSync(join(this.#folder, 'default.nix'), constants.R_OK)
-      return { ready: true }
-    } catch (error) {
-      return { ready: false, problem: messageOf(error) }
-    }
+    const problem = this.#readFault(`${this.#folder}/default.nix`)
+    return problem === undefined ? { ready: true } : { ready: false, problem }
   }
 }

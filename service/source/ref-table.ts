@@ -7,42 +7,15 @@
  *
  * All look-ups are prepared once, so that resolving costs one map look-up for a name.
  */
-import { isTag, maxTagLength } from '../image/reference.ts'
-import type { Revision } from './source.ts'
 
-const branchPrefix = 'refs/heads/'
-const tagPrefix = 'refs/tags/'
+import { branchPrefix, isTagRef, shortRefName, slugOf, tagPrefix } from '../image/ref-name.ts'
+import { isTag } from '../image/reference.ts'
+import type { Refs, Revision } from './ports.ts'
+
 const defaultBranchTag = 'latest'
 
-/** Ids of SHA-1 and of SHA-256 repositories. */
-const fullCommit = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/i
-/** Below 7 digits an abbreviation is more likely a number, a date or a word. */
-const abbreviatedCommit = /^[0-9a-f]{7,63}$/i
-
-/** Whether the tag has the form of a full commit id: 40 or 64 hex digits. */
-export function isFullCommitId(tag: string): boolean {
-  return fullCommit.test(tag)
-}
-
-/** Whether the tag has the form of an abbreviated commit id: from 7 hex digits on, but not a full one. */
-export function isAbbreviatedCommitId(tag: string): boolean {
-  return abbreviatedCommit.test(tag) && !fullCommit.test(tag)
-}
-
-/**
- * The tag under which a ref can be pulled whose short name cannot be written as a tag.
- * Each run of characters that a tag may not hold becomes one `-`, a `-` or `.` at the start, where
- * neither may stand, becomes `_`, and what goes beyond 128 characters is cut off.
- */
-export function slugOf(shortName: string): string {
-  return shortName
-    .replace(/[^A-Za-z0-9._-]+/g, '-')
-    .replace(/^[.-]/, '_')
-    .slice(0, maxTagLength)
-}
-
 /** Immutable. */
-export class RefTable {
+export class RefTable implements Refs {
   /** Full ref name → full commit id, of branches and tags. */
   readonly refs: ReadonlyMap<string, string>
   /** Full name of the remote's default branch, if it has one that exists. */
@@ -105,16 +78,11 @@ export class RefTable {
   }
 }
 
-/** `refs/heads/feature/login` → `feature/login`. */
-function shortNameOf(ref: string): string {
-  return ref.slice(ref.startsWith(tagPrefix) ? tagPrefix.length : branchPrefix.length)
-}
-
 /** Slug → ref. Where several refs have one slug, tags win over branches, then the name decides. */
 function slugsOf(refs: Iterable<string>): Map<string, string> {
   const slugs = new Map<string, string>()
   for (const ref of refs) {
-    const name = shortNameOf(ref)
+    const name = shortRefName(ref)
     if (isTag(name)) continue
     const slug = slugOf(name)
     const holder = slugs.get(slug)
@@ -124,7 +92,7 @@ function slugsOf(refs: Iterable<string>): Map<string, string> {
 }
 
 function goesBefore(ref: string, other: string): boolean {
-  if (ref.startsWith(tagPrefix) !== other.startsWith(tagPrefix)) return ref.startsWith(tagPrefix)
+  if (isTagRef(ref) !== isTagRef(other)) return isTagRef(ref)
   return Buffer.compare(Buffer.from(ref), Buffer.from(other)) < 0
 }
 
@@ -133,7 +101,7 @@ function tagsOf(refs: Iterable<string>, slugs: Iterable<string>, hasDefault: boo
   const tags = new Set(slugs)
   if (hasDefault) tags.add(defaultBranchTag)
   for (const ref of refs) {
-    const name = shortNameOf(ref)
+    const name = shortRefName(ref)
     if (isTag(name)) tags.add(name)
   }
   return [...tags].sort()

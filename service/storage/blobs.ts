@@ -1,10 +1,20 @@
 /** Blobs: whatever clients fetch, under its digest. */
+
 import type { Readable } from 'node:stream'
 import { type Digest, hexOf, sha256Digest } from '../image/descriptor.ts'
 import { messageOf } from '../image/errors.ts'
 import type { Document } from '../image/manifest.ts'
-import type { ByteRange, Log, ObjectStore, PackedLayer } from '../telemetry/ports.ts'
-import { Memory } from './lookup-cache.ts'
+import type { Log } from '../telemetry/ports.ts'
+import { LookupCache } from './lookup-cache.ts'
+import type {
+  BlobReader,
+  BlobStore,
+  ByteRange,
+  ObjectStore,
+  PackedLayer,
+  PieceReader,
+  Redirects,
+} from './ports.ts'
 import { brokenOff, readUpTo, readWhole } from './read-whole.ts'
 
 /** Documents above this are no manifests: clients refuse manifests of more than 4 MiB. */
@@ -21,17 +31,32 @@ interface Sighting {
   seen: number
 }
 
-export class Blobs {
+export interface BlobsOptions {
+  readonly store: ObjectStore
+  /** Reads without new memory for each piece, if the back end can. */
+  readonly pieces?: PieceReader | undefined
+  /** Lets clients fetch blobs from the back end, if it can. */
+  readonly redirects?: Redirects | undefined
+  /** Remembers the sizes of blobs: for a storage where each `stat` is a round trip. @default false */
+  readonly remembers?: boolean
+  readonly log: Log
+}
+
+export class Blobs implements BlobStore, BlobReader {
   readonly #store: ObjectStore
+  readonly #pieces: PieceReader | undefined
+  readonly #redirects: Redirects | undefined
   readonly #log: Log
   /** Of a storage where each look is a request over a network. */
-  readonly #sightings: Memory<Sighting> | undefined
+  readonly #sightings: LookupCache<Sighting> | undefined
   #onLost: (digest: Digest) => void = () => {}
 
-  constructor(store: ObjectStore, log: Log) {
+  constructor({ store, pieces, redirects, remembers = false, log }: BlobsOptions) {
     this.#store = store
+    this.#pieces = pieces
+    this.#redirects = redirects
     this.#log = log
-    this.#sightings = store.isRemote ? new Memory(memory) : undefined
+    this.#sightings = remembers ? new LookupCache(memory) : undefined
   }
 
   /** Has somebody told of a blob that was stored, and is not any more. */
@@ -72,7 +97,7 @@ export class Blobs {
     take: (piece: Uint8Array) => Promise<void>,
   ): Promise<boolean> {
     if (!isStored(digest)) return false
-    if (this.#store.pieces) return this.#store.pieces(keyOf(digest), range, take)
+    if (this.#pieces) return this.#pieces.readPieces(keyOf(digest), range, take)
     const stream = await this.get(digest, range)
     if (stream === undefined) return false
     const pieces = stream[Symbol.asyncIterator]()
@@ -92,7 +117,7 @@ export class Blobs {
 
   /** Where clients may fetch the blob themselves, if the storage offers that. */
   async url(digest: Digest): Promise<URL | undefined> {
-    return this.#store.url?.(keyOf(digest))
+    return this.#redirects?.url(keyOf(digest))
   }
 
   /** All bytes of a blob that is small, verified; undefined when there are none like that. */

@@ -1,7 +1,9 @@
 /** The names under which images have been built. */
+
 import PQueue from 'p-queue'
 import { SingleFlight } from '../concurrency/single-flight.ts'
-import type { ImageRecord, Records } from './records.ts'
+import type { ImageRecord } from './ports.ts'
+import type { Records } from './records.ts'
 
 /** Records read at a time: enough to hide the latency of a bucket. */
 const readers = 16

@@ -13,7 +13,7 @@ const overhead = 200
 /** The clock of the moment: tests put another in its place. */
 const perf = { now: () => performance.now() }
 
-export class Memory<T extends object> {
+export class LookupCache<T extends object> {
   readonly #present: LRUCache<string, T>
   readonly #absent = new LRUCache<string, true>({ max: mostAbsent, ttl: absenceKnown, perf })
 

@@ -1,65 +1,10 @@
 /** Records: small JSON documents that remember work, each under a key that hashes what led to it. */
-import { z } from 'zod'
-import type { Descriptor, Digest } from '../image/descriptor.ts'
-import type { KnowledgeDocument } from '../layering/layer-knowledge.ts'
-import type { Log, ObjectStore } from '../telemetry/ports.ts'
-import { Memory } from './lookup-cache.ts'
+
+import type { z } from 'zod'
+import type { Log } from '../telemetry/ports.ts'
+import { LookupCache } from './lookup-cache.ts'
+import type { ObjectStore, RecordStore } from './ports.ts'
 import { readWhole } from './read-whole.ts'
-
-const digest = z.custom<Digest>(
-  (value) => typeof value === 'string' && /^sha256:[a-f0-9]{64}$/.test(value),
-  'not a sha256 digest',
-)
-const size = z.int().nonnegative()
-const descriptor: z.ZodType<Descriptor> = z.object({ mediaType: z.string(), digest, size })
-
-export const layerRecord = z.object({
-  digest,
-  /** Bytes, compressed. */
-  size,
-  diffId: digest,
-  /** Bytes, uncompressed. */
-  tarSize: size,
-})
-export type LayerRecord = z.infer<typeof layerRecord>
-
-export const planRecord = z.object({
-  /** Version of what the planner knew beyond the closure. */
-  knowledge: z.string(),
-  /** Store paths by layer. */
-  layers: z.array(z.array(z.string())),
-})
-export type PlanRecord = z.infer<typeof planRecord>
-
-const places = z.array(z.int().nonnegative())
-
-/** What the planner knows of the images that are served. */
-export const knowledgeRecord: z.ZodType<KnowledgeDocument> = z.object({
-  paths: z.array(z.string()),
-  layers: z.array(places),
-  images: z.array(
-    z.object({
-      name: z.string(),
-      tops: places,
-      plans: z.array(places),
-      unplanned: places.exactOptional(),
-    }),
-  ),
-  history: z.array(z.tuple([z.string(), z.int(), z.int()])),
-})
-
-export const imageRecord = z.object({
-  /** The name that the image was first asked for by. */
-  name: z.string(),
-  packages: z.array(z.string()),
-  architecture: z.string(),
-  revision: z.string(),
-  oci: descriptor,
-  docker: descriptor,
-  /** Bytes of all layers, compressed: what a client without any of them downloads. */
-  size,
-})
-export type ImageRecord = z.infer<typeof imageRecord>
 
 export interface RecordsOptions {
   /** Bytes of records to keep in memory: of a storage where each look is a request over a network. */
@@ -67,12 +12,12 @@ export interface RecordsOptions {
 }
 
 /** All records of one kind. */
-export class Records<T extends object> {
+export class Records<T extends object> implements RecordStore<T> {
   readonly #store: ObjectStore
   readonly #folder: string
   readonly #schema: z.ZodType<T>
   readonly #log: Log
-  readonly #memory: Memory<T> | undefined
+  readonly #memory: LookupCache<T> | undefined
 
   constructor(
     store: ObjectStore,
@@ -85,7 +30,7 @@ export class Records<T extends object> {
     this.#folder = folder
     this.#schema = schema
     this.#log = log
-    this.#memory = memory === undefined ? undefined : new Memory(memory)
+    this.#memory = memory === undefined ? undefined : new LookupCache(memory)
   }
 
   /**
@@ -137,6 +82,11 @@ export class Records<T extends object> {
   /** For a record that has come to be wrong: its blob is lost. */
   async replace(key: string, record: T): Promise<void> {
     await this.#put(key, record, false)
+  }
+
+  async delete(key: string): Promise<void> {
+    await this.#store.delete(this.#path(key))
+    this.#memory?.setAbsent(key)
   }
 
   /** Keys of all records, in no order. */

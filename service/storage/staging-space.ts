@@ -13,7 +13,7 @@ const mostHeld = 4 * 1024 * 1024 * 1024
 /** Seconds after which a full disk may have room again. */
 const retryAfter = 30
 
-export interface TemporarySpaceOptions {
+export interface StagingSpaceOptions {
   readonly folder: string
   /** Bytes that can be written to the folder's file system. */
   readonly free: () => Promise<number>
@@ -25,15 +25,15 @@ interface Waiting {
   readonly refuse: (error: unknown) => void
 }
 
-export class TemporarySpace {
-  readonly #options: TemporarySpaceOptions
+export class StagingSpace {
+  readonly #options: StagingSpaceOptions
   readonly #waiting: Waiting[] = []
   #held = 0
   #holders = 0
   #looking = false
   #measured = { free: 0, at: Number.NEGATIVE_INFINITY }
 
-  constructor(options: TemporarySpaceOptions) {
+  constructor(options: StagingSpaceOptions) {
     this.#options = options
   }
 

@@ -1,10 +1,12 @@
 /** Finished images: from memory, else from their records if everything that they name is stored. */
+
 import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import { type Descriptor, type Digest, mediaTypes } from '../image/descriptor.ts'
 import type { Document } from '../image/manifest.ts'
 import type { Blobs } from './blobs.ts'
-import type { ImageRecord, Records } from './records.ts'
+import type { ImageRecord } from './ports.ts'
+import type { Records } from './records.ts'
 
 /** An image that can be answered without any storage. */
 export interface StoredImage {

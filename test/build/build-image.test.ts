@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Failure } from '../../service/image/errors.ts'
 import { parseImageName } from '../../service/image/image-name.ts'
-import type { ImageRecord } from '../../service/storage/records.ts'
+import type { ImageRecord } from '../../service/storage/ports.ts'
 import { storePathOf } from '../support/fake-nix.ts'
 import { blobsOf, Workbench } from '../support/workbench.ts'
 
@@ -142,7 +142,7 @@ describe('a build', () => {
 })
 
 describe('the image', () => {
-  test('has every path of the closure in a layer, and the root forest in the last', async () => {
+  test('has every path of the closure in a layer, and the link farm in the last', async () => {
     const record = await build('git/hello')
     const { config } = await read(record)
     const descriptions = config.history.map(({ created_by }: { created_by: string }) => created_by)
@@ -244,7 +244,7 @@ describe('when a stage fails', () => {
   test('the roots stay until the last layer of it is packed', async () => {
     const slow = Promise.withResolvers<void>()
     bench.packer.before = (what) => {
-      if (what.startsWith('forest')) throw broken
+      if (what.startsWith('link-farm')) throw broken
       return slow.promise
     }
     const building = build('hello')

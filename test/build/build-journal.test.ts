@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { type BuildEntry, buildEntry } from '../../service/build/build-entry.ts'
+import { buildEntry } from '../../service/build/build-entry.ts'
 import { BuildJournal, type NewBuild } from '../../service/build/build-journal.ts'
+import type { BuildEntry } from '../../service/build/ports.ts'
 import { Failure } from '../../service/image/errors.ts'
 import { Records } from '../../service/storage/records.ts'
 import { buildEntryOf } from '../support/build-entries.ts'
@@ -22,7 +23,7 @@ beforeEach(() => {
 
 function journalOf(sizes: { recent?: number; kept?: number } = {}): BuildJournal {
   const records = new Records(store, 'builds', buildEntry, log)
-  return new BuildJournal({ records, remove: (id) => store.delete(`builds/${id}`), log, ...sizes })
+  return new BuildJournal({ records, log, ...sizes })
 }
 
 const begin = (journal: BuildJournal, build: Partial<NewBuild> = {}) =>

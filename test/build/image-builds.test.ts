@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { BuildQueue } from '../../service/build/build-queue.ts'
-import { type FoundImage, ImageBuilds } from '../../service/build/image-builds.ts'
+import { ImageBuilds } from '../../service/build/image-builds.ts'
+import type { Cause, FoundImage } from '../../service/build/ports.ts'
 import { Failure } from '../../service/image/errors.ts'
 import { parseImageName } from '../../service/image/image-name.ts'
 import { Leases } from '../../service/queue/leases.ts'
-import type { Cause } from '../../service/telemetry/ports.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 import { RecordingLog } from '../support/recording-log.ts'
 

@@ -1,14 +1,14 @@
 import { readdirSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { FilesystemStore } from '../../service/adapters/filesystem/filesystem-store.ts'
-import { LayerShelf } from '../../service/build/layer-cache.ts'
+import { LayerCache, layerRecord } from '../../service/build/layer-cache.ts'
 import { type Digest, hexOf } from '../../service/image/descriptor.ts'
 import { Failure } from '../../service/image/errors.ts'
 import { Blobs } from '../../service/storage/blobs.ts'
-import { layerRecord, Records } from '../../service/storage/records.ts'
-import { noMetrics } from '../../service/telemetry/metrics.ts'
+import { Records } from '../../service/storage/records.ts'
 import { endlessSpace } from '../support/endless-space.ts'
 import { FakePacker } from '../support/fake-packer.ts'
+import { noMetrics } from '../support/no-metrics.ts'
 import { ObservedStore } from '../support/observed-store.ts'
 import { RecordingLog } from '../support/recording-log.ts'
 import { TemporaryFolder } from '../support/temporary-folder.ts'
@@ -18,7 +18,7 @@ let disk: FilesystemStore
 let store: ObservedStore
 let packed: string[]
 let packer: FakePacker
-let shelf: LayerShelf
+let shelf: LayerCache
 
 beforeEach(async () => {
   folder = await TemporaryFolder.create()
@@ -31,11 +31,11 @@ beforeEach(async () => {
 afterEach(() => folder[Symbol.asyncDispose]())
 
 /** Over the same storage, as after a restart or on another instance. */
-function newShelf(): LayerShelf {
+function newShelf(): LayerCache {
   const log = new RecordingLog()
-  return new LayerShelf({
+  return new LayerCache({
     records: new Records(store, 'layers', layerRecord, log),
-    blobs: new Blobs(store, log),
+    blobs: new Blobs({ store, log }),
     space: endlessSpace,
     metrics: noMetrics,
     log,

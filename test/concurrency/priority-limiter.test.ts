@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { Stage } from '../../service/concurrency/priority-limiter.ts'
+import { PriorityLimiter } from '../../service/concurrency/priority-limiter.ts'
 
 /** Work that ends when it is told to. */
 function work() {
@@ -21,7 +21,7 @@ const settled = () => new Promise((resolve) => setImmediate(resolve))
 
 describe.each([1, 2, 4])('a stage of %i', (capacity) => {
   test('leaves a pull a place, however many prebuilds there are', async () => {
-    const stage = new Stage(capacity)
+    const stage = new PriorityLimiter(capacity)
     const prebuilds = Array.from({ length: 20 }, work)
     for (const prebuild of prebuilds) stage.run('prebuild', prebuild.run)
     await settled()
@@ -33,7 +33,7 @@ describe.each([1, 2, 4])('a stage of %i', (capacity) => {
   })
 
   test('lets pulls that wait go before prebuilds', async () => {
-    const stage = new Stage(capacity)
+    const stage = new PriorityLimiter(capacity)
     const first = Array.from({ length: capacity + 1 }, work)
     for (const pull of first) stage.run('pull', pull.run)
     const prebuild = work()
@@ -48,7 +48,7 @@ describe.each([1, 2, 4])('a stage of %i', (capacity) => {
   })
 
   test('never has more at work than it has places', async () => {
-    const stage = new Stage(capacity)
+    const stage = new PriorityLimiter(capacity)
     const pulls = Array.from({ length: 20 }, work)
     for (const pull of pulls) stage.run('pull', pull.run)
     await settled()

@@ -2,6 +2,7 @@
  * What every implementation of the ObjectStore port must do, whatever it stores on.
  * A suite calls it with a way to make an empty store.
  */
+
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -10,7 +11,12 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { ByteRange, LocalFile, ObjectStore } from '../../service/telemetry/ports.ts'
+import type {
+  ByteRange,
+  LocalFile,
+  ObjectStore,
+  StagingFolder,
+} from '../../service/storage/ports.ts'
 
 const megabyte = 1024 * 1024
 
@@ -40,7 +46,7 @@ export function objectStoreContract(name: string, makeStore: () => Promise<Objec
     }
 
     async function localFile(content: Uint8Array | string): Promise<LocalFile> {
-      const path = join(store.stagingFolder ?? folder, randomUUID())
+      const path = join((store as Partial<StagingFolder>).stagingFolder ?? folder, randomUUID())
       await writeFile(path, content)
       return { path, size: Buffer.byteLength(content) }
     }

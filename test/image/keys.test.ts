@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { parseImageName } from '../../service/image/image-name.ts'
-import { forestKey, imageKey, layerKey, planKey, type Recipe } from '../../service/image/keys.ts'
+import { imageKey, layerKey, linkFarmKey, planKey, type Recipe } from '../../service/image/keys.ts'
 
 const recipe: Recipe = { compression: 'gzip', layerBudget: 94 }
 const revision = { id: 'c'.repeat(40), ref: 'refs/tags/v1' }
@@ -42,11 +42,11 @@ describe('keys of layers and plans', () => {
     expect(planKey(['a'], recipe)).not.toBe(layerKey(['a'], recipe))
   })
 
-  test('a forest is told apart by what decides its links', () => {
-    const one = { name: 'a', storePath: '/nix/store/a', priority: 5, asked: true }
-    const base = forestKey({ packages: [one] }, recipe)
-    expect(forestKey({ packages: [{ ...one, priority: 4 }] }, recipe)).not.toBe(base)
-    expect(forestKey({ packages: [{ ...one, asked: false }] }, recipe)).not.toBe(base)
-    expect(forestKey({ packages: [one], env: '/nix/store/c' }, recipe)).not.toBe(base)
+  test('a linkFarm is told apart by what decides its links', () => {
+    const one = { name: 'a', storePath: '/nix/store/a', priority: 5, requested: true }
+    const base = linkFarmKey({ packages: [one] }, recipe)
+    expect(linkFarmKey({ packages: [{ ...one, priority: 4 }] }, recipe)).not.toBe(base)
+    expect(linkFarmKey({ packages: [{ ...one, requested: false }] }, recipe)).not.toBe(base)
+    expect(linkFarmKey({ packages: [one], env: '/nix/store/c' }, recipe)).not.toBe(base)
   })
 })

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Closure } from '../../service/closure/closure.ts'
-import { LayerPlanning } from '../../service/layering/plan-closure.ts'
+import { PlanClosure } from '../../service/layering/plan-closure.ts'
 import { noPopularity } from '../../service/layering/popularity.ts'
-import { knowledgeRecord, planRecord, Records } from '../../service/storage/records.ts'
+import { knowledgeRecord, planRecord } from '../../service/layering/records.ts'
+import { Records } from '../../service/storage/records.ts'
 import { RecordingLog } from '../support/recording-log.ts'
 import { SharedStore } from '../support/shared-store.ts'
 
@@ -35,8 +36,8 @@ afterEach(() => {
 })
 
 /** Another instance on the same storage, or this one after a restart. */
-function planning(): LayerPlanning {
-  return new LayerPlanning({
+function planning(): PlanClosure {
+  return new PlanClosure({
     plans: new Records(store, 'plans', planRecord, log),
     knowledge: new Records(store, 'knowledge', knowledgeRecord, log),
     popularity: { current: () => noPopularity },

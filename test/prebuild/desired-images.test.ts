@@ -7,11 +7,11 @@ import {
   imagesOf,
   missingImages,
   type PrebuildConfig,
-  type PrebuildScope,
   type RefInScope,
   type RefsQuestion,
   refsInScope,
 } from '../../service/prebuild/desired-images.ts'
+import type { PrebuildScope } from '../../service/prebuild/ports.ts'
 import { RefTable } from '../../service/source/ref-table.ts'
 import { Globs } from '../../service/text/globs.ts'
 

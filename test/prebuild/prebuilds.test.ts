@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import type { EvaluatedPackage } from '../../service/closure/package.ts'
-import { Stage } from '../../service/concurrency/priority-limiter.ts'
+import { PriorityLimiter } from '../../service/concurrency/priority-limiter.ts'
 import { Failure } from '../../service/image/errors.ts'
 import { parseImageName } from '../../service/image/image-name.ts'
 import { FailedPrebuilds } from '../../service/prebuild/failed-prebuilds.ts'
@@ -54,7 +54,7 @@ function prebuildsOf(options: Partial<PrebuildsOptions> = {}): Prebuilds {
       },
     } as never,
     failed,
-    nixStage: new Stage(2),
+    nixLimiter: new PriorityLimiter(2),
     limit: { seconds: 3600, setting: 'SLIPWAY_PREBUILD_TIMEOUT' },
     concurrency: 1,
     log: silentLog,

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { EvaluatedPackage } from '../../service/closure/package.ts'
-import { Stage } from '../../service/concurrency/priority-limiter.ts'
+import { PriorityLimiter } from '../../service/concurrency/priority-limiter.ts'
 import { SingleFlight } from '../../service/concurrency/single-flight.ts'
 import { Failure } from '../../service/image/errors.ts'
 import { parseImageName } from '../../service/image/image-name.ts'
@@ -11,13 +11,16 @@ import { Prebuilds } from '../../service/prebuild/prebuilds.ts'
 import { PullCounter, pullRecord } from '../../service/prebuild/pull-counter.ts'
 import { Reconciler } from '../../service/prebuild/reconciler.ts'
 import { GitSource } from '../../service/source/git-source.ts'
+import type { RepositoryRefs } from '../../service/source/ports.ts'
 import { RefTable } from '../../service/source/ref-table.ts'
-import { type ImageRecord, imageRecord, Records } from '../../service/storage/records.ts'
-import { noMetrics } from '../../service/telemetry/metrics.ts'
+import { imageRecord } from '../../service/storage/image-record.ts'
+import type { ImageRecord } from '../../service/storage/ports.ts'
+import { Records } from '../../service/storage/records.ts'
 import type { Log } from '../../service/telemetry/ports.ts'
 import { Globs } from '../../service/text/globs.ts'
 import { FakeGit } from '../support/fake-git.ts'
 import { MemoryStore } from '../support/memory-store.ts'
+import { noMetrics } from '../support/no-metrics.ts'
 import { RecordingLog } from '../support/recording-log.ts'
 import { silentLog } from '../support/silent-log.ts'
 
@@ -37,9 +40,11 @@ async function turns(count = 20): Promise<void> {
 
 /** A mirror keeps what was fetched, and takes a moment to be read. */
 class Mirror extends FakeGit {
-  override async fetch(): Promise<RefTable> {
-    this.stored = await super.fetch()
-    return this.stored
+  override async fetch(): Promise<RepositoryRefs> {
+    const { remote } = this
+    const fetched = await super.fetch()
+    this.stored = remote
+    return fetched
   }
 
   override async readFile(commit: string, path: string): Promise<string | undefined> {
@@ -158,7 +163,7 @@ class Service {
         remember() {},
       } as never,
       failed: this.failed,
-      nixStage: new Stage(2),
+      nixLimiter: new PriorityLimiter(2),
       limit: { seconds: 3600, setting: 'SLIPWAY_PREBUILD_TIMEOUT' },
       concurrency: 2,
       log,

@@ -13,7 +13,13 @@ let instances: Leases[]
 
 /** Another instance on the same storage. */
 function instance(name: string): Leases {
-  const leases = new Leases({ store, instance: name, log: new RecordingLog(), interval })
+  const leases = new Leases({
+    store,
+    objects: store.versioned,
+    instance: name,
+    log: new RecordingLog(),
+    interval,
+  })
   instances.push(leases)
   return leases
 }
@@ -173,7 +179,7 @@ describe('what several instances need', () => {
   test('is made by one of them', async () => {
     const { made, find, make } = workshop()
     const all = ['one', 'two', 'three'].map(named)
-    const results = Promise.all(all.map((leases) => leases.settle('a', find, make)))
+    const results = Promise.all(all.map((leases) => leases.findOrMake('a', find, make)))
     await vi.advanceTimersByTimeAsync(70_000)
     expect(await results).toEqual(['the image', 'the image', 'the image'])
     expect(made.times).toBe(1)
@@ -182,11 +188,11 @@ describe('what several instances need', () => {
   test('is made by the next one when the first one fails', async () => {
     const { made, find, make } = workshop()
     const [one, two] = [named('one'), named('two')]
-    const failing = one.settle('a', find, async () => {
+    const failing = one.findOrMake('a', find, async () => {
       throw new Error('does not build')
     })
     const failed = expect(failing).rejects.toThrow('does not build')
-    const result = two.settle('a', find, make)
+    const result = two.findOrMake('a', find, make)
     await vi.advanceTimersByTimeAsync(70_000)
     await failed
     expect(await result).toBe('the image')
@@ -196,17 +202,17 @@ describe('what several instances need', () => {
   test('is made by another one when the first one is gone', async () => {
     const { find, make } = workshop()
     const [one, two] = [named('one'), named('two')]
-    void one.settle('a', find, () => new Promise(() => {}))
+    void one.findOrMake('a', find, () => new Promise(() => {}))
     await vi.advanceTimersByTimeAsync(100)
     kill(one)
-    const result = two.settle('a', find, make)
+    const result = two.findOrMake('a', find, make)
     await vi.advanceTimersByTimeAsync(silence + 70_000)
     expect(await result).toBe('the image')
   })
 
   test('is not made when somebody made it just before', async () => {
     const { made, make } = workshop()
-    expect(await named('one').settle('a', async () => 'made before', make)).toBe('made before')
+    expect(await named('one').findOrMake('a', async () => 'made before', make)).toBe('made before')
     expect(made.times).toBe(0)
   })
 
@@ -214,7 +220,7 @@ describe('what several instances need', () => {
     const [one, two] = [named('one'), named('two')]
     await taken(one)
     store.requests.length = 0
-    void two.settle(
+    void two.findOrMake(
       'a',
       async () => undefined,
       async () => 'made',
@@ -228,7 +234,7 @@ describe('what several instances need', () => {
 test('a storage of one instance needs no leases', async () => {
   const alone = new Leases({ store: new MemoryStore(), instance: 'one', log: new RecordingLog() })
   const find = vi.fn()
-  expect(await alone.settle('a', find, async () => 'made')).toBe('made')
+  expect(await alone.findOrMake('a', find, async () => 'made')).toBe('made')
   expect(find).not.toHaveBeenCalled()
-  expect(alone.areNeeded).toBe(false)
+  expect(alone.areShared).toBe(false)
 })

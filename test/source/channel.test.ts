@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { isAddressTemplate, isChannelName, isNixpkgsCommit } from '../../service/source/channel.ts'
+import { isAddressTemplate, isChannelName } from '../../service/source/channel.ts'
+import { isNixpkgsCommit } from '../../service/source/ports.ts'
 
 test.each([
   ['nixos-24.11', true],

@@ -1,11 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import {
-  isAbbreviatedCommitId,
-  isFullCommitId,
-  RefTable,
-  slugOf,
-} from '../../service/source/ref-table.ts'
+import { slugOf } from '../../service/image/ref-name.ts'
+import { isAbbreviatedCommitId, isFullCommitId } from '../../service/image/reference.ts'
+import { RefTable } from '../../service/source/ref-table.ts'
 
 const A = 'a'.repeat(40)
 const B = 'b'.repeat(40)

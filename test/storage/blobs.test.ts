@@ -22,7 +22,7 @@ beforeEach(async () => {
   disk = await FilesystemStore.open(folder.path)
   store = new ObservedStore(disk)
   log = new RecordingLog()
-  blobs = new Blobs(store, log)
+  blobs = new Blobs({ store, log })
 })
 afterEach(() => folder[Symbol.asyncDispose]())
 
@@ -128,6 +128,7 @@ describe('a layer', () => {
 test('there is a URL only where the storage gives one', async () => {
   const { digest } = document.descriptor
   expect(await blobs.url(digest)).toBeUndefined()
-  store.url = async (key) => new URL(key, 'https://bucket.example/')
-  expect((await blobs.url(digest))?.href).toBe(`https://bucket.example/${key}`)
+  const redirects = { url: async (key: string) => new URL(key, 'https://bucket.example/') }
+  const redirected = new Blobs({ store, redirects, log })
+  expect((await redirected.url(digest))?.href).toBe(`https://bucket.example/${key}`)
 })

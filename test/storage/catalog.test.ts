@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Failure } from '../../service/image/errors.ts'
 import { Catalog } from '../../service/storage/catalog.ts'
-import type { ImageRecord } from '../../service/storage/records.ts'
+import type { ImageRecord } from '../../service/storage/ports.ts'
 import { Workbench } from '../support/workbench.ts'
 
 let bench: Workbench

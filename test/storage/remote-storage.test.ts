@@ -107,7 +107,7 @@ describe('a blob', () => {
   const document = { descriptor: { mediaType: 'text/plain', digest, size: bytes.length }, bytes }
   let blobs: Blobs
   beforeEach(() => {
-    blobs = new Blobs(store, log)
+    blobs = new Blobs({ store, log, remembers: true })
   })
 
   test('that was stored is known', async () => {

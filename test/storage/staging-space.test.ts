@@ -1,16 +1,16 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { TemporarySpace } from '../../service/storage/staging-space.ts'
+import { StagingSpace } from '../../service/storage/staging-space.ts'
 
 const gigabyte = 1024 ** 3
 
 let free: number
-let space: TemporarySpace
+let space: StagingSpace
 /** What runs, and how to end it. */
 let running: Map<string, () => void>
 
 beforeEach(() => {
   free = 10 * gigabyte
-  space = new TemporarySpace({ folder: '/state/layers', free: async () => free })
+  space = new StagingSpace({ folder: '/state/layers', free: async () => free })
   running = new Map()
 })
 
@@ -96,7 +96,7 @@ describe('layers that are packed', () => {
   test('are not refused for room that was taken when it was measured, and is not any more', async () => {
     free = gigabyte
     let measured = () => {}
-    const slow = new TemporarySpace({
+    const slow = new StagingSpace({
       folder: '/state/layers',
       free: async () => {
         const now = free
@@ -121,7 +121,7 @@ describe('layers that are packed', () => {
   })
 
   test('are left to the disk when nobody can tell what is free', async () => {
-    const untold = new TemporarySpace({
+    const untold = new StagingSpace({
       folder: '/state/layers',
       free: async () => {
         throw new Error('no such call')
@@ -133,7 +133,7 @@ describe('layers that are packed', () => {
 
 test('the layers of an image, which come at once, have the disk measured once', async () => {
   let measured = 0
-  const watched = new TemporarySpace({
+  const watched = new StagingSpace({
     folder: '/state/layers',
     free: async () => {
       measured += 1
@@ -148,7 +148,7 @@ test('what was just written and left counts as taken, until it is measured', asy
   // The disk that each measurement finds, the first one 2 GiB.
   const disk = [2 * gigabyte, 1 * gigabyte]
   const measured: number[] = []
-  const watched = new TemporarySpace({
+  const watched = new StagingSpace({
     folder: '/state/layers',
     free: async () => {
       measured.push(disk[measured.length] ?? 0)

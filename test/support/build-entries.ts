@@ -1,5 +1,5 @@
 /** Builds as a journal tells of them. */
-import type { BuildEntry } from '../../service/build/build-entry.ts'
+import type { BuildEntry } from '../../service/build/ports.ts'
 
 const commit = '3fa9c1d2b7e4'.padEnd(40, '0')
 let made = 0

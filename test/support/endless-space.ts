@@ -1,7 +1,7 @@
 /** Temporary space of tests that are not about it. */
-import { TemporarySpace } from '../../service/storage/staging-space.ts'
+import { StagingSpace } from '../../service/storage/staging-space.ts'
 
-export const endlessSpace = new TemporarySpace({
+export const endlessSpace = new StagingSpace({
   folder: '/dev/null',
   free: async () => Number.POSITIVE_INFINITY,
 })

@@ -1,7 +1,7 @@
 /** A publisher of channels in memory. */
 
 import { Failure } from '../../service/image/errors.ts'
-import type { ChannelServer } from '../../service/source/channel.ts'
+import type { ChannelServer } from '../../service/source/ports.ts'
 
 export class FakeChannelServer implements ChannelServer {
   readonly channels = new Map<string, string>()

@@ -1,6 +1,7 @@
 /** A git repository whose fetches end when, and as, a test says. */
+
 import { Failure } from '../../service/image/errors.ts'
-import type { GitRepository } from '../../service/source/git.ts'
+import type { GitRepository, RepositoryRefs } from '../../service/source/ports.ts'
 import { RefTable } from '../../service/source/ref-table.ts'
 
 export class FakeGit implements GitRepository {
@@ -18,11 +19,11 @@ export class FakeGit implements GitRepository {
   mostRunning = 0
   reachabilityQuestions = 0
 
-  async open(): Promise<RefTable | undefined> {
-    return this.stored
+  async open(): Promise<RepositoryRefs | undefined> {
+    return this.stored && refsOf(this.stored)
   }
 
-  async fetch(): Promise<RefTable> {
+  async fetch(): Promise<RepositoryRefs> {
     this.fetches += 1
     this.running += 1
     this.mostRunning = Math.max(this.mostRunning, this.running)
@@ -31,7 +32,7 @@ export class FakeGit implements GitRepository {
     await this.gate
     this.running -= 1
     if (down) throw new Failure('unavailable', 'git fetch failed (exit code 128): no route')
-    return remote
+    return refsOf(remote)
   }
 
   /** By ref. */
@@ -57,4 +58,8 @@ export class FakeGit implements GitRepository {
   }
 
   async export(): Promise<void> {}
+}
+
+function refsOf({ refs, defaultBranch }: RefTable): RepositoryRefs {
+  return { commits: [...refs], head: defaultBranch ?? 'refs/slipway/no-default-branch' }
 }

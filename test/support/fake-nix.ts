@@ -1,13 +1,14 @@
 /** Nix without Nix: packages that a test declares, their closures, and what was asked of them. */
+
 import { createHash } from 'node:crypto'
-import type { Closure, StorePath } from '../../service/closure/closure.ts'
-import type { EvaluatedPackage, PackageOutcome } from '../../service/closure/package.ts'
 import type {
   EvaluationRequest,
   Evaluator,
   NixStore,
   RealiseOptions,
-} from '../../service/telemetry/ports.ts'
+} from '../../service/build/ports.ts'
+import type { Closure, StorePath } from '../../service/closure/closure.ts'
+import type { EvaluatedPackage, PackageOutcome } from '../../service/closure/package.ts'
 
 /** A package of the fake set. */
 export interface FakePackage extends Partial<Omit<EvaluatedPackage, 'name'>> {

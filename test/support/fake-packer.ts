@@ -1,10 +1,13 @@
 /** Writes layers that hold nothing but the names of what they should hold. */
+
 import { randomUUID } from 'node:crypto'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { LayerPacker } from '../../service/build/ports.ts'
 import { type StorePath, storePathName } from '../../service/closure/closure.ts'
 import { sha256Digest } from '../../service/image/descriptor.ts'
-import type { Forest, LayerPacker, PackedLayer } from '../../service/telemetry/ports.ts'
+import type { LinkFarm } from '../../service/image/link-farm.ts'
+import type { PackedLayer } from '../../service/storage/ports.ts'
 
 export class FakePacker implements LayerPacker {
   readonly #folder: string
@@ -24,8 +27,8 @@ export class FakePacker implements LayerPacker {
     return this.pack(paths.map(storePathName).join(' '))
   }
 
-  packForest(forest: Forest): Promise<PackedLayer> {
-    return this.pack(`forest of ${forest.packages.map(({ name }) => name).join(' ')}`)
+  packLinkFarm(linkFarm: LinkFarm): Promise<PackedLayer> {
+    return this.pack(`link-farm of ${linkFarm.packages.map(({ name }) => name).join(' ')}`)
   }
 
   async pack(what: string): Promise<PackedLayer> {

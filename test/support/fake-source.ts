@@ -1,6 +1,7 @@
 /** A source whose tags a test declares. */
+
 import { Failure } from '../../service/image/errors.ts'
-import type { Revision, Source, SourceStatus } from '../../service/source/source.ts'
+import type { Revision, Source, SourceStatus } from '../../service/source/ports.ts'
 
 export class FakeSource implements Source {
   /** Tag → commit. */

@@ -1,12 +1,8 @@
 /** An object store that answers within the same turn of the event loop, for tests with fake timers. */
+
 import { readFile, rm } from 'node:fs/promises'
 import { Readable } from 'node:stream'
-import type {
-  ByteRange,
-  LocalFile,
-  ObjectStore,
-  PutOptions,
-} from '../../service/telemetry/ports.ts'
+import type { ByteRange, LocalFile, ObjectStore, PutOptions } from '../../service/storage/ports.ts'
 
 export class MemoryStore implements ObjectStore {
   readonly objects = new Map<string, Buffer>()
@@ -36,6 +32,8 @@ export class MemoryStore implements ObjectStore {
   async delete(key: string): Promise<void> {
     this.objects.delete(key)
   }
+
+  outage(): undefined {}
 
   async *list(prefix: string): AsyncIterable<string> {
     for (const key of [...this.objects.keys()]) if (key.startsWith(prefix)) yield key

@@ -1,11 +1,7 @@
 /** An object store whose calls a test can see, hold up, and make fail. */
+
 import type { Readable } from 'node:stream'
-import type {
-  ByteRange,
-  LocalFile,
-  ObjectStore,
-  PutOptions,
-} from '../../service/telemetry/ports.ts'
+import type { ByteRange, LocalFile, ObjectStore, PutOptions } from '../../service/storage/ports.ts'
 
 export type Operation = 'stat' | 'get' | 'put' | 'delete' | 'list'
 
@@ -17,8 +13,6 @@ export class ObservedStore implements ObjectStore {
   before: (operation: Operation, key: string) => void | Promise<void> = () => {}
   /** Gives the stream that `get` answers with, from the true one. */
   reading: (key: string, stream: Readable) => Readable = (_key, stream) => stream
-  /** Absent as long as no test sets it, as in a store without URLs. */
-  url?: (key: string) => Promise<URL>
 
   constructor(store: ObjectStore, calls: string[] = []) {
     this.#store = store
@@ -50,6 +44,10 @@ export class ObservedStore implements ObjectStore {
   async delete(key: string): Promise<void> {
     await this.#note('delete', key)
     await this.#store.delete(key)
+  }
+
+  outage(): string | undefined {
+    return this.#store.outage()
   }
 
   async *list(prefix: string): AsyncIterable<string> {

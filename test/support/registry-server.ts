@@ -39,7 +39,7 @@ export class RegistryServer implements AsyncDisposable {
     const bench = await Workbench.create(options)
     const { pull, images, blobs, catalog, source, log } = bench
     const app = createApp({
-      storage: {},
+      storage: bench.store,
       ...{ pull, images, blobs, catalog, source, log, onPull: () => {}, onBlobBytes: () => {} },
       ...options.services,
     })

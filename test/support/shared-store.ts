@@ -1,9 +1,8 @@
 /** A storage that several instances use at once, each over a network: what a bucket is to the use cases. */
-import type { VersionedObjects } from '../../service/telemetry/ports.ts'
+import type { VersionedObjects } from '../../service/storage/ports.ts'
 import { MemoryStore } from './memory-store.ts'
 
 export class SharedStore extends MemoryStore {
-  readonly isRemote = true
   /** What was asked, as `get images/a`. */
   readonly requests: string[] = []
   readonly #versions = new Map<string, number>()

@@ -1,4 +1,5 @@
 /** The webhook middleware alone, on a free port. */
+
 import { once } from 'node:events'
 import { type ClientRequest, createServer, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -9,8 +10,16 @@ import {
   type WebhookReason,
   webhooks,
 } from '../../service/http/webhooks/webhooks.ts'
+import { trackedRepository } from '../../service/source/tracked-repository.ts'
 import { RecordingLog } from './recording-log.ts'
 import type { Answer, RequestHeaders } from './registry-server.ts'
+
+export interface WebhookServerOptions extends Partial<Omit<WebhookOptions, 'repository'>> {
+  /** The URL that is tracked. */
+  readonly repository?: string
+  /** Further URLs of the tracked repository. */
+  readonly others?: readonly string[]
+}
 
 export class WebhookServer implements AsyncDisposable {
   readonly log = new RecordingLog()
@@ -20,13 +29,15 @@ export class WebhookServer implements AsyncDisposable {
   readonly outcomes: string[] = []
   readonly #server: Server
 
-  private constructor(options: Partial<WebhookOptions>) {
+  private constructor({ repository, others, ...options }: WebhookServerOptions) {
     const app = new Koa()
     app.use(
       webhooks({
         secret: 's3cret of the hook',
-        repository: 'https://github.com/Codertocat/Hello-World.git',
-        others: [],
+        repository: trackedRepository(
+          repository ?? 'https://github.com/Codertocat/Hello-World.git',
+          others ?? [],
+        ),
         request: (reason) => this.reasons.push(reason),
         log: this.log,
         onOutcome: (provider, outcome) => this.outcomes.push(`${provider} ${outcome}`),
@@ -37,7 +48,7 @@ export class WebhookServer implements AsyncDisposable {
     this.#server = createServer(app.callback())
   }
 
-  static async start(options: Partial<WebhookOptions> = {}): Promise<WebhookServer> {
+  static async start(options: WebhookServerOptions = {}): Promise<WebhookServer> {
     const server = new WebhookServer(options)
     server.#server.listen(0, '127.0.0.1')
     await once(server.#server, 'listening')

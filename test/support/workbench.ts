@@ -1,4 +1,5 @@
 /** Everything below the HTTP edge: real use cases and a real store, over fakes of Nix and git. */
+
 import { join } from 'node:path'
 import { FilesystemStore } from '../../service/adapters/filesystem/filesystem-store.ts'
 import { BuildImage } from '../../service/build/build-image.ts'
@@ -6,32 +7,29 @@ import type { BuildJournal } from '../../service/build/build-journal.ts'
 import { BuildQueue } from '../../service/build/build-queue.ts'
 import { EvaluateImage } from '../../service/build/evaluate-image.ts'
 import { ImageBuilds } from '../../service/build/image-builds.ts'
-import { LayerShelf } from '../../service/build/layer-cache.ts'
+import { LayerCache, layerRecord } from '../../service/build/layer-cache.ts'
 import { LiveRevisions } from '../../service/build/live-revisions.ts'
 import { PackageSets } from '../../service/build/package-sets.ts'
 import { PullManifest } from '../../service/build/pull-manifest.ts'
-import { Stage } from '../../service/concurrency/priority-limiter.ts'
+import { PriorityLimiter } from '../../service/concurrency/priority-limiter.ts'
 import { type Digest, hexOf, sha256Digest } from '../../service/image/descriptor.ts'
 import { parseImageName } from '../../service/image/image-name.ts'
 import { imageKey, type Recipe } from '../../service/image/keys.ts'
-import { LayerPlanning } from '../../service/layering/plan-closure.ts'
+import { PlanClosure } from '../../service/layering/plan-closure.ts'
 import { noPopularity } from '../../service/layering/popularity.ts'
+import { knowledgeRecord, planRecord } from '../../service/layering/records.ts'
 import { Leases } from '../../service/queue/leases.ts'
 import { Blobs } from '../../service/storage/blobs.ts'
 import { Catalog } from '../../service/storage/catalog.ts'
-import {
-  imageRecord,
-  knowledgeRecord,
-  layerRecord,
-  planRecord,
-  Records,
-} from '../../service/storage/records.ts'
-import { type StoredImage, StoredImages } from '../../service/storage/stored-images.ts'
-import { noMetrics } from '../../service/telemetry/metrics.ts'
+import { imageRecord } from '../../service/storage/image-record.ts'
+import type { StoredImage } from '../../service/storage/ports.ts'
+import { Records } from '../../service/storage/records.ts'
+import { StoredImages } from '../../service/storage/stored-images.ts'
 import { endlessSpace } from './endless-space.ts'
 import { FakeEvaluator, FakeNix, type FakePackageSet } from './fake-nix.ts'
 import { FakePacker } from './fake-packer.ts'
 import { FakeSource } from './fake-source.ts'
+import { noMetrics } from './no-metrics.ts'
 import { ObservedStore } from './observed-store.ts'
 import { RecordingLog } from './recording-log.ts'
 import { TemporaryFolder } from './temporary-folder.ts'
@@ -47,6 +45,8 @@ export interface WorkbenchOptions {
   readonly refs?: Record<string, string>
   /** Seconds. */
   readonly pullWait?: number
+  /** Where clients are sent for blobs; absent for a storage that gives no URLs. */
+  readonly redirectTo?: string
   /** Another workbench, whose storage this one takes over as after a restart. */
   readonly restarted?: Workbench
 }
@@ -89,17 +89,22 @@ export class Workbench implements AsyncDisposable {
     this.evaluator = new FakeEvaluator(packages, journal)
     this.nix = new FakeNix(packages, journal)
     this.packer = new FakePacker(disk.stagingFolder, journal)
-    this.blobs = new Blobs(this.store, log)
+    const { redirectTo } = options
+    this.blobs = new Blobs({
+      store: this.store,
+      redirects: redirectTo === undefined ? undefined : { url: async () => new URL(redirectTo) },
+      log,
+    })
     this.imageRecords = new Records(this.store, 'images', imageRecord, log)
     this.images = new StoredImages(this.imageRecords, this.blobs)
     const packageSets = new PackageSets(this.source, this.nix)
     const evaluation = new EvaluateImage({ packageSets, evaluator: this.evaluator, log })
-    const nixStage = new Stage(4)
+    const nixLimiter = new PriorityLimiter(4)
     this.builds = new BuildImage({
       evaluation,
       nix: this.nix,
       packer: this.packer,
-      layers: new LayerShelf({
+      layers: new LayerCache({
         records: new Records(this.store, 'layers', layerRecord, log),
         blobs: this.blobs,
         space: endlessSpace,
@@ -108,7 +113,7 @@ export class Workbench implements AsyncDisposable {
       }),
       images: this.imageRecords,
       blobs: this.blobs,
-      planning: new LayerPlanning({
+      planning: new PlanClosure({
         plans: new Records(this.store, 'plans', planRecord, log),
         knowledge: new Records(this.store, 'knowledge', knowledgeRecord, log),
         popularity: { current: () => noPopularity },
@@ -116,8 +121,8 @@ export class Workbench implements AsyncDisposable {
         log,
       }),
       recipe,
-      nixStage,
-      packStage: new Stage(4),
+      nixLimiter,
+      packLimiter: new PriorityLimiter(4),
       journal: silentJournal,
       metrics: noMetrics,
       log,

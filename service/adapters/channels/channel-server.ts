@@ -1,7 +1,9 @@
 /** Channels, their commits and the trees of these over HTTP, by default from where nixpkgs publishes. */
+
 import { z } from 'zod'
 import { Failure } from '../../image/errors.ts'
-import { type ChannelServer, isNixpkgsCommit } from '../../source/channel.ts'
+import type { ChannelServer } from '../../source/ports.ts'
+import { isNixpkgsCommit } from '../../source/ports.ts'
 import type { ProcessGroups } from '../process/process-group.ts'
 import { originOf, type RemoteAnswer, readRemote, wholeBody } from '../remote/remote-document.ts'
 import { Tarballs } from './tarballs.ts'

@@ -5,7 +5,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 /** Milliseconds for which a folder stays open: where one name comes, others follow. */
 const openTime = 1000
 
-export class FolderSyncs {
+export class DirectorySyncs {
   /** A storage has few folders. */
   readonly #folders = new Map<string, Folder>()
 

@@ -7,9 +7,16 @@ import { dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import PQueue from 'p-queue'
 import { Failure, messageOf } from '../../image/errors.ts'
-import { checkedStorageKey } from '../../storage/storage-key.ts'
-import type { ByteRange, LocalFile, ObjectStore, PutOptions } from '../../telemetry/ports.ts'
-import { FolderSyncs } from './directory-syncs.ts'
+import {
+  type ByteRange,
+  checkedStorageKey,
+  type LocalFile,
+  type ObjectStore,
+  type PieceReader,
+  type PutOptions,
+  type StagingFolder,
+} from '../../storage/ports.ts'
+import { DirectorySyncs } from './directory-syncs.ts'
 import { readPieces } from './read-pieces.ts'
 
 /**
@@ -21,10 +28,10 @@ const stagingName = '.staging'
 /** Bytes a read of a served object takes at once: fewer, larger reads serve large blobs faster. */
 const readSize = 1024 * 1024
 
-export class FilesystemStore implements ObjectStore {
+export class FilesystemStore implements ObjectStore, PieceReader, StagingFolder {
   readonly stagingFolder: string
   readonly #root: string
-  readonly #folderSyncs = new FolderSyncs()
+  readonly #folderSyncs = new DirectorySyncs()
 
   private constructor(root: string, instance: string) {
     this.#root = resolve(root)
@@ -69,7 +76,7 @@ export class FilesystemStore implements ObjectStore {
     })
   }
 
-  async pieces(
+  async readPieces(
     key: string,
     range: ByteRange | undefined,
     take: (piece: Uint8Array) => Promise<void>,
@@ -134,6 +141,10 @@ export class FilesystemStore implements ObjectStore {
       const key = join(entry.parentPath, entry.name).slice(this.#root.length + 1)
       if (entry.isFile() && key.startsWith(prefix) && !isStaging(key)) yield key
     }
+  }
+
+  outage(): undefined {
+    return undefined
   }
 
   /** Does something in a folder, which is made when it turns out to be missing. */

@@ -1,6 +1,7 @@
 /** Reading a file for somebody who passes it on: the next piece while the one before is taken. */
+
 import type { FileHandle } from 'node:fs/promises'
-import type { ByteRange } from '../../telemetry/ports.ts'
+import type { ByteRange } from '../../storage/ports.ts'
 import { type Piece, PieceCache, pieceSize } from './piece-cache.ts'
 
 /** Bytes of the buffer of a reader for whom the cache has none left: there are many, and most of them slow. */

@@ -1,8 +1,9 @@
 /** Reading an object. */
+
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import type { ReadableStream } from 'node:stream/web'
-import type { ByteRange } from '../../telemetry/ports.ts'
+import type { ByteRange } from '../../storage/ports.ts'
 import type { GcsClient } from './client.ts'
 
 /** Milliseconds until the answer begins. */

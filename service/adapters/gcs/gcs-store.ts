@@ -1,16 +1,19 @@
 /** The object store in a bucket of Google Cloud Storage. */
+
 import { mkdir, rm } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import type { Bucket } from '@google-cloud/storage'
-import { checkedStorageKey } from '../../storage/storage-key.ts'
-import type {
-  ByteRange,
-  LocalFile,
-  Log,
-  ObjectStore,
-  PutOptions,
-  VersionedObjects,
-} from '../../telemetry/ports.ts'
+import {
+  type ByteRange,
+  checkedStorageKey,
+  type LocalFile,
+  type ObjectStore,
+  type PutOptions,
+  type Redirects,
+  type StagingFolder,
+  type VersionedObjects,
+} from '../../storage/ports.ts'
+import type { Log } from '../../telemetry/ports.ts'
 import { checkAccess } from './access.ts'
 import { createClient, type GcsClient } from './client.ts'
 import { download } from './download.ts'
@@ -30,11 +33,11 @@ export interface GcsStoreOptions extends GcsSettings {
   readonly log: Log
 }
 
-export class GcsStore implements ObjectStore {
+export class GcsStore implements ObjectStore, StagingFolder {
   readonly stagingFolder: string
-  readonly isRemote = true
   readonly versioned: VersionedObjects
-  readonly url?: (key: string) => Promise<URL>
+  /** Absent where the settings turn redirects off. */
+  readonly redirects?: Redirects
   readonly #client: GcsClient
   readonly #bucket: Bucket
   readonly #requests: Requests
@@ -53,7 +56,9 @@ export class GcsStore implements ObjectStore {
     this.#uploads = new Uploads(this.#requests)
     this.versioned = new GcsVersionedObjects(this.#bucket, this.#requests, this.#uploads)
     const urls = new SignedUrls(client)
-    if (redirect) this.url = async (key) => new URL(await urls.of(this.#file(key)))
+    if (redirect) {
+      this.redirects = { url: async (key) => new URL(await urls.of(this.#file(key))) }
+    }
   }
 
   /**
@@ -69,7 +74,7 @@ export class GcsStore implements ObjectStore {
     return store
   }
 
-  get problem(): string | undefined {
+  outage(): string | undefined {
     return this.#requests.problem
   }
 

@@ -4,11 +4,12 @@
  * again, took half as long again for 200 MB, and three times the memory.)
  * @see https://cloud.google.com/storage/docs/performing-resumable-uploads
  */
+
 import { open } from 'node:fs/promises'
 import http from 'node:http'
 import https from 'node:https'
 import { text } from 'node:stream/consumers'
-import type { LocalFile } from '../../telemetry/ports.ts'
+import type { LocalFile } from '../../storage/ports.ts'
 
 /** Bytes read at once. */
 const readSize = 512 * 1024

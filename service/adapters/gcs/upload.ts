@@ -11,13 +11,14 @@
  * nobody ever sees it under its name.
  * @see https://cloud.google.com/storage/docs/performing-resumable-uploads
  */
+
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { File } from '@google-cloud/storage'
 import PQueue from 'p-queue'
-import type { LocalFile } from '../../telemetry/ports.ts'
+import type { LocalFile } from '../../storage/ports.ts'
 import { failureOf, isAnswer, mayPass, statusOf } from './fault.ts'
 import type { Requests } from './requests.ts'
 import { type Progress, progressOf, sendFrom } from './session.ts'

@@ -1,6 +1,7 @@
 /** Objects that are written only if nobody else wrote them meanwhile. Their version is their generation. */
+
 import type { Bucket } from '@google-cloud/storage'
-import type { VersionedObjects } from '../../telemetry/ports.ts'
+import type { VersionedObjects } from '../../storage/ports.ts'
 import { isAbsent, isConflict } from './fault.ts'
 import type { Requests } from './requests.ts'
 import type { Uploads } from './upload.ts'

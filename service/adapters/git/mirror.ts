@@ -4,16 +4,17 @@
  * HEAD of the mirror says what the remote's default branch is, or that there is none; so the folder alone
  * tells all after a restart. A mirror that is missing or cannot be read is replaced by a clone.
  */
+
 import PQueue from 'p-queue'
 import { messageOf } from '../../image/errors.ts'
-import type { GitRepository } from '../../source/git.ts'
-import { isFullCommitId, type RefTable } from '../../source/ref-table.ts'
+import { isFullCommitId } from '../../image/reference.ts'
+import type { GitRepository, RepositoryRefs } from '../../source/ports.ts'
 import type { Log } from '../../telemetry/ports.ts'
 import type { ProcessGroups } from '../process/process-group.ts'
 import { GitCommands } from './commands.ts'
 import { type GitRemote, gitRemote } from './credentials.ts'
 import { MirrorFolders, writeAttributes } from './mirror-folders.ts'
-import { readDates, readTable, setHead, typesAndIds } from './refs.ts'
+import { readDates, readRefs, setHead, typesAndIds } from './refs.ts'
 
 /** HEAD must name some ref; this one never exists. */
 const noDefaultBranch = 'refs/slipway/no-default-branch'
@@ -96,14 +97,14 @@ export class GitMirror implements GitRepository {
     this.#newGit = new GitCommands({ ...commands, folder: this.#folders.next })
   }
 
-  async open(): Promise<RefTable | undefined> {
+  async open(): Promise<RepositoryRefs | undefined> {
     await this.#folders.removeLeftovers()
     if (!(await this.#folders.exists())) return undefined
     try {
-      const table = await readTable(this.#git)
+      const refs = await readRefs(this.#git)
       await writeAttributes(this.#folders.current)
       this.#usable = true
-      return table
+      return refs
     } catch (error) {
       this.#log.warn(
         { folder: this.#folders.current, problem: messageOf(error) },
@@ -113,7 +114,7 @@ export class GitMirror implements GitRepository {
     }
   }
 
-  async fetch(): Promise<RefTable> {
+  async fetch(): Promise<RepositoryRefs> {
     const asking = this.#askForHead()
     // Both conversations with the remote run at once; neither is left behind when the other fails.
     const downloading = this.#download(asking)
@@ -123,11 +124,11 @@ export class GitMirror implements GitRepository {
     if (download.status === 'rejected') throw download.reason
     const git = download.value
     await setHead(git, head.value.branch ?? noDefaultBranch)
-    const table = await readTable(git)
+    const refs = await readRefs(git)
     if (git === this.#newGit) await this.#folders.replaceByNext()
     this.#usable = true
     this.#maintain()
-    return table
+    return refs
   }
 
   async isReachable(commit: string): Promise<boolean> {
@@ -222,7 +223,7 @@ export class GitMirror implements GitRepository {
 
   async #isReadable(): Promise<boolean> {
     if (!(await this.#folders.exists())) return false
-    return readTable(this.#git).then(
+    return readRefs(this.#git).then(
       () => true,
       () => false,
     )

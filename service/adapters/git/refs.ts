@@ -1,5 +1,5 @@
 /** What the refs of a bare repository say. */
-import { RefTable } from '../../source/ref-table.ts'
+import type { RepositoryRefs } from '../../source/ports.ts'
 import type { GitCommands } from './commands.ts'
 
 const namespaces = ['refs/heads/', 'refs/tags/']
@@ -11,7 +11,7 @@ export async function setHead(git: GitCommands, ref: string): Promise<void> {
 }
 
 /** Branches and tags with their commits, and what HEAD names. */
-export async function readTable(git: GitCommands): Promise<RefTable> {
+export async function readRefs(git: GitCommands): Promise<RepositoryRefs> {
   const head = await git.read(['symbolic-ref', 'HEAD'])
   const format = '%(objecttype) %(objectname) %(*objecttype) %(*objectname) %(refname)'
   const lines = await git.read(['for-each-ref', `--format=${format}`, ...namespaces])
@@ -33,7 +33,7 @@ export async function readTable(git: GitCommands): Promise<RefTable> {
     const ref = nested[index]?.[0]
     if (ref !== undefined && type === 'commit') commits.push([ref, commit])
   }
-  return new RefTable(commits, head)
+  return { commits, head }
 }
 
 /** Full ref name → when its tag was made, else its commit; milliseconds since 1970. */

@@ -15,33 +15,33 @@
  *
  * buildEnv of nixpkgs does the same, except that it fails where a file meets a directory.
  */
-import type { Forest, ForestPackage } from '../../telemetry/ports.ts'
+import type { LinkFarm, LinkFarmPackage } from '../../image/link-farm.ts'
 import { byteString, compareBytes } from '../tar/entry.ts'
 import { storeFolder, storeName } from '../tar/store-tree.ts'
 import { type Directory, type Merged, mergeTrees, type Node, type Source } from './merge-trees.ts'
 import { storeDirectory } from './store-directory.ts'
 
 /**
- * The entries of the layer that holds an image's root: a function of the forest and of what its store
+ * The entries of the layer that holds an image's root: a function of the linkFarm and of what its store
  * paths hold. A package that is a single file has no part in it.
  * @param folder where /nix/store is on this machine
  * @throws Error for a package that cannot be read
  */
-export function forestEntries(forest: Forest, folder: string = storeFolder): Merged {
+export function linkFarmEntries(linkFarm: LinkFarm, folder: string = storeFolder): Merged {
   const sources = new Map<string, Source>()
-  for (const { name, storePath } of forest.packages.toSorted(compareRank)) {
+  for (const { name, storePath } of linkFarm.packages.toSorted(compareRank)) {
     if (sources.has(storePath)) continue
     const tree = storeDirectory(storeName(storePath), folder)
     if (tree) sources.set(storePath, { owner: name, tree: withoutNix(tree) })
   }
-  return mergeTrees([foundation, ...sources.values(), { tree: essentials(forest.env) }])
+  return mergeTrees([foundation, ...sources.values(), { tree: essentials(linkFarm.env) }])
 }
 
 /** The best ranked first: by priority, then what was asked for, then by name. */
-export function compareRank(a: ForestPackage, b: ForestPackage): number {
+export function compareRank(a: LinkFarmPackage, b: LinkFarmPackage): number {
   return (
     a.priority - b.priority ||
-    Number(b.asked) - Number(a.asked) ||
+    Number(b.requested) - Number(a.requested) ||
     compareBytes(byteString(a.name), byteString(b.name)) ||
     compareBytes(byteString(a.storePath), byteString(b.storePath))
   )

@@ -1,7 +1,7 @@
 /** Many images that one Nix process realises: each is told as soon as its own outputs are valid. */
+import type { BuilderLimit } from '../../build/ports.ts'
 import type { StorePath } from '../../closure/closure.ts'
 import type { EvaluatedPackage } from '../../closure/package.ts'
-import type { BuilderLimit } from '../../telemetry/ports.ts'
 import { buildFailure, type ReadNix } from './build-failure.ts'
 import { BuildLog } from './build-log.ts'
 
@@ -9,7 +9,7 @@ interface Pending extends PromiseWithResolvers<void> {
   readonly packages: readonly EvaluatedPackage[]
 }
 
-export class RealiseBatch {
+export class BatchCompletion {
   /** In the order of the images. */
   readonly outcomes: Promise<void>[]
   readonly #read: ReadNix

@@ -1,10 +1,11 @@
 /** Tells the person who pulls what Nix could not build, and why. */
+
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
+import type { BuilderLimit } from '../../build/ports.ts'
 import { type StorePath, storePathName } from '../../closure/closure.ts'
 import type { EvaluatedPackage } from '../../closure/package.ts'
 import { Failure } from '../../image/errors.ts'
-import type { BuilderLimit } from '../../telemetry/ports.ts'
 import type { BuildLog, FailedBuild } from './build-log.ts'
 import { nixError } from './messages.ts'
 

@@ -1,11 +1,13 @@
 /** Evaluates package sets with nix-instantiate and nix/evaluate.nix. */
+
 import { randomUUID } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import PQueue from 'p-queue'
 import { z } from 'zod'
+import type { EvaluationRequest, Evaluator } from '../../build/ports.ts'
 import type { EvaluatedPackage, PackageOutcome } from '../../closure/package.ts'
 import { Failure } from '../../image/errors.ts'
-import type { EvaluationRequest, Evaluator, Log } from '../../telemetry/ports.ts'
+import type { Log } from '../../telemetry/ports.ts'
 import { type Launcher, launched } from '../process/launcher.ts'
 import type { ProcessGroups } from '../process/process-group.ts'
 import { nixError } from './messages.ts'

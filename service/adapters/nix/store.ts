@@ -1,21 +1,22 @@
 /** The Nix store, through nix-store and nix path-info. */
+
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import type { Closure, StorePath } from '../../closure/closure.ts'
-import type { EvaluatedPackage } from '../../closure/package.ts'
-import { Failure } from '../../image/errors.ts'
 import type {
   BuilderLimit,
   NixStore,
   RealiseEachOptions,
   RealiseOptions,
-} from '../../telemetry/ports.ts'
+} from '../../build/ports.ts'
+import type { Closure, StorePath } from '../../closure/closure.ts'
+import type { EvaluatedPackage } from '../../closure/package.ts'
+import { Failure } from '../../image/errors.ts'
 import { exists } from '../filesystem/exists.ts'
 import { type Launcher, launched } from '../process/launcher.ts'
 import type { ProcessGroups } from '../process/process-group.ts'
 import { askNix } from './ask.ts'
-import { RealiseBatch } from './batch-completion.ts'
+import { BatchCompletion } from './batch-completion.ts'
 import { buildFailure } from './build-failure.ts'
 import { BuildLog } from './build-log.ts'
 import { BuilderSlots } from './builder-slots.ts'
@@ -102,7 +103,7 @@ export class LocalNixStore implements NixStore {
     images: readonly (readonly EvaluatedPackage[])[],
     { cause, limit, signal }: RealiseEachOptions,
   ): Promise<void>[] {
-    const batch = new RealiseBatch(images, (...command) => this.#read(...command))
+    const batch = new BatchCompletion(images, (...command) => this.#read(...command))
     this.#slots
       .with(cause, (builders) => {
         const flags = ['--keep-going', '--max-jobs', String(builders)]

@@ -1,7 +1,9 @@
 /** What the service and a packing thread tell each other. Structured clones: errors go as plain data. */
+
 import type { StorePath } from '../../closure/closure.ts'
 import type { Compression } from '../../image/keys.ts'
-import type { Forest, PackedLayer } from '../../telemetry/ports.ts'
+import type { LinkFarm } from '../../image/link-farm.ts'
+import type { PackedLayer } from '../../storage/ports.ts'
 import type { Collision } from '../link-farm/merge-trees.ts'
 
 /** What a thread is started with. */
@@ -29,7 +31,7 @@ export type Report =
 
 export type Content =
   | { readonly kind: 'store-paths'; readonly paths: readonly StorePath[] }
-  | { readonly kind: 'forest'; readonly forest: Forest }
+  | { readonly kind: 'link-farm'; readonly linkFarm: LinkFarm }
 
 export interface Job {
   readonly content: Content
@@ -46,7 +48,7 @@ export type LayerFile = Omit<PackedLayer, 'discard'>
 
 export interface Packed {
   readonly layer: LayerFile
-  /** Of a forest. */
+  /** Of a linkFarm. */
   readonly collisions: readonly Collision[]
 }
 

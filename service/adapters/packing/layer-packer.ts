@@ -1,11 +1,15 @@
 /** Packs layers, each in a thread of its own, so that the service goes on answering requests. */
+
 import { randomUUID } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { LayerPacker as Packer } from '../../build/ports.ts'
 import type { StorePath } from '../../closure/closure.ts'
 import { Failure } from '../../image/errors.ts'
 import type { Compression } from '../../image/keys.ts'
-import type { Forest, Log, PackedLayer, LayerPacker as Packer } from '../../telemetry/ports.ts'
+import type { LinkFarm } from '../../image/link-farm.ts'
+import type { PackedLayer } from '../../storage/ports.ts'
+import type { Log } from '../../telemetry/ports.ts'
 import { storeFolder } from '../tar/store-tree.ts'
 import type { Content, Outcome } from './job.ts'
 import { ThreadPool } from './thread-pool.ts'
@@ -74,8 +78,8 @@ export class LayerPacker implements Packer {
    * The layer that holds the root of an image.
    * @throws like packStorePaths
    */
-  async packForest(forest: Forest): Promise<PackedLayer> {
-    return this.#pack({ kind: 'forest', forest })
+  async packLinkFarm(linkFarm: LinkFarm): Promise<PackedLayer> {
+    return this.#pack({ kind: 'link-farm', linkFarm })
   }
 
   /** Ends packing at once; layers that are being packed fail. */

@@ -2,7 +2,7 @@
 import { setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../../image/errors.ts'
-import { forestEntries } from '../link-farm/link-farm.ts'
+import { linkFarmEntries } from '../link-farm/link-farm.ts'
 import { storeEntries } from '../tar/store-tree.ts'
 import { findCompressor } from './compressor.ts'
 import type { Equipment, Job, Order, Outcome, Packed, Report } from './job.ts'
@@ -69,6 +69,6 @@ function pack({ content, storeFolder, path, md5 = false }: Job): Packed {
     const entries = storeEntries(content.paths, storeFolder)
     return { layer: packEntries(entries, compressor, path, options), collisions: [] }
   }
-  const { entries, collisions } = forestEntries(content.forest, storeFolder)
+  const { entries, collisions } = linkFarmEntries(content.linkFarm, storeFolder)
   return { layer: packEntries(entries, compressor, path, options), collisions }
 }

@@ -2,6 +2,7 @@
  * Popularity from a JSON document at a URL: `{ "zlib": 1250, "glibc-2.40": 9000 }`. Read at the start
  * and daily; when that fails, the copy of the last good one goes on being used.
  */
+
 import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
@@ -9,12 +10,8 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { messageOf } from '../../image/errors.ts'
-import {
-  noPopularity,
-  type Popularity,
-  type PopularitySource,
-  popularityOf,
-} from '../../layering/popularity.ts'
+import { noPopularity, type Popularity, popularityOf } from '../../layering/popularity.ts'
+import type { PopularitySource } from '../../layering/ports.ts'
 import type { Log } from '../../telemetry/ports.ts'
 import { scrub } from '../../text/scrub.ts'
 import { type RemoteAnswer, readRemote, wholeBody } from './remote-document.ts'

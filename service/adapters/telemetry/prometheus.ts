@@ -2,17 +2,18 @@
  * The service's metrics in the text format of Prometheus.
  * @see https://prometheus.io/docs/practices/naming/
  */
+
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type {
+  BuildMetrics,
   BuildOutcome,
-  FetchOutcome,
+  Cause,
   LayerOutcome,
   ManifestOutcome,
-  Metrics,
-  QueueClass,
-  ReconcileOutcome,
-} from '../../telemetry/metrics.ts'
-import type { Cause } from '../../telemetry/ports.ts'
+} from '../../build/ports.ts'
+import type { HttpMetrics, MetricsText } from '../../http/ports.ts'
+import type { PrebuildMetrics, QueueClass, ReconcileOutcome } from '../../prebuild/ports.ts'
+import type { FetchOutcome, SourceMetrics } from '../../source/ports.ts'
 import { LabelValues } from './label-values.ts'
 
 /** Seconds: a fetch that brings nothing takes milliseconds, the first one of a large repository minutes. */
@@ -36,7 +37,9 @@ const manifestOutcomes = all<ManifestOutcome>({
 })
 const layerOutcomes = all<LayerOutcome>({ reused: true, packed: true })
 
-export class PrometheusMetrics implements Metrics {
+export class PrometheusMetrics
+  implements SourceMetrics, BuildMetrics, PrebuildMetrics, HttpMetrics, MetricsText
+{
   readonly #registry = new Registry()
   readonly #registers = [this.#registry]
   readonly #stages = new LabelValues()

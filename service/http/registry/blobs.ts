@@ -3,12 +3,11 @@
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-blobs
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-range-requests
  */
+
 import type { Context } from 'koa'
 import type { Digest } from '../../image/descriptor.ts'
 import { Failure } from '../../image/errors.ts'
-import type { Blobs } from '../../storage/blobs.ts'
-import type { StoredImages } from '../../storage/stored-images.ts'
-import type { ByteRange } from '../../telemetry/ports.ts'
+import type { BlobReader, ByteRange, ServedImages } from '../../storage/ports.ts'
 import { prepare } from '../prepared-answers.ts'
 import { sendExactly, type Take } from './send-exactly.ts'
 
@@ -22,8 +21,8 @@ const smallBlob = 1024 * 1024
 export async function serveBlob(
   ctx: Context,
   digest: Digest,
-  blobs: Blobs,
-  images: StoredImages,
+  blobs: BlobReader,
+  images: ServedImages,
   onBytes: (count: number) => void,
 ): Promise<void> {
   const found = await blobs.stat(digest)
@@ -85,7 +84,7 @@ export async function serveBlob(
   if (!(await sendExactly(ctx, length, answer, onBytes))) throw lost(digest, images)
 }
 
-function lost(digest: Digest, images: StoredImages): Failure {
+function lost(digest: Digest, images: ServedImages): Failure {
   images.forgetBlob(digest)
   return new Failure('blob-unknown', `no blob ${digest} is stored`, { detail: { digest } })
 }

@@ -1,9 +1,10 @@
 /** Which dialect of manifest a client wants. */
+
 import type { Context } from 'koa'
 import { mediaTypes } from '../../image/descriptor.ts'
 import { Failure } from '../../image/errors.ts'
 import type { Document } from '../../image/manifest.ts'
-import type { StoredImage } from '../../storage/stored-images.ts'
+import type { StoredImage } from '../../storage/ports.ts'
 
 /** Schema 1 is never right to send: it is not what the digest of any client's choice covers. */
 const schema1 = /^application\/vnd\.docker\.distribution\.manifest\.v1\+/

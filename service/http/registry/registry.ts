@@ -2,17 +2,16 @@
  * The registry API, pull side.
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
  */
+
 import type { Context, Middleware } from 'koa'
-import type { PullManifest } from '../../build/pull-manifest.ts'
+import type { ManifestPull } from '../../build/ports.ts'
 import { mediaTypes } from '../../image/descriptor.ts'
 import { Failure } from '../../image/errors.ts'
 import { type ImageName, parseImageName } from '../../image/image-name.ts'
 import type { Document } from '../../image/manifest.ts'
 import { parseDigest, parseReference } from '../../image/reference.ts'
-import type { Source } from '../../source/source.ts'
-import type { Blobs } from '../../storage/blobs.ts'
-import type { Catalog } from '../../storage/catalog.ts'
-import type { StoredImages } from '../../storage/stored-images.ts'
+import type { Source } from '../../source/ports.ts'
+import type { BlobReader, ImageCatalog, ServedImages } from '../../storage/ports.ts'
 import type { Log } from '../../telemetry/ports.ts'
 import { prepare } from '../prepared-answers.ts'
 import { immutable, serveBlob } from './blobs.ts'
@@ -21,10 +20,10 @@ import { page } from './paging.ts'
 import { registryErrors } from './registry-errors.ts'
 
 export interface RegistryServices {
-  readonly pull: PullManifest
-  readonly images: StoredImages
-  readonly blobs: Blobs
-  readonly catalog: Catalog
+  readonly pull: ManifestPull
+  readonly images: ServedImages
+  readonly blobs: BlobReader
+  readonly catalog: ImageCatalog
   readonly source: Source
   /** Told of each pull by tag that is answered; must cost nothing. */
   readonly onPull: (name: ImageName, clientAddress: string) => void

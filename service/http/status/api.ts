@@ -1,12 +1,13 @@
 /** `/api/…`: what the status page shows, as JSON. Errors are `{"error": "what was wrong"}`. */
+
 import type { Context, Middleware } from 'koa'
-import type { BuildJournal } from '../../build/build-journal.ts'
+import type { BuildHistory } from '../../build/ports.ts'
 import { Failure, messageOf } from '../../image/errors.ts'
-import type { RefStates } from '../../prebuild/ref-state.ts'
+import type { RefStates } from '../../prebuild/ports.ts'
 import type { Log } from '../../telemetry/ports.ts'
 
 export interface ApiServices {
-  readonly builds: Pick<BuildJournal, 'recent' | 'get'>
+  readonly builds: Pick<BuildHistory, 'recent' | 'get'>
   /** Absent for a source without refs. */
   readonly refs?: RefStates | undefined
   /** Forgets what does not build and asks for a reconcile; returns at once. */

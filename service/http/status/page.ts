@@ -1,16 +1,17 @@
 /** `GET /`: the state of the service on one page that needs no scripts. */
+
 import { createHash } from 'node:crypto'
 import type { Context, Middleware } from 'koa'
-import type { BuildJournal } from '../../build/build-journal.ts'
+import type { BuildHistory } from '../../build/ports.ts'
 import { messageOf } from '../../image/errors.ts'
-import type { RefStateList, RefStates } from '../../prebuild/ref-state.ts'
-import type { Source } from '../../source/source.ts'
+import type { RefStateList, RefStates } from '../../prebuild/ports.ts'
+import type { Source } from '../../source/ports.ts'
 import type { Log } from '../../telemetry/ports.ts'
 import { statusStyle } from './style.ts'
 import { statusView } from './view.ts'
 
 export interface StatusPageOptions {
-  readonly builds: Pick<BuildJournal, 'recent'>
+  readonly builds: Pick<BuildHistory, 'recent'>
   /** Absent for a source without refs. */
   readonly refs?: RefStates | undefined
   readonly source: Pick<Source, 'status'>

@@ -1,9 +1,9 @@
 /** What stands on the status page. Everything on it may have been written by anybody: see html.ts. */
 
-import type { BuildEntry } from '../../build/build-entry.ts'
-import type { RefImage, RefState, RefStateList } from '../../prebuild/ref-state.ts'
-import { slugOf } from '../../source/ref-table.ts'
-import type { SourceStatus } from '../../source/source.ts'
+import type { BuildEntry } from '../../build/ports.ts'
+import { isTagRef, shortRefName, slugOf } from '../../image/ref-name.ts'
+import type { RefImage, RefState, RefStateList } from '../../prebuild/ports.ts'
+import type { SourceStatus } from '../../source/ports.ts'
 import { Html, html } from './html.ts'
 import { ago, duration } from './human-time.ts'
 import { statusStyle } from './style.ts'
@@ -138,7 +138,7 @@ ${rest === 0 ? undefined : html`<p class="quiet">${rest}${shown.length === 0 ? '
 }
 
 function refView({ ref, tag, commit, images, problem }: RefState): Html {
-  const kind = ref.startsWith('refs/tags/') ? 'tag' : 'branch'
+  const kind = isTagRef(ref) ? 'tag' : 'branch'
   return html`<li>
 <p><strong>${tag}</strong> <span class="quiet">${kind} · <code>${commit.slice(0, commitShown)}</code></span></p>
 ${problem === undefined ? undefined : html`<p class="problem">${problem}</p>`}
@@ -182,8 +182,8 @@ const stateOf: Record<BuildEntry['outcome'], string> = {
 
 /** As somebody would pull it: at the ref's tag, else at the commit. */
 function pullName({ image, ref, revision }: BuildEntry): string {
-  const shortName = ref?.replace(/^refs\/(?:tags|heads)\//, '')
-  return `${image}:${shortName === undefined ? revision.slice(0, commitShown) : slugOf(shortName)}`
+  const tag = ref === undefined ? revision.slice(0, commitShown) : slugOf(shortRefName(ref))
+  return `${image}:${tag}`
 }
 
 /** A colour, and a word for those who do not see it. */

@@ -5,7 +5,7 @@
  */
 import type { Context, Middleware } from 'koa'
 import { ZodError } from 'zod'
-import { normaliseRepositoryUrl, sameRepository } from '../../source/repository-url.ts'
+import type { TrackedRepository } from '../../source/ports.ts'
 import type { Log } from '../../telemetry/ports.ts'
 import { defaultBodyTimeout, readBody } from './body.ts'
 import { generic } from './generic.ts'
@@ -26,10 +26,7 @@ export interface WebhookReason {
 export interface WebhookOptions {
   /** Without one, or an empty one, there are no webhooks. */
   readonly secret?: string | undefined
-  /** The URL that is tracked. May hold credentials. */
-  readonly repository: string
-  /** URLs by which the tracked repository goes besides. */
-  readonly others: readonly string[]
+  readonly repository: TrackedRepository
   /** Asks for a reconcile and returns at once. */
   readonly request: (reason: WebhookReason) => void
   readonly log: Log
@@ -162,19 +159,13 @@ function understand<T>(read: () => T): T {
   }
 }
 
-function requireTracked({ repositoryUrls }: Notice, { repository, others }: WebhookOptions): void {
-  const tracked = [repository, ...others]
-  const isTracked = (url: string) => tracked.some((known) => sameRepository(url, known))
-  if (repositoryUrls.length === 0 || repositoryUrls.some(isTracked)) return
+function requireTracked({ repositoryUrls }: Notice, { repository }: WebhookOptions): void {
+  if (repositoryUrls.length === 0 || repositoryUrls.some(repository.isNamedBy)) return
   throw new Refusal(
     'other-repository',
-    `the webhook is of ${listed(repositoryUrls)}, and the tracked repository is ${listed(tracked)}; ` +
-      'if that is the same one, set SLIPWAY_WEBHOOK_REPOSITORY to the URL of the first',
+    `the webhook is of ${repository.describe(repositoryUrls)}, and the tracked repository is ` +
+      `${repository.description}; if that is the same one, set SLIPWAY_WEBHOOK_REPOSITORY to the URL of the first`,
   )
-}
-
-function listed(urls: readonly string[]): string {
-  return [...new Set(urls.map(normaliseRepositoryUrl))].filter(Boolean).join(' or ')
 }
 
 function send(ctx: Context, status: number, reason?: string): void {

@@ -3,15 +3,15 @@ import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { FolderSyncs } from '../../../service/adapters/filesystem/directory-syncs.ts'
+import { DirectorySyncs } from '../../../service/adapters/filesystem/directory-syncs.ts'
 import { TemporaryFolder } from '../../support/temporary-folder.ts'
 
 let folder: TemporaryFolder
-let syncs: FolderSyncs
+let syncs: DirectorySyncs
 
 beforeEach(async () => {
   folder = await TemporaryFolder.create()
-  syncs = new FolderSyncs()
+  syncs = new DirectorySyncs()
 })
 afterEach(() => folder[Symbol.asyncDispose]())
 

@@ -12,7 +12,7 @@ import {
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { FilesystemStore } from '../../../service/adapters/filesystem/filesystem-store.ts'
-import type { ObjectStore } from '../../../service/telemetry/ports.ts'
+import type { ObjectStore } from '../../../service/storage/ports.ts'
 import { objectStoreContract } from '../../contract/object-store.ts'
 import { TemporaryFolder } from '../../support/temporary-folder.ts'
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { mostBuffers, pieceSize } from '../../../service/adapters/filesystem/piece-cache.ts'
 import { readPieces } from '../../../service/adapters/filesystem/read-pieces.ts'
-import type { ByteRange } from '../../../service/telemetry/ports.ts'
+import type { ByteRange } from '../../../service/storage/ports.ts'
 import { TemporaryFolder } from '../../support/temporary-folder.ts'
 
 const bytes = randomBytes(3 * 1024 * 1024 + 17)

@@ -1,4 +1,5 @@
 /** The bucket's adapter against a server that checks what it gets. */
+
 import { createHash, randomBytes } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
@@ -7,7 +8,7 @@ import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { GcsStore, type GcsStoreOptions } from '../../../service/adapters/gcs/gcs-store.ts'
-import type { LocalFile } from '../../../service/telemetry/ports.ts'
+import type { LocalFile } from '../../../service/storage/ports.ts'
 import { objectStoreContract } from '../../contract/object-store.ts'
 import { GcsEmulator, type ServiceAccountKey } from '../../support/gcs/emulator.ts'
 import { RecordingLog } from '../../support/recording-log.ts'
@@ -296,13 +297,13 @@ describe('a bucket in trouble', () => {
 
   test('that is out of reach is told of until it is back', async () => {
     const store = await open()
-    expect(store.problem).toBeUndefined()
+    expect(store.outage()).toBeUndefined()
     await emulator.stop()
     await expect(store.stat('images/a')).rejects.toMatchObject({ kind: 'unavailable' })
-    expect(store.problem).toMatch(/^the bucket layers is out of reach: .*ECONNREFUSED/)
+    expect(store.outage()).toMatch(/^the bucket layers is out of reach: .*ECONNREFUSED/)
     await emulator.start()
     // Nobody asks for anything: it is looked for.
-    await expect.poll(() => store.problem, { timeout: 10_000 }).toBeUndefined()
+    await expect.poll(() => store.outage(), { timeout: 10_000 }).toBeUndefined()
     expect(log.lines.map(({ message }) => message)).toEqual([
       'the bucket cannot be used; trying again',
       'the bucket can be used again',
@@ -378,7 +379,7 @@ describe('a URL', () => {
   const key = 'blobs/sha256/a'
 
   async function urlOf(store: GcsStore): Promise<URL> {
-    const url = await store.url?.(key)
+    const url = await store.redirects?.url(key)
     if (url === undefined) throw new Error('the store gives no URL')
     return url
   }
@@ -412,7 +413,7 @@ describe('a URL', () => {
 
   test('of another object is another one', async () => {
     const store = await open()
-    expect((await store.url?.('blobs/sha256/b'))?.href).not.toBe((await urlOf(store)).href)
+    expect((await store.redirects?.url('blobs/sha256/b'))?.href).not.toBe((await urlOf(store)).href)
   })
 
   test('is signed by IAM when there is no key', async () => {
@@ -435,7 +436,7 @@ describe('a URL', () => {
   })
 
   test('is not given when blobs go through the service', async () => {
-    expect((await open({ redirect: false })).url).toBeUndefined()
+    expect((await open({ redirect: false })).redirects).toBeUndefined()
   })
 })
 

@@ -87,7 +87,7 @@ describe('a remote that asks for credentials', () => {
   }
 
   async function fetched(url: string): Promise<string | undefined> {
-    return (await mirror(url).fetch()).resolve('main')?.id
+    return new Map((await mirror(url).fetch()).commits).get('refs/heads/main')
   }
 
   async function failureOf(url: string): Promise<string> {

@@ -20,6 +20,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { GitMirror } from '../../../service/adapters/git/mirror.ts'
 import { ProcessGroups } from '../../../service/adapters/process/process-group.ts'
 import { Failure } from '../../../service/image/errors.ts'
+import type { RepositoryRefs } from '../../../service/source/ports.ts'
+import { RefTable } from '../../../service/source/ref-table.ts'
 import type { Log } from '../../../service/telemetry/ports.ts'
 import { GitRepositoryBuilder } from '../../support/git-repository.ts'
 import { silentServer } from '../../support/silent-server.ts'
@@ -45,6 +47,13 @@ afterEach(async () => {
 const note = (fields: object, message: string) =>
   logged.push(`${message} ${JSON.stringify(fields)}`)
 const log: Log = { debug: note, info: note, warn: note, error: note }
+
+/** Refs as the source room looks tags up in them. */
+function tableOf(refs: RepositoryRefs): RefTable
+function tableOf(refs: RepositoryRefs | undefined): RefTable | undefined
+function tableOf(refs: RepositoryRefs | undefined): RefTable | undefined {
+  return refs && new RefTable(refs.commits, refs.head)
+}
 
 function mirror(options: Partial<ConstructorParameters<typeof GitMirror>[0]> = {}): GitMirror {
   const environment = { PATH: process.env.PATH, HOME: state }
@@ -94,7 +103,7 @@ describe('the refs of a fetch', () => {
     await origin.git('update-ref', 'refs/pull/1/head', fork)
 
     const repository = mirror()
-    const table = await repository.fetch()
+    const table = tableOf(await repository.fetch())
     expect(Object.fromEntries(table.refs)).toEqual({
       'refs/heads/main': second,
       'refs/heads/feature/login': first,
@@ -122,7 +131,7 @@ describe('the refs of a fetch', () => {
     await origin.delete('refs/heads/feature')
     // Where a file was is now a folder.
     await origin.branch('feature/login', first)
-    const table = await repository.fetch()
+    const table = tableOf(await repository.fetch())
     expect(Object.fromEntries(table.refs)).toEqual({
       'refs/heads/main': second,
       'refs/heads/feature/login': first,
@@ -137,7 +146,7 @@ describe('the refs of a fetch', () => {
     await repository.fetch()
     expect(await repository.isReachable(old)).toBe(true)
     await origin.branch('main', base)
-    expect((await repository.fetch()).refs.get('refs/heads/main')).toBe(base)
+    expect(tableOf(await repository.fetch()).refs.get('refs/heads/main')).toBe(base)
     expect(await repository.isReachable(old)).toBe(false)
   })
 
@@ -145,7 +154,7 @@ describe('the refs of a fetch', () => {
     const first = await origin.commit()
     await origin.tag('--upload-pack=x')
     await origin.branch('-d')
-    const table = await mirror().fetch()
+    const table = tableOf(await mirror().fetch())
     expect(table.refs.get('refs/tags/--upload-pack=x')).toBe(first)
     expect(table.refs.get('refs/heads/-d')).toBe(first)
   })
@@ -156,7 +165,7 @@ describe('the refs of a fetch', () => {
     const first = await origin.commit({ a: '1' })
     expect(first).toHaveLength(64)
     const repository = mirror()
-    expect((await repository.fetch()).refs.get('refs/heads/main')).toBe(first)
+    expect(tableOf(await repository.fetch()).refs.get('refs/heads/main')).toBe(first)
     expect(await repository.isReachable(first)).toBe(true)
     expect(await repository.commitsStartingWith(first.slice(0, 50))).toEqual([first])
   })
@@ -167,10 +176,10 @@ describe('the default branch', () => {
     await origin.commit()
     await origin.branch('next')
     const repository = mirror()
-    expect((await repository.fetch()).defaultBranch).toBe('refs/heads/main')
+    expect(tableOf(await repository.fetch()).defaultBranch).toBe('refs/heads/main')
     await origin.git('symbolic-ref', 'HEAD', 'refs/heads/next')
-    expect((await repository.fetch()).defaultBranch).toBe('refs/heads/next')
-    expect((await mirror().open())?.defaultBranch).toBe('refs/heads/next')
+    expect(tableOf(await repository.fetch()).defaultBranch).toBe('refs/heads/next')
+    expect(tableOf(await mirror().open())?.defaultBranch).toBe('refs/heads/next')
   })
 
   test('is absent while the remote has a detached HEAD', async () => {
@@ -178,10 +187,10 @@ describe('the default branch', () => {
     const repository = mirror()
     await repository.fetch()
     await origin.git('checkout', '--quiet', '--detach')
-    const table = await repository.fetch()
+    const table = tableOf(await repository.fetch())
     expect(table.defaultBranch).toBeUndefined()
     expect(table.resolve('main')?.id).toBe(first)
-    expect((await mirror().open())?.defaultBranch).toBeUndefined()
+    expect(tableOf(await mirror().open())?.defaultBranch).toBeUndefined()
     expect(await repository.isReachable(first)).toBe(true)
   })
 
@@ -189,17 +198,17 @@ describe('the default branch', () => {
     const first = await origin.commit()
     await origin.git('symbolic-ref', 'refs/heads/x/HEAD', 'refs/heads/main')
     await origin.git('checkout', '--quiet', '--detach')
-    expect((await mirror().fetch()).defaultBranch).toBeUndefined()
+    expect(tableOf(await mirror().fetch()).defaultBranch).toBeUndefined()
     expect(first).toHaveLength(40)
   })
 })
 
 test('an empty repository is an empty table, before and after a restart', async () => {
   const repository = mirror()
-  expect((await repository.fetch()).tags()).toEqual([])
-  expect((await mirror().open())?.tags()).toEqual([])
+  expect(tableOf(await repository.fetch()).tags()).toEqual([])
+  expect(tableOf(await mirror().open())?.tags()).toEqual([])
   const first = await origin.commit()
-  expect((await repository.fetch()).resolve('latest')?.id).toBe(first)
+  expect(tableOf(await repository.fetch()).resolve('latest')?.id).toBe(first)
 })
 
 describe('opening', () => {
@@ -208,7 +217,7 @@ describe('opening', () => {
     await origin.annotatedTag('v1')
     await mirror().fetch()
     await origin.remove()
-    const table = await mirror().open()
+    const table = tableOf(await mirror().open())
     expect(table?.resolve('latest')?.id).toBe(first)
     expect(table?.resolve('v1')?.id).toBe(first)
   })
@@ -226,7 +235,7 @@ describe('opening', () => {
     await failureOf(mirror({ environment: await gitThatFails(['fetch']) }).fetch())
     expect(existsSync(join(state, 'mirrors', 'm.new', 'HEAD'))).toBe(true)
     expect(await mirror().open()).toBeUndefined()
-    expect((await mirror().fetch()).tags()).toEqual(['latest', 'main'])
+    expect(tableOf(await mirror().fetch()).tags()).toEqual(['latest', 'main'])
     expect(await readdir(join(state, 'mirrors'))).toEqual(['m'])
   })
 
@@ -237,7 +246,7 @@ describe('opening', () => {
     groups = new ProcessGroups()
     const environment = await gitThatFails(['for-each-ref', 'fetch'])
     await failureOf(mirror({ environment }).fetch())
-    expect((await mirror().open())?.resolve('latest')?.id).toBe(first)
+    expect(tableOf(await mirror().open())?.resolve('latest')?.id).toBe(first)
     expect(await readdir(join(state, 'mirrors'))).toEqual(['m'])
   })
 
@@ -252,8 +261,8 @@ describe('opening', () => {
       const repository = mirror()
       expect(await repository.open()).toBeUndefined()
       expect(logged.join()).toContain('damaged')
-      expect((await repository.fetch()).resolve('latest')?.id).toBe(first)
-      expect((await mirror().open())?.resolve('latest')?.id).toBe(first)
+      expect(tableOf(await repository.fetch()).resolve('latest')?.id).toBe(first)
+      expect(tableOf(await mirror().open())?.resolve('latest')?.id).toBe(first)
       expect(await readdir(join(state, 'mirrors'))).toEqual(['m'])
     },
   )
@@ -266,7 +275,7 @@ describe('opening', () => {
     await writeFile(lock, '')
     expect((await failureOf(mirror().fetch())).message).toContain('File exists')
     await utimes(lock, 0, 0)
-    expect((await mirror().fetch()).resolve('main')?.id).toBe(second)
+    expect(tableOf(await mirror().fetch()).resolve('main')?.id).toBe(second)
   })
 })
 
@@ -445,7 +454,7 @@ describe('a remote that is out of reach', () => {
     expect(failure.message).toMatch(
       /git ls-remote failed \(exit code 128\): .*does not (exist|appear)/,
     )
-    expect((await mirror().open())?.resolve('main')?.id).toBe(first)
+    expect(tableOf(await mirror().open())?.resolve('main')?.id).toBe(first)
     expect(await repository.isReachable(first)).toBe(true)
   })
 
@@ -546,6 +555,6 @@ test('variables that name another repository do not lead git astray', async () =
     GIT_TRACE: '1',
   }
   const repository = mirror({ environment })
-  expect((await repository.fetch()).resolve('main')?.id).toBe(first)
+  expect(tableOf(await repository.fetch()).resolve('main')?.id).toBe(first)
   expect((await readdir(state)).sort()).toEqual(['mirrors'])
 })

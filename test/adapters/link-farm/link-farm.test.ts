@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { compareRank, forestEntries } from '../../../service/adapters/link-farm/link-farm.ts'
+import { compareRank, linkFarmEntries } from '../../../service/adapters/link-farm/link-farm.ts'
 import { bytesOf, compareBytes } from '../../../service/adapters/tar/entry.ts'
-import type { Forest, ForestPackage } from '../../../service/telemetry/ports.ts'
+import type { LinkFarm, LinkFarmPackage } from '../../../service/image/link-farm.ts'
 
 let store: string
 
@@ -29,24 +29,24 @@ function make(tree: Record<string, string>): void {
   }
 }
 
-function asked(name: string, rest: Partial<ForestPackage> = {}): ForestPackage {
-  return { name, storePath: `/nix/store/${name}`, priority: 5, asked: true, ...rest }
+function asked(name: string, rest: Partial<LinkFarmPackage> = {}): LinkFarmPackage {
+  return { name, storePath: `/nix/store/${name}`, priority: 5, requested: true, ...rest }
 }
 
-function forestOf(...packages: (string | ForestPackage)[]): Forest {
+function linkFarmOf(...packages: (string | LinkFarmPackage)[]): LinkFarm {
   return { packages: packages.map((it) => (typeof it === 'string' ? asked(it) : it)) }
 }
 
 /** Path → what is there, without what every image has. */
-function read(forest: Forest): Record<string, string> {
+function read(linkFarm: LinkFarm): Record<string, string> {
   const always = ['nix', 'nix/store', 'tmp', 'etc', 'etc/group', 'etc/passwd']
   return Object.fromEntries(
-    Object.entries(readAll(forest)).filter(([path]) => !always.includes(path)),
+    Object.entries(readAll(linkFarm)).filter(([path]) => !always.includes(path)),
   )
 }
 
-function readAll(forest: Forest): Record<string, string> {
-  const { entries } = forestEntries(forest, store)
+function readAll(linkFarm: LinkFarm): Record<string, string> {
+  const { entries } = linkFarmEntries(linkFarm, store)
   return Object.fromEntries(
     entries.map((entry) => {
       const { path } = entry
@@ -73,7 +73,7 @@ test('every image has /tmp, users, and the folders of the store', () => {
 
 test('files become symlinks into the store, directories stay directories', () => {
   make({ 'git/bin/git': '', 'git/bin/gitk': '→ git', 'git/empty/': '', 'htop/bin/htop': '' })
-  expect(read(forestOf('git', 'htop'))).toEqual({
+  expect(read(linkFarmOf('git', 'htop'))).toEqual({
     bin: 'directory 755',
     'bin/git': '→ /nix/store/git/bin/git',
     'bin/gitk': '→ /nix/store/git/bin/gitk',
@@ -84,39 +84,39 @@ test('files become symlinks into the store, directories stay directories', () =>
 
 test('entries are in byte order', () => {
   make({ 'a/lib/x': '', 'a/lib.so': '', 'a/lib-x/y': '', 'b/libz': '', 'b/zz/z': '', 'b/a': '' })
-  const paths = forestEntries(forestOf('a', 'b'), store).entries.map(({ path }) => path)
+  const paths = linkFarmEntries(linkFarmOf('a', 'b'), store).entries.map(({ path }) => path)
   expect(paths).toEqual(paths.toSorted(compareBytes))
 })
 
 test('names that are not UTF-8 are kept', () => {
   mkdirSync(join(store, 'a'))
   writeFileSync(Buffer.concat([Buffer.from(`${store}/a/`), bytesOf('\xff')]), '')
-  expect(read(forestOf('a'))).toEqual({ '\xff': '→ /nix/store/a/\xff' })
+  expect(read(linkFarmOf('a'))).toEqual({ '\xff': '→ /nix/store/a/\xff' })
 })
 
 test('a package that is a single file has no part in it', () => {
   make({ file: '', 'link-to-file': '→ file' })
-  expect(read(forestOf('file', 'link-to-file'))).toEqual({})
+  expect(read(linkFarmOf('file', 'link-to-file'))).toEqual({})
 })
 
 test('a package that is a symlink to a directory is that directory', () => {
   make({ 'real/bin/x': '', alias: '→ /nix/store/real' })
-  expect(read(forestOf('alias'))['bin/x']).toBe('→ /nix/store/real/bin/x')
+  expect(read(linkFarmOf('alias'))['bin/x']).toBe('→ /nix/store/real/bin/x')
 })
 
 test('a package that does not exist is an error', () => {
-  expect(() => read(forestOf('absent'))).toThrow(/ENOENT.*absent/)
+  expect(() => read(linkFarmOf('absent'))).toThrow(/ENOENT.*absent/)
 })
 
 test('a fifo is an error that names it', () => {
   make({ 'a/x': '' })
   execFileSync('mkfifo', [join(store, 'a/pipe')])
-  expect(() => read(forestOf('a'))).toThrow(/a\/pipe is neither/)
+  expect(() => read(linkFarmOf('a'))).toThrow(/a\/pipe is neither/)
 })
 
 test("a package's own top-level nix is left out, a deeper one is not", () => {
   make({ 'a/nix/store/x': '', 'a/share/nix/y': '', 'b/nix': '→ /nix/store/a' })
-  expect(read(forestOf('a', 'b'))).toEqual({
+  expect(read(linkFarmOf('a', 'b'))).toEqual({
     share: 'directory 755',
     'share/nix': 'directory 755',
     'share/nix/y': '→ /nix/store/a/share/nix/y',
@@ -131,9 +131,9 @@ test('/usr/bin/env is there if asked for, unless a package brings it', () => {
     'linked/sys/a': '',
   })
   const env = '/nix/store/coreutils'
-  expect(read({ ...forestOf(), env })['usr/bin/env']).toBe('→ /nix/store/coreutils/bin/env')
-  expect(read({ ...forestOf('own'), env })['usr/bin/env']).toBe('→ /nix/store/own/usr/bin/env')
-  expect(read({ ...forestOf('linked'), env })).toMatchObject({
+  expect(read({ ...linkFarmOf(), env })['usr/bin/env']).toBe('→ /nix/store/coreutils/bin/env')
+  expect(read({ ...linkFarmOf('own'), env })['usr/bin/env']).toBe('→ /nix/store/own/usr/bin/env')
+  expect(read({ ...linkFarmOf('linked'), env })).toMatchObject({
     'usr/a': '→ /nix/store/linked/sys/a',
     'usr/bin/env': '→ /nix/store/coreutils/bin/env',
   })
@@ -141,15 +141,15 @@ test('/usr/bin/env is there if asked for, unless a package brings it', () => {
 
 test('users that a package brings replace ours', () => {
   make({ 'users/etc/passwd': '' })
-  const all = readAll(forestOf('users'))
+  const all = readAll(linkFarmOf('users'))
   expect(all['etc/passwd']).toBe('→ /nix/store/users/etc/passwd')
   expect(all['etc/group']).toMatch(/^file 644 root/)
 })
 
 test('/tmp stays a directory that everybody can write to', () => {
   make({ 'a/tmp': 'a file', 'b/tmp/b': '' })
-  const { collisions } = forestEntries(forestOf('a', 'b'), store)
-  expect(readAll(forestOf('a', 'b'))).toMatchObject({
+  const { collisions } = linkFarmEntries(linkFarmOf('a', 'b'), store)
+  expect(readAll(linkFarmOf('a', 'b'))).toMatchObject({
     tmp: 'directory 1777',
     'tmp/b': '→ /nix/store/b/tmp/b',
   })
@@ -158,12 +158,12 @@ test('/tmp stays a directory that everybody can write to', () => {
 
 test('of packages with the same file the lower priority wins, then the asked one, then the name', () => {
   make({ 'a/bin/x': '', 'b/bin/x': '', 'c/bin/x': '', 'd/bin/x': '' })
-  const winner = (...packages: ForestPackage[]) => {
-    const [collision] = forestEntries({ packages }, store).collisions
+  const winner = (...packages: LinkFarmPackage[]) => {
+    const [collision] = linkFarmEntries({ packages }, store).collisions
     expect(read({ packages })['bin/x']).toBe(`→ /nix/store/${collision?.kept}/bin/x`)
     return collision
   }
-  const added = asked('a', { asked: false })
+  const added = asked('a', { requested: false })
   expect(winner(added, asked('c'), asked('d', { priority: -1 }), asked('b'))).toEqual({
     path: 'bin/x',
     kept: 'd',
@@ -176,12 +176,12 @@ test('of packages with the same file the lower priority wins, then the asked one
 test('the same package under two names does not collide with itself', () => {
   make({ 'a/bin/x': '' })
   const packages = [asked('a'), asked('alias', { storePath: '/nix/store/a' })]
-  expect(forestEntries({ packages }, store).collisions).toEqual([])
+  expect(linkFarmEntries({ packages }, store).collisions).toEqual([])
 })
 
 test('a symlink to a directory stays one where nothing else is', () => {
   make({ 'a/lib/x': '', 'a/lib64': '→ lib', 'b/bin/y': '' })
-  expect(read(forestOf('a', 'b')).lib64).toBe('→ /nix/store/a/lib64')
+  expect(read(linkFarmOf('a', 'b')).lib64).toBe('→ /nix/store/a/lib64')
 })
 
 test('a symlink to a directory merges with a directory, whichever ranks higher', () => {
@@ -191,9 +191,9 @@ test('a symlink to a directory merges with a directory, whichever ranks higher',
     'lib64/x': '→ /nix/store/a/lib/x',
     'lib64/y': '→ /nix/store/b/lib64/y',
   }
-  expect(read(forestOf('a', 'b'))).toMatchObject(merged)
-  expect(read(forestOf('a', asked('b', { priority: 1 })))).toMatchObject(merged)
-  expect(forestEntries(forestOf('a', 'b'), store).collisions).toEqual([])
+  expect(read(linkFarmOf('a', 'b'))).toMatchObject(merged)
+  expect(read(linkFarmOf('a', asked('b', { priority: 1 })))).toMatchObject(merged)
+  expect(linkFarmEntries(linkFarmOf('a', 'b'), store).collisions).toEqual([])
 })
 
 test('symlinks to directories merge with each other, through chains and other store paths', () => {
@@ -204,7 +204,7 @@ test('symlinks to directories merge with each other, through chains and other st
     'b/share': '→ ../other/share',
     'other/share/man/2': '',
   })
-  expect(read(forestOf('a', 'b'))).toEqual({
+  expect(read(linkFarmOf('a', 'b'))).toEqual({
     share: 'directory 755',
     'share/man': 'directory 755',
     'share/man/1': '→ /nix/store/dep/real/man/1',
@@ -217,11 +217,11 @@ test.for(['/etc', '../../../etc', '→loop', 'absent', 'file', '/nix/store', '..
   (target) => {
     make({ 'a/x': `→ ${target}`, 'a/→loop': '→ →loop', 'a/file': '', 'b/x/y': '' })
     // `..` of a store path is the store itself.
-    expect(read(forestOf('a', 'b')).x).toBe('→ /nix/store/a/x')
-    expect(forestEntries(forestOf('a', 'b'), store).collisions).toEqual([
+    expect(read(linkFarmOf('a', 'b')).x).toBe('→ /nix/store/a/x')
+    expect(linkFarmEntries(linkFarmOf('a', 'b'), store).collisions).toEqual([
       { path: 'x', kept: 'a', dropped: ['b'] },
     ])
-    expect(read(forestOf('a', asked('b', { priority: 1 })))).toMatchObject({
+    expect(read(linkFarmOf('a', asked('b', { priority: 1 })))).toMatchObject({
       x: 'directory 755',
       'x/y': '→ /nix/store/b/x/y',
     })
@@ -230,8 +230,8 @@ test.for(['/etc', '../../../etc', '→loop', 'absent', 'file', '/nix/store', '..
 
 test('where a file meets a directory the better ranked package decides', () => {
   make({ 'a/x': 'file', 'b/x/y': '', 'c/x/z': '' })
-  expect(read(forestOf('a', 'b', 'c'))).toEqual({ x: '→ /nix/store/a/x' })
-  expect(read(forestOf(asked('a', { priority: 9 }), 'b', 'c'))).toEqual({
+  expect(read(linkFarmOf('a', 'b', 'c'))).toEqual({ x: '→ /nix/store/a/x' })
+  expect(read(linkFarmOf(asked('a', { priority: 9 }), 'b', 'c'))).toEqual({
     x: 'directory 755',
     'x/y': '→ /nix/store/b/x/y',
     'x/z': '→ /nix/store/c/x/z',
@@ -251,16 +251,16 @@ test('symlinks in circles end, and nothing is lost', () => {
     'b/p/q/p': '→ /nix/store/a/p',
     'b/q': '→ p',
   })
-  const forest = read(forestOf('a', 'b'))
-  expect(forest).toMatchObject({
+  const linkFarm = read(linkFarmOf('a', 'b'))
+  expect(linkFarm).toMatchObject({
     'x/a': '→ /nix/store/a/x/a',
     'x/b': '→ /nix/store/b/x/b',
     'x/self': '→ /nix/store/a/x/self',
   })
-  expect(Object.keys(forest).length).toBeLessThan(50)
+  expect(Object.keys(linkFarm).length).toBeLessThan(50)
 })
 
-test('the forest does not depend on the order of the packages', () => {
+test('the linkFarm does not depend on the order of the packages', () => {
   make({
     'a/bin/x': '',
     'a/lib': '→ /nix/store/c/lib',
@@ -272,10 +272,10 @@ test('the forest does not depend on the order of the packages', () => {
     'd/lib/y/z': '',
   })
   const packages = ['a', 'b', 'c', 'd'].map((name, at) => asked(name, { priority: at % 2 }))
-  const expected = forestEntries({ packages }, store)
+  const expected = linkFarmEntries({ packages }, store)
   fc.assert(
     fc.property(fc.shuffledSubarray(packages, { minLength: packages.length }), (shuffled) => {
-      expect(forestEntries({ packages: shuffled }, store)).toEqual(expected)
+      expect(linkFarmEntries({ packages: shuffled }, store)).toEqual(expected)
     }),
     { numRuns: 20 },
   )

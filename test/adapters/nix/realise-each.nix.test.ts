@@ -1,4 +1,5 @@
 /** Images that one Nix process realises, on the real Nix store. */
+
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -10,9 +11,9 @@ import { nixEnvironment } from '../../../service/adapters/nix/environment.ts'
 import { NixEvaluator } from '../../../service/adapters/nix/evaluator.ts'
 import { LocalNixStore } from '../../../service/adapters/nix/store.ts'
 import { ProcessGroups } from '../../../service/adapters/process/process-group.ts'
+import type { BuilderLimit } from '../../../service/build/ports.ts'
 import type { EvaluatedPackage } from '../../../service/closure/package.ts'
 import { Failure } from '../../../service/image/errors.ts'
-import type { BuilderLimit } from '../../../service/telemetry/ports.ts'
 import { ObservedNix } from '../../support/observed-nix.ts'
 import { silentLog } from '../../support/silent-log.ts'
 

@@ -10,9 +10,9 @@ import { nixEnvironment } from '../../../service/adapters/nix/environment.ts'
 import { NixEvaluator } from '../../../service/adapters/nix/evaluator.ts'
 import { LocalNixStore } from '../../../service/adapters/nix/store.ts'
 import { ProcessGroups } from '../../../service/adapters/process/process-group.ts'
+import type { RealiseOptions } from '../../../service/build/ports.ts'
 import type { EvaluatedPackage } from '../../../service/closure/package.ts'
 import { Failure } from '../../../service/image/errors.ts'
-import type { RealiseOptions } from '../../../service/telemetry/ports.ts'
 import { silentLog } from '../../support/silent-log.ts'
 
 const run = promisify(execFile)

@@ -221,11 +221,11 @@ describe('LayerPacker', () => {
     expect(log.info).toHaveBeenCalledWith({ compressor: 'libzstd zstd -2' }, 'packing layers')
   })
 
-  test('packs a forest, and says at debug level which package lost a file', async () => {
+  test('packs a linkFarm, and says at debug level which package lost a file', async () => {
     const packages = ['b', 'a'].map((name) => {
-      return { name, storePath: `/nix/store/${name}`, priority: 5, asked: true }
+      return { name, storePath: `/nix/store/${name}`, priority: 5, requested: true }
     })
-    const layer = await packer('none').packForest({ packages, env: '/nix/store/a' })
+    const layer = await packer('none').packLinkFarm({ packages, env: '/nix/store/a' })
     const listed = execFileSync('tar', ['-tvf', layer.file.path]).toString()
     expect(listed).toContain('bin/x -> /nix/store/a/bin/x')
     expect(listed).toContain('usr/bin/env -> /nix/store/a/bin/env')

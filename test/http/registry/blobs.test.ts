@@ -185,9 +185,8 @@ describe('a store that gives URLs', () => {
   let redirecting: RegistryServer
 
   beforeAll(async () => {
-    redirecting = await RegistryServer.start()
+    redirecting = await RegistryServer.start({ redirectTo: signed })
     await redirecting.bench.putBlob(bytes)
-    redirecting.bench.store.url = async () => new URL(signed)
   })
   afterAll(() => redirecting[Symbol.asyncDispose]())
 
