@@ -9,7 +9,8 @@ import type { Config } from './config/config.ts'
 const gracePeriod = 10_000
 
 async function serve(config: Config): Promise<void> {
-  const { compose, composeLog } = await import('./compose/service.ts')
+  const { composeLog } = await import('./compose/telemetry.ts')
+  const { compose } = await import('./compose/service.ts')
   const { listen } = await import('./http/server.ts')
   const { starting } = await import('./http/starting.ts')
   const log = composeLog(config)

@@ -1,24 +1,64 @@
-/** Finding Nix: that takes as long as loading the service, and so begins before. */
+/** Composes what runs Nix. */
 
+import type { StateFolder } from '../adapters/filesystem/state-folder.ts'
 import { askNix } from '../adapters/nix/ask.ts'
-import { nixEnvironment } from '../adapters/nix/environment.ts'
+import { evaluationEnvironment, nixEnvironment } from '../adapters/nix/environment.ts'
+import { NixEvaluator } from '../adapters/nix/evaluator.ts'
+import { LocalNixStore } from '../adapters/nix/store.ts'
 import { findLauncher, type Launcher } from '../adapters/process/launcher.ts'
 import { ProcessGroups } from '../adapters/process/process-group.ts'
+import type { Evaluator, NixStore } from '../build/ports.ts'
+import type { Config } from '../config/config.ts'
+import type { Log } from '../telemetry/ports.ts'
 
 export interface FoundNix {
   readonly groups: ProcessGroups
-  /** What Nix processes see of the service's environment. */
+  /** The part of the service's environment that Nix processes see. */
   readonly env: Record<string, string>
   readonly launcher: Promise<Launcher>
-  /** What `nix-store --version` says. Rejects when there is no Nix that works. */
+  /** The output of `nix-store --version`. Rejects when there is no Nix that works. */
   readonly version: Promise<string>
 }
 
+/** Looks for Nix, which takes as long as loading the service, and so starts before. */
 export function findNix(): FoundNix {
   const groups = new ProcessGroups()
   const env = nixEnvironment(process.env)
   const version = askNix({ groups, env }, 'nix-store', ['--version']).then((said) => said.trim())
-  // Whoever waits for it gets the error; until then nobody may.
+  // compose awaits it; until then a rejection has no handler.
   version.catch(() => {})
   return { groups, env, launcher: findLauncher(env.PATH ?? ''), version }
+}
+
+export interface Nix {
+  readonly store: NixStore
+  readonly evaluator: Evaluator
+}
+
+export async function composeNix(
+  config: Config,
+  { groups, env, launcher: finding }: FoundNix,
+  state: StateFolder,
+  log: Log,
+): Promise<Nix> {
+  const launcher = await finding
+  return {
+    store: new LocalNixStore({
+      groups,
+      env,
+      launcher,
+      rootsFolder: state.roots,
+      temporaryFolder: state.temporary,
+      builders: config.buildConcurrency,
+    }),
+    evaluator: new NixEvaluator({
+      groups,
+      env: evaluationEnvironment(env, state.emptyHome),
+      launcher,
+      timeout: config.evaluationTimeout,
+      // One more than prebuilds may take: see PriorityLimiter.
+      concurrency: config.buildConcurrency + 1,
+      log,
+    }),
+  }
 }

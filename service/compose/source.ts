@@ -1,5 +1,4 @@
-/** Composition: where the package set comes from. */
-
+/** Composes the source room: where the package set comes from. */
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { HttpChannelServer } from '../adapters/channels/channel-server.ts'
@@ -8,93 +7,76 @@ import type { StateFolder } from '../adapters/filesystem/state-folder.ts'
 import { withoutCredentials } from '../adapters/git/credentials.ts'
 import { GitMirror } from '../adapters/git/mirror.ts'
 import type { ProcessGroups } from '../adapters/process/process-group.ts'
-import { PopularityDocument } from '../adapters/remote/popularity-document.ts'
-import type { Config } from '../config/config.ts'
-import { noPopularity } from '../layering/popularity.ts'
+import type { ChannelConfig, Config } from '../config/config.ts'
 import { ChannelSource, channelRecord } from '../source/channel-source.ts'
 import { GitSource } from '../source/git-source.ts'
 import { PathSource } from '../source/path-source.ts'
-import type { Source, SourceMetrics } from '../source/ports.ts'
-import type { ObjectStore } from '../storage/ports.ts'
-import { Records } from '../storage/records.ts'
+import type { CommittedFiles, RefSource, Source, SourceMetrics } from '../source/ports.ts'
 import type { Log } from '../telemetry/ports.ts'
+import type { ServiceEvents } from './events.ts'
+import type { Storage } from './storage.ts'
 
 /** What sources are made with. */
 interface Tools {
   readonly state: StateFolder
   readonly groups: ProcessGroups
-  readonly store: ObjectStore
+  readonly storage: Storage
+  readonly events: ServiceEvents
   readonly metrics: SourceMetrics
   readonly log: Log
 }
 
-/** A source with what starts and ends it. */
-interface RunningSource {
+/** A source, and how it starts and ends. */
+export interface RunningSource {
   readonly source: Source
-  /** What the reconcile loop needs; of a git repository only. */
-  readonly git?: {
-    readonly source: GitSource
-    readonly repository: GitMirror
-    /** Has somebody told of each new ref table. */
-    onRefs(listener: () => void): void
-  }
+  /** What prebuilds follow; absent for a source without refs. */
+  readonly git?: { readonly source: RefSource; readonly repository: CommittedFiles }
   start(): Promise<void>
   stop(): void
 }
 
-export function composeSource(
-  { source, statePath, pollInterval }: Config,
-  { state, groups, store, metrics, log }: Tools,
-): RunningSource {
+export function composeSource(config: Config, tools: Tools): RunningSource {
+  const { source } = config
   switch (source.kind) {
     case 'path':
       return { source: new PathSource(source.folder, readFault), async start() {}, stop() {} }
-    case 'channel': {
-      const folder = join(statePath, 'nixpkgs')
-      const server = new HttpChannelServer({
-        ...source,
-        folder,
-        temporaryFolder: state.temporary,
-        groups,
-      })
-      const records = new Records(store, 'channels', channelRecord, log)
-      const channels = new ChannelSource({ channel: source.channel, server, records, log })
-      return { source: channels, start: () => channels.start(), stop: () => server.close() }
-    }
-    case 'git': {
-      // A mirror belongs to one URL: another one starts with a mirror of its own, a new token does not.
-      const name = createHash('sha256')
-        .update(withoutCredentials(source.url))
-        .digest('hex')
-        .slice(0, 16)
-      const folder = join(statePath, 'mirrors', name)
-      const repository = new GitMirror({ url: source.url, folder, groups, log })
-      let listener = () => {}
-      const git = new GitSource({
-        repository,
-        pollInterval,
-        metrics,
-        log,
-        onRefs: () => listener(),
-      })
-      return {
-        source: git,
-        git: {
-          source: git,
-          repository,
-          onRefs: (told) => {
-            listener = told
-          },
-        },
-        start: () => git.start(),
-        stop: () => git.stop(),
-      }
-    }
+    case 'channel':
+      return composeChannel(source, config, tools)
+    case 'git':
+      return composeGit(source.url, config, tools)
   }
 }
 
-export function composePopularity({ popularityUrl: url, statePath }: Config, log: Log) {
-  return url === undefined
-    ? { current: () => noPopularity, async start() {}, stop() {} }
-    : new PopularityDocument({ url, folder: join(statePath, 'popularity'), log })
+function composeChannel(
+  channel: ChannelConfig,
+  { statePath }: Config,
+  { state, groups, storage, log }: Tools,
+): RunningSource {
+  const server = new HttpChannelServer({
+    ...channel,
+    folder: join(statePath, 'nixpkgs'),
+    temporaryFolder: state.temporary,
+    groups,
+  })
+  const records = storage.records('channels', channelRecord)
+  const source = new ChannelSource({ channel: channel.channel, server, records, log })
+  return { source, start: () => source.start(), stop: () => server.close() }
+}
+
+function composeGit(
+  url: string,
+  { statePath, pollInterval }: Config,
+  { groups, events, metrics, log }: Tools,
+): RunningSource {
+  // A mirror belongs to one URL: another one starts with a mirror of its own, a new token does not.
+  const name = createHash('sha256').update(withoutCredentials(url)).digest('hex').slice(0, 16)
+  const repository = new GitMirror({ url, folder: join(statePath, 'mirrors', name), groups, log })
+  const onRefs = () => events.emit('refs-changed')
+  const source = new GitSource({ repository, pollInterval, metrics, log, onRefs })
+  return {
+    source,
+    git: { source, repository },
+    start: () => source.start(),
+    stop: () => source.stop(),
+  }
 }

@@ -1,18 +1,33 @@
-/** Composition: where images are kept. */
-
+/** Composes the storage room: a back end, and blobs, records and images on it. */
 import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { z } from 'zod'
 import { FilesystemStore } from '../adapters/filesystem/filesystem-store.ts'
 import type { StateFolder } from '../adapters/filesystem/state-folder.ts'
 import type { StorageConfig } from '../config/storage-config.ts'
-import type { ObjectStore, PieceReader, Redirects, VersionedObjects } from '../storage/ports.ts'
+import type { Digest } from '../image/descriptor.ts'
+import { Blobs } from '../storage/blobs.ts'
+import { Catalog } from '../storage/catalog.ts'
+import { imageRecord } from '../storage/image-record.ts'
+import type {
+  DiskSpace,
+  ImageRecord,
+  ObjectStore,
+  PieceReader,
+  RecordStore,
+  Redirects,
+  VersionedObjects,
+} from '../storage/ports.ts'
+import { Records } from '../storage/records.ts'
 import { StagingSpace } from '../storage/staging-space.ts'
+import { StoredImages } from '../storage/stored-images.ts'
 import type { Log } from '../telemetry/ports.ts'
+import type { ServiceEvents } from './events.ts'
 
 /** Bytes of records of one kind in memory. */
 const recordMemory = 16 * 1024 * 1024
 
-/** A back end, and what it can do beyond the port. */
+/** A back end, and what it can do beyond `ObjectStore`. */
 interface BackEnd {
   readonly store: ObjectStore
   readonly stagingFolder: string
@@ -27,27 +42,45 @@ interface BackEnd {
 }
 
 export interface Storage extends BackEnd {
-  readonly space: StagingSpace
-  /** How records are read. */
-  readonly recordOptions: { readonly memory?: number }
+  readonly space: DiskSpace
+  readonly blobs: Blobs
+  readonly imageRecords: RecordStore<ImageRecord>
+  readonly images: StoredImages
+  readonly catalog: Catalog
+  /** Makes the records of one kind. */
+  records<T extends object>(folder: string, schema: z.ZodType<T>): RecordStore<T>
+  /** Like `records`, for records that never change once written: a remote storage is asked once. */
+  lastingRecords<T extends object>(folder: string, schema: z.ZodType<T>): RecordStore<T>
 }
 
 /** @throws Failure unavailable */
 export async function composeStorage(
   config: StorageConfig,
   state: StateFolder,
+  events: ServiceEvents,
   log: Log,
 ): Promise<Storage> {
   const backEnd = await openBackEnd(config, state, log)
-  const folder = backEnd.stagingFolder
+  const { store, stagingFolder, pieces, redirects, isRemote } = backEnd
+  const options = isRemote ? { memory: recordMemory } : {}
+  const onLost = (digest: Digest) => events.emit('blob-lost', digest)
+  const blobs = new Blobs({ store, pieces, redirects, remembers: isRemote, onLost, log })
+  const imageRecords = new Records(store, 'images', imageRecord, log, options)
+  const images = new StoredImages(imageRecords, blobs)
+  events.on('blob-lost', (digest) => images.forgetBlob(digest))
   const free = async () => {
-    const { bavail, bsize } = await statfs(folder)
+    const { bavail, bsize } = await statfs(stagingFolder)
     return bavail * bsize
   }
   return {
     ...backEnd,
-    space: new StagingSpace({ folder, free }),
-    recordOptions: backEnd.isRemote ? { memory: recordMemory } : {},
+    space: new StagingSpace({ folder: stagingFolder, free }),
+    blobs,
+    imageRecords,
+    images,
+    catalog: new Catalog(imageRecords),
+    records: (folder, schema) => new Records(store, folder, schema, log),
+    lastingRecords: (folder, schema) => new Records(store, folder, schema, log, options),
   }
 }
 

@@ -39,6 +39,8 @@ export interface BlobsOptions {
   readonly redirects?: Redirects | undefined
   /** Remembers the sizes of blobs: for a storage where each `stat` is a round trip. @default false */
   readonly remembers?: boolean
+  /** Called with a blob that was stored, and is not any more. */
+  readonly onLost?: (digest: Digest) => void
   readonly log: Log
 }
 
@@ -49,19 +51,22 @@ export class Blobs implements BlobStore, BlobReader {
   readonly #log: Log
   /** Of a storage where each look is a request over a network. */
   readonly #sightings: LookupCache<Sighting> | undefined
-  #onLost: (digest: Digest) => void = () => {}
+  readonly #onLost: (digest: Digest) => void
 
-  constructor({ store, pieces, redirects, remembers = false, log }: BlobsOptions) {
+  constructor({
+    store,
+    pieces,
+    redirects,
+    remembers = false,
+    onLost = () => {},
+    log,
+  }: BlobsOptions) {
     this.#store = store
     this.#pieces = pieces
     this.#redirects = redirects
+    this.#onLost = onLost
     this.#log = log
     this.#sightings = remembers ? new LookupCache(memory) : undefined
-  }
-
-  /** Has somebody told of a blob that was stored, and is not any more. */
-  onLost(listener: (digest: Digest) => void): void {
-    this.#onLost = listener
   }
 
   /** Size in bytes. What is known of a storage far away is answered without asking it. */

@@ -187,7 +187,8 @@ describe('a blob', () => {
 
   test('that was lost is told of', async () => {
     const lost: string[] = []
-    blobs.onLost((found) => lost.push(found))
+    const onLost = (found: string) => lost.push(found)
+    blobs = new Blobs({ store, log, remembers: true, onLost })
     await blobs.putDocument(document)
     store.objects.delete(key)
     await vi.advanceTimersByTimeAsync(31 * minute)

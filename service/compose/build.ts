@@ -1,0 +1,96 @@
+/** Composes the build room: from an image name and a revision to a stored image. */
+import { availableParallelism } from 'node:os'
+import { LayerPacker } from '../adapters/packing/layer-packer.ts'
+import { buildEntry } from '../build/build-entry.ts'
+import { BuildImage } from '../build/build-image.ts'
+import { BuildJournal } from '../build/build-journal.ts'
+import { BuildQueue } from '../build/build-queue.ts'
+import { EvaluateImage } from '../build/evaluate-image.ts'
+import { ImageBuilds } from '../build/image-builds.ts'
+import { LayerCache, layerRecord } from '../build/layer-cache.ts'
+import { LiveRevisions } from '../build/live-revisions.ts'
+import { PackageSets } from '../build/package-sets.ts'
+import type { BuildMetrics } from '../build/ports.ts'
+import { PullManifest } from '../build/pull-manifest.ts'
+import { PriorityLimiter } from '../concurrency/priority-limiter.ts'
+import type { Config } from '../config/config.ts'
+import type { Recipe } from '../image/keys.ts'
+import type { LayerPlanner } from '../layering/ports.ts'
+import type { WorkLeases } from '../queue/ports.ts'
+import type { Source } from '../source/ports.ts'
+import type { Log } from '../telemetry/ports.ts'
+import type { ServiceEvents } from './events.ts'
+import type { Nix } from './nix.ts'
+import type { Storage } from './storage.ts'
+
+interface Tools {
+  readonly nix: Nix
+  readonly storage: Storage
+  readonly source: Source
+  readonly planning: LayerPlanner
+  readonly leases: WorkLeases
+  readonly recipe: Recipe
+  readonly events: ServiceEvents
+  readonly metrics: BuildMetrics
+  readonly log: Log
+}
+
+export interface Build {
+  readonly evaluation: EvaluateImage
+  readonly builds: ImageBuilds
+  readonly journal: BuildJournal
+  readonly pull: PullManifest
+  /** Evaluations and Nix builds of all images. */
+  readonly nixLimiter: PriorityLimiter
+  readonly packer: LayerPacker
+}
+
+export function composeBuild(config: Config, tools: Tools): Build {
+  const { nix, storage, source, planning, leases, recipe, events, metrics, log } = tools
+  const { blobs, imageRecords, images, space } = storage
+  const packer = new LayerPacker({
+    folder: storage.stagingFolder,
+    md5: storage.md5,
+    compression: config.compression,
+    concurrency: availableParallelism(),
+    log,
+  })
+  const evaluation = new EvaluateImage({
+    packageSets: new PackageSets(source, nix.store),
+    evaluator: nix.evaluator,
+    log,
+  })
+  const journal = new BuildJournal({ records: storage.records('builds', buildEntry), log })
+  // Not awaited: it only reads earlier builds into memory.
+  void journal.load()
+  const nixLimiter = new PriorityLimiter(config.buildConcurrency)
+  const layerRecords = storage.lastingRecords('layers', layerRecord)
+  const build = new BuildImage({
+    evaluation,
+    nix: nix.store,
+    packer,
+    layers: new LayerCache({ records: layerRecords, blobs, space, metrics, log }),
+    images: imageRecords,
+    blobs,
+    planning,
+    recipe,
+    nixLimiter,
+    packLimiter: new PriorityLimiter(availableParallelism()),
+    journal,
+    metrics,
+    log,
+  })
+  const builds = new ImageBuilds(new BuildQueue(), images, build, leases)
+  const pull = new PullManifest({
+    source,
+    live: new LiveRevisions(evaluation),
+    images,
+    builds,
+    recipe,
+    pullWait: config.pullWait,
+    limit: { seconds: config.builderTimeout, setting: 'NIX_TIMEOUT' },
+    metrics,
+    onBuild: (imageKey, building) => events.emit('pull-building', imageKey, building),
+  })
+  return { evaluation, builds, journal, pull, nixLimiter, packer }
+}
