@@ -1,15 +1,16 @@
 /** What is remembered of one build: what was built when, how long each stage took, how it ended. */
 import { z } from 'zod'
 import { Failure } from '../image/errors.ts'
+import type { BuildEntry } from './ports.ts'
 
 /** Begins with the time (UTC), so that the order of ids is that of time: `20261123T154500Z-1f0c9a7e`. */
 const idGrammar = /^\d{8}T\d{6}Z-[0-9a-f]{8}$/
 
-/** Characters kept of what a build said: whole lines of its end, and the beginning of the problem. */
-const longestProblem = 2000
+/** Characters kept of what a build said: whole lines of its end, and the beginning of the failure. */
+const longestFailure = 2000
 const longestLog = 16_000
 
-export const buildEntry = z.object({
+const storedEntry = z.object({
   id: z.string().regex(idGrammar),
   image: z.string(),
   /** A full commit id, or what a live folder was evaluated to. */
@@ -26,11 +27,17 @@ export const buildEntry = z.object({
   stages: z.record(z.string(), z.number().nonnegative()),
   /** Of the OCI manifest. */
   digest: z.string().optional(),
+  failure: z.string().optional(),
+  /** Where earlier versions wrote the failure. */
   problem: z.string().optional(),
   /** The end of what Nix printed. */
   log: z.string().optional(),
 })
-export type BuildEntry = z.infer<typeof buildEntry>
+
+/** What `builds/<id>` holds. */
+export const buildEntry = storedEntry.transform(({ problem, ...entry }): BuildEntry => {
+  return problem === undefined ? entry : { failure: problem, ...entry }
+})
 
 /** Whether a text may be the id of a build. */
 export function isBuildId(text: string): boolean {
@@ -44,23 +51,23 @@ export function buildId(startedAt: Date): string {
 }
 
 /**
- * Why a build failed, as anybody may read it: the first line of a failure's message is the problem, the
+ * Why a build failed, as anybody may read it: the first line of a failure's message is the failure, the
  * lines after it are the end of the log. Both are bounded.
  */
-export function explain(error: unknown): { problem: string; log?: string } {
+export function explain(error: unknown): { failure: string; log?: string } {
   // A fault of the service itself may say anything, also what is nobody's business.
   if (!(error instanceof Failure)) {
-    return { problem: 'internal error: the log of the service tells more' }
+    return { failure: 'internal error: the log of the service tells more' }
   }
-  const [problem = '', ...lines] = error.message.split('\n')
+  const [failure = '', ...lines] = error.message.split('\n')
   return {
-    problem: beginningOf(problem),
+    failure: beginningOf(failure),
     ...(lines.length === 0 ? {} : { log: endOf(lines) }),
   }
 }
 
 function beginningOf(text: string): string {
-  return text.length <= longestProblem ? text : `${text.slice(0, longestProblem)}…`
+  return text.length <= longestFailure ? text : `${text.slice(0, longestFailure)}…`
 }
 
 function endOf(lines: readonly string[]): string {

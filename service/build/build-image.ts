@@ -114,14 +114,14 @@ export class BuildImage {
       return built
     } catch (error) {
       // Here and not only where it is answered: by then nobody may wait for it any more.
-      log.warn({ ...image, problem: messageOf(error), ...watch.report() }, 'image not built')
+      log.warn({ ...image, failure: messageOf(error), ...watch.report() }, 'image not built')
       entry.failed(error)
       metrics.buildEnded('failed', cause)
       throw error
     } finally {
       // Roots that stay cost disk space; they do not make the image wrong, nor change why it failed.
       await nix.release(imageKey).catch((error: unknown) => {
-        log.warn({ ...image, problem: messageOf(error) }, 'GC roots could not be removed')
+        log.warn({ ...image, failure: messageOf(error) }, 'GC roots could not be removed')
       })
     }
   }

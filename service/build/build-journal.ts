@@ -166,7 +166,7 @@ export class BuildJournal {
     } catch (error) {
       // Of a state that lasts, once is enough.
       if (!this.#disturbed) {
-        log.warn({ problem: messageOf(error) }, `the journal of builds cannot be ${verb}`)
+        log.warn({ failure: messageOf(error) }, `the journal of builds cannot be ${verb}`)
       }
       this.#disturbed = true
     }

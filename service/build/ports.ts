@@ -159,7 +159,7 @@ export interface BuildEntry {
   readonly stages: Readonly<Record<string, number>>
   /** Of the OCI manifest. */
   readonly digest?: string | undefined
-  readonly problem?: string | undefined
+  readonly failure?: string | undefined
   /** The end of what Nix printed. */
   readonly log?: string | undefined
 }

@@ -52,7 +52,7 @@ export async function listen(
     server.once('error', reject)
     server.listen(port, host, resolve)
   })
-  server.on('error', (error) => log.error({ problem: error.message }, 'cannot take a connection'))
+  server.on('error', (error) => log.error({ failure: error.message }, 'cannot take a connection'))
   return {
     address: server.address() as AddressInfo,
     async close(gracePeriod) {

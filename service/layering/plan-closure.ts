@@ -127,7 +127,7 @@ export class PlanClosure implements LayerPlanner, ReleaseLearning {
       await knowledge.replace(current, after.document)
       log.debug({ images: images.length, version: after.version }, 'layers learned')
     } catch (error) {
-      log.warn({ problem: messageOf(error) }, 'layers could not be learned')
+      log.warn({ failure: messageOf(error) }, 'layers could not be learned')
     }
   }
 }

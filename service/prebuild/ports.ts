@@ -24,7 +24,7 @@ export interface RefImage {
   /** Of the OCI manifest; of a stored image only. */
   readonly digest?: string
   /** Why it does not build. */
-  readonly problem?: string
+  readonly failure?: string
 }
 
 export interface RefState {
@@ -38,7 +38,7 @@ export interface RefState {
   /** The images that it should have; none where it is not in scope. */
   readonly images: readonly RefImage[]
   /** What is wrong with its `slipway.json`. */
-  readonly problem?: string
+  readonly failure?: string
 }
 
 export interface RefStateList {

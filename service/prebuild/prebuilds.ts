@@ -232,7 +232,7 @@ export class Prebuilds {
         })
       await planning.learn(await Promise.all(served))
     } catch (error) {
-      log.warn({ problem: messageOf(error) }, 'a first release could not be learned')
+      log.warn({ failure: messageOf(error) }, 'a first release could not be learned')
     }
   }
 
@@ -275,7 +275,7 @@ export class Prebuilds {
     const { builds, failed, log } = this.#options
     for (const { keys } of this.#batches) keys.delete(image.imageKey)
     const { imageKey, name, revision } = image
-    const fields = { image: name.text, revision: revision.id, problem: messageOf(error) }
+    const fields = { image: name.text, revision: revision.id, failure: messageOf(error) }
     if (error === unwanted) {
       log.info(fields, 'prebuild given up')
       return

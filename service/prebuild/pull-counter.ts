@@ -117,7 +117,7 @@ export class PullCounter {
     } catch (error) {
       // Of a state that lasts, once is enough.
       if (!this.#disturbed) {
-        log.warn({ problem: messageOf(error) }, 'pull counts cannot be stored; trying again')
+        log.warn({ failure: messageOf(error) }, 'pull counts cannot be stored; trying again')
       }
       this.#disturbed = true
     }

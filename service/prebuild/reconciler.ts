@@ -111,7 +111,7 @@ export class Reconciler {
         await this.#reconcile()
         this.#failures = 0
       } catch (error) {
-        this.#options.log.warn({ problem: messageOf(error) }, 'reconcile failed')
+        this.#options.log.warn({ failure: messageOf(error) }, 'reconcile failed')
         this.#options.metrics.reconciled('failed')
         this.#fetchLater()
       }
@@ -150,7 +150,7 @@ export class Reconciler {
     return eachOnce(missing)
   }
 
-  /** What the package set declares at a commit; an invalid file is that ref's problem alone. */
+  /** What the package set declares at a commit; an invalid file is that ref's failure alone. */
   async #configAt(ref: string, commit: string): Promise<PrebuildConfig | undefined> {
     const { repository, log } = this.#options
     const text = await repository.readFile(commit, prebuildConfigPath)
@@ -158,7 +158,7 @@ export class Reconciler {
     try {
       return readPrebuildConfig(text)
     } catch (error) {
-      log.warn({ ref, commit, problem: messageOf(error) }, 'slipway.json is invalid')
+      log.warn({ ref, commit, failure: messageOf(error) }, 'slipway.json is invalid')
       return undefined
     }
   }

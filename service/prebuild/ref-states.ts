@@ -62,15 +62,15 @@ export class GitRefStates implements RefStates {
   ): Promise<RefState> {
     const state = { ...found, tag: tagOf(found.ref, found.commit, table) }
     if (!found.inScope) return { ...state, images: [] }
-    const { images, problem } = await this.#desired(found.ref, found.commit)
+    const { images, failure } = await this.#desired(found.ref, found.commit)
     const states = await Promise.all(images.map((image) => this.#image(image)))
-    return { ...state, images: states, ...(problem === undefined ? {} : { problem }) }
+    return { ...state, images: states, ...(failure === undefined ? {} : { failure }) }
   }
 
   async #desired(
     ref: string,
     commit: string,
-  ): Promise<{ images: readonly DesiredImage[]; problem?: string }> {
+  ): Promise<{ images: readonly DesiredImage[]; failure?: string }> {
     const { repository, pulls, popular } = this.#options
     const mostPulled = pulls.mostPulled(popular)
     const inScope = { ref, commit, cause: 'found' } as const
@@ -80,7 +80,7 @@ export class GitRefStates implements RefStates {
       return { images: imagesOf(inScope, config, mostPulled) }
     } catch (error) {
       if (!(error instanceof Failure)) throw error
-      return { images: imagesOf(inScope, undefined, mostPulled), problem: error.message }
+      return { images: imagesOf(inScope, undefined, mostPulled), failure: error.message }
     }
   }
 
@@ -93,7 +93,7 @@ export class GitRefStates implements RefStates {
     if (state !== undefined) return { name: name.text, state }
     const failure = failed.get(key)
     if (failure === undefined) return { name: name.text, state: 'absent' }
-    return { name: name.text, state: 'failed', problem: failure.message }
+    return { name: name.text, state: 'failed', failure: failure.message }
   }
 }
 

@@ -16,7 +16,7 @@ export interface PrebuildConfigMistake {
   /** `images[2]`; empty for the file as a whole. */
   readonly place: string
   /** A sentence that quotes the value. */
-  readonly problem: string
+  readonly failure: string
 }
 
 const notA = (what: string) => ({
@@ -104,7 +104,7 @@ function parseJson(text: string): unknown {
     // Some editors begin a file with a byte order mark.
     return JSON.parse(text.replace(/^\uFEFF/, ''))
   } catch (error) {
-    throw faulty([{ place: '', problem: `is not JSON: ${messageOf(error)}` }])
+    throw faulty([{ place: '', failure: `is not JSON: ${messageOf(error)}` }])
   }
 }
 
@@ -115,10 +115,10 @@ function mistakesOf(issue: z.core.$ZodIssue): PrebuildConfigMistake[] {
       .join(', ')
     return issue.keys.map((key) => ({
       place: quoted(key),
-      problem: `there is no such key; the keys are ${known}`,
+      failure: `there is no such key; the keys are ${known}`,
     }))
   }
-  return [{ place: placeOf(issue.path), problem: issue.message }]
+  return [{ place: placeOf(issue.path), failure: issue.message }]
 }
 
 /** `['images', 2]` → `images[2]`. */
@@ -127,8 +127,8 @@ function placeOf(path: readonly PropertyKey[]): string {
 }
 
 function faulty(mistakes: readonly PrebuildConfigMistake[]): Failure {
-  const lines = mistakes.map(({ place, problem }) =>
-    [prebuildConfigPath, ...(place === '' ? [] : [place]), problem].join(': '),
+  const lines = mistakes.map(({ place, failure }) =>
+    [prebuildConfigPath, ...(place === '' ? [] : [place]), failure].join(': '),
   )
   return new Failure('evaluation-failed', lines.join('\n'), { detail: { mistakes } })
 }

@@ -208,7 +208,7 @@ export class Leases implements WorkLeases {
       }
       held.version = version
     } catch (error) {
-      log.debug({ lease: path, problem: messageOf(error) }, 'a lease could not be renewed')
+      log.debug({ lease: path, failure: messageOf(error) }, 'a lease could not be renewed')
     }
     if (this.#held.get(path) === held) this.#renewLater(objects, path, held)
   }
@@ -230,7 +230,7 @@ export class Leases implements WorkLeases {
       await objects.remove(path, held.version)
     } catch (error) {
       // Others wait until it has been silent for long enough.
-      this.#options.log.debug({ lease: path, problem: messageOf(error) }, 'a lease stays')
+      this.#options.log.debug({ lease: path, failure: messageOf(error) }, 'a lease stays')
     }
   }
 

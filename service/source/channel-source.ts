@@ -59,7 +59,7 @@ interface Channel {
   /** For which the commit holds; empty when it is from an earlier run. */
   readonly hour: string
   /** Why it could not be resolved since; it is tried again at `retryAt`. */
-  readonly problem?: string
+  readonly failure?: string
   readonly retryAt?: number
 }
 
@@ -116,15 +116,15 @@ export class ChannelSource implements Source {
     return this.#options.server.download(revision.id, folder)
   }
 
-  /** The problem is the configured channel's, else any other's. */
+  /** The failure is the configured channel's, else any other's. */
   status(): SourceStatus {
     const own = this.#channels.get(this.#options.channel)
-    const problem =
-      own?.problem ?? this.#channels.values().find((channel) => channel.problem)?.problem
+    const failure =
+      own?.failure ?? this.#channels.values().find((channel) => channel.failure)?.failure
     return {
       ready: own !== undefined,
       ...(this.#refreshedAt === undefined ? {} : { refreshedAt: this.#refreshedAt }),
-      ...(problem === undefined ? {} : { problem }),
+      ...(failure === undefined ? {} : { failure }),
     }
   }
 
@@ -132,7 +132,7 @@ export class ChannelSource implements Source {
   async #commitOf(channel: string): Promise<string> {
     const known = this.#channels.get(channel)
     if (known?.hour === currentHour()) return known.commit
-    if (known?.problem === undefined) {
+    if (known?.failure === undefined) {
       return this.#flights.run(channel, () => this.#renew(channel, known))
     }
     if (Date.now() >= (known.retryAt ?? 0)) {
@@ -177,7 +177,7 @@ export class ChannelSource implements Source {
       await records.replace(`${channel}/${lastKey}`, { commit })
       log.info({ channel, commit }, 'the channel is at another commit')
     }
-    if (known?.problem !== undefined) log.info({ channel }, 'the channel can be resolved again')
+    if (known?.failure !== undefined) log.info({ channel }, 'the channel can be resolved again')
     this.#remember(channel, now)
     this.#refreshedAt = new Date().toISOString()
     return commit
@@ -185,15 +185,15 @@ export class ChannelSource implements Source {
 
   #keep(channel: string, known: Channel, reason: string): string {
     const { commit } = known
-    const problem = `${reason}; its last known commit, ${commit}, is served`
+    const failure = `${reason}; its last known commit, ${commit}, is served`
     // Of a state that lasts, once is enough.
-    if (known.problem === undefined) {
+    if (known.failure === undefined) {
       this.#options.log.warn(
-        { channel, commit, problem },
+        { channel, commit, failure },
         'the channel cannot be resolved; the commit that it was at last goes on being served',
       )
     }
-    this.#remember(channel, { ...known, problem, retryAt: Date.now() + retryInterval })
+    this.#remember(channel, { ...known, failure, retryAt: Date.now() + retryInterval })
     return commit
   }
 

@@ -53,7 +53,7 @@ export class GitSource implements Source {
   readonly #options: GitSourceOptions
   #snapshot: Snapshot | undefined
   #refreshedAt: string | undefined
-  #problem: string | undefined
+  #failure: string | undefined
   #pollTimer: NodeJS.Timeout | undefined
   #stopped = false
 
@@ -146,7 +146,7 @@ export class GitSource implements Source {
     return {
       ready: this.#snapshot !== undefined,
       ...(this.#refreshedAt === undefined ? {} : { refreshedAt: this.#refreshedAt }),
-      ...(this.#problem === undefined ? {} : { problem: this.#problem }),
+      ...(this.#failure === undefined ? {} : { failure: this.#failure }),
     }
   }
 
@@ -231,19 +231,19 @@ export class GitSource implements Source {
       this.#adopt(await repository.fetch())
       metrics?.fetched('fetched', seconds())
       this.#refreshedAt = new Date().toISOString()
-      if (this.#problem !== undefined) log.info({}, 'git can be fetched again')
-      this.#problem = undefined
+      if (this.#failure !== undefined) log.info({}, 'git can be fetched again')
+      this.#failure = undefined
     } catch (error) {
       metrics?.fetched('failed', seconds())
-      const problem = messageOf(error)
+      const failure = messageOf(error)
       // Without a table the caller of start() reports it; of a state that lasts, once is enough.
-      if (this.#problem === undefined && this.#snapshot) {
+      if (this.#failure === undefined && this.#snapshot) {
         log.warn(
-          { problem },
+          { failure },
           'git cannot be fetched; the refs that were fetched last stay in force',
         )
       }
-      this.#problem = problem
+      this.#failure = failure
       throw error
     }
   }

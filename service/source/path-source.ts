@@ -34,7 +34,7 @@ export class PathSource implements Source {
   }
 
   status(): SourceStatus {
-    const problem = this.#readFault(`${this.#folder}/default.nix`)
-    return problem === undefined ? { ready: true } : { ready: false, problem }
+    const failure = this.#readFault(`${this.#folder}/default.nix`)
+    return failure === undefined ? { ready: true } : { ready: false, failure }
   }
 }

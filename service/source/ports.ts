@@ -19,7 +19,7 @@ export interface SourceStatus {
   /** When the source was last read without error, ISO 8601. */
   readonly refreshedAt?: string
   /** Why the newest attempt to read it failed; absent when it did not. */
-  readonly problem?: string
+  readonly failure?: string
 }
 
 /** The versions of a package set. Implemented once for each kind of source. */

@@ -201,7 +201,7 @@ export class Blobs implements BlobStore, BlobReader {
         this.#onLost(digest)
       },
       (error) =>
-        this.#log.debug({ digest, problem: messageOf(error) }, 'a blob was not looked for'),
+        this.#log.debug({ digest, failure: messageOf(error) }, 'a blob was not looked for'),
     )
   }
 

@@ -19,7 +19,7 @@ describe('an id', () => {
 })
 
 test('an entry is the same after it was written and read', () => {
-  const entry = buildEntryOf({ outcome: 'failed', problem: 'it broke', log: 'a\nb' })
+  const entry = buildEntryOf({ outcome: 'failed', failure: 'it broke', log: 'a\nb' })
   expect(buildEntry.parse(JSON.parse(JSON.stringify(entry)))).toEqual(entry)
   expect(() => buildEntry.parse({ ...entry, outcome: 'unheard of' })).toThrow()
 })
@@ -28,10 +28,10 @@ describe('an explanation', () => {
   test('has the first line of the message, and the others as the log', () => {
     const message = 'package git: the builder failed; the end of its log:\nmaking\nError 1'
     expect(explain(new Failure('build-failed', message))).toEqual({
-      problem: 'package git: the builder failed; the end of its log:',
+      failure: 'package git: the builder failed; the end of its log:',
       log: 'making\nError 1',
     })
-    expect(explain(new Failure('unavailable', 'no storage'))).toEqual({ problem: 'no storage' })
+    expect(explain(new Failure('unavailable', 'no storage'))).toEqual({ failure: 'no storage' })
   })
 
   test('keeps the end of a long log, in whole lines', () => {
@@ -43,15 +43,20 @@ describe('an explanation', () => {
   })
 
   test('keeps the beginning of a long line', () => {
-    const { problem } = explain(new Failure('evaluation-failed', 'x'.repeat(1_000_000)))
-    expect(problem).toBe(`${'x'.repeat(2000)}…`)
+    const { failure } = explain(new Failure('evaluation-failed', 'x'.repeat(1_000_000)))
+    expect(failure).toBe(`${'x'.repeat(2000)}…`)
     const { log = '' } = explain(new Failure('build-failed', `it broke\n${'y'.repeat(1_000_000)}`))
     expect(log.length).toBe(16_002)
   })
 
   test('of a fault of the service itself tells nothing', () => {
     expect(explain(new TypeError('https://user:password@git'))).toEqual({
-      problem: 'internal error: the log of the service tells more',
+      failure: 'internal error: the log of the service tells more',
     })
   })
+})
+
+test('a build entry of an earlier version keeps its failure, which stood under `problem`', () => {
+  const { failure, ...entry } = buildEntryOf({ outcome: 'failed', failure: 'it broke' })
+  expect(buildEntry.parse({ ...entry, problem: failure })).toEqual({ ...entry, failure })
 })

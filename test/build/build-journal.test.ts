@@ -81,13 +81,13 @@ describe('a build', () => {
     )
   })
 
-  test('that fails is kept with the problem and the end of the log', async () => {
+  test('that fails is kept with the failure and the end of the log', async () => {
     const journal = journalOf()
     const build = begin(journal)
     build.failed(new Failure('build-failed', 'it broke; the end of its log:\nError 1'))
     expect(await journal.get(build.id)).toMatchObject({
       outcome: 'failed',
-      problem: 'it broke; the end of its log:',
+      failure: 'it broke; the end of its log:',
       log: 'Error 1',
     })
   })

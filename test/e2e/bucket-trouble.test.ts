@@ -181,7 +181,7 @@ describe.concurrent('a bucket out of reach', () => {
     })
     expect(await storage()).toEqual({
       status: 200,
-      storage: { reachable: false, problem: expect.stringMatching(/layers is out of reach/) },
+      storage: { reachable: false, failure: expect.stringMatching(/layers is out of reach/) },
     })
 
     await bucket.emulator.start()

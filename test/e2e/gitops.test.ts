@@ -152,7 +152,7 @@ describe('a release of many images', () => {
     await using workspace = await Workspace.create()
     await using slipway = await Slipway.start(settingsOf(workspace, packages))
     await expect.poll(() => slipway.logged('slipway.json is invalid').length, patient).toBe(1)
-    expect(slipway.logged('slipway.json is invalid')[0]?.problem).toMatch(/images\[0\].*tag/s)
+    expect(slipway.logged('slipway.json is invalid')[0]?.failure).toMatch(/images\[0\].*tag/s)
     await digestOf(slipway, 'custom-service', 'latest')
   })
 })
@@ -339,26 +339,26 @@ describe('a remote', () => {
     await using slipway = await Slipway.start(settings)
     await expect.poll(() => built(slipway).length, patient).toBe(1)
     const digest = await digestOf(slipway, 'custom-service', 'latest')
-    const problem = async () => {
+    const failure = async () => {
       const response = await slipway.fetch('/readyz')
       expect(response.status).toBe(200)
-      return ((await response.json()) as { source: { problem?: string } }).source.problem
+      return ((await response.json()) as { source: { failure?: string } }).source.failure
     }
     proxy.hang()
     const commit = await release(packages, '3.0')
     await announce(slipway, secret)
     await expect.poll(() => proxy.held, patient).toBeGreaterThan(0)
     expect(await digestOf(slipway, 'custom-service', 'latest')).toBe(digest)
-    expect(await problem()).toBeUndefined()
+    expect(await failure()).toBeUndefined()
     proxy.cut()
-    await expect.poll(problem, patient).toMatch(/git (ls-remote|fetch) failed/)
-    expect(await problem()).not.toContain('secret')
+    await expect.poll(failure, patient).toMatch(/git (ls-remote|fetch) failed/)
+    expect(await failure()).not.toContain('secret')
     expect(await digestOf(slipway, 'custom-service', 'latest')).toBe(digest)
 
     proxy.goOn()
     await expect
       .poll(() => slipway.logged('image built'), patient)
       .toContainEqual(expect.objectContaining({ revision: commit }))
-    expect(await problem()).toBeUndefined()
+    expect(await failure()).toBeUndefined()
   })
 })

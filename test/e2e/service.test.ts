@@ -214,7 +214,7 @@ describe('following the repository', () => {
         .poll(async () => (await ready()).source)
         .toMatchObject({
           ready: true,
-          problem: expect.stringContaining('does not appear to be a git repository'),
+          failure: expect.stringContaining('does not appear to be a git repository'),
         })
       const unknown = await slipway.fetch('/v2/hello/manifests/release-v9')
       expect(unknown.status).toBe(503)

@@ -72,7 +72,7 @@ test('images are stored, building, queued, failed or absent', async () => {
     { name: 'stored', state: 'stored', digest: descriptor.digest },
     { name: 'building', state: 'building' },
     { name: 'queued', state: 'queued' },
-    { name: 'failed', state: 'failed', problem: 'no header' },
+    { name: 'failed', state: 'failed', failure: 'no header' },
     { name: 'absent', state: 'absent' },
   ])
 })
@@ -82,7 +82,7 @@ test('an invalid slipway.json is told, beside the popular images', async () => {
   refs = new RefTable([['refs/tags/v1', A]])
   git.files.set(`${A}:slipway.json`, '{"image": []}')
   const [state] = await list()
-  expect(state?.problem).toMatch(/"image".*the keys are images, tags, branches/)
+  expect(state?.failure).toMatch(/"image".*the keys are images, tags, branches/)
   expect(state?.images).toEqual([{ name: 'liked', state: 'absent' }])
 })
 

@@ -61,7 +61,7 @@ describe('slipway.json', () => {
   test('gives its mistakes as data too', () => {
     const { kind, detail } = failureOf('{"tags": 5}')
     expect(kind).toBe('evaluation-failed')
-    expect(detail).toEqual({ mistakes: [{ place: 'tags', problem: '5 is not a list of globs' }] })
+    expect(detail).toEqual({ mistakes: [{ place: 'tags', failure: '5 is not a list of globs' }] })
   })
 
   test.each([

@@ -206,7 +206,7 @@ describe('when the server is out of reach', () => {
     expect(source.status()).toEqual({
       ready: true,
       refreshedAt: '2024-12-01T16:59:50.000Z',
-      problem:
+      failure:
         `the channel "${stable}" could not be resolved: no route to the channel server; ` +
         `its last known commit, ${A}, is served`,
     })
@@ -239,7 +239,7 @@ describe('when the server is out of reach', () => {
     vi.advanceTimersByTime(61_000)
     await commitOf(source)
     await vi.waitFor(async () => expect(await commitOf(source)).toBe(B))
-    expect(source.status().problem).toBeUndefined()
+    expect(source.status().failure).toBeUndefined()
     expect(log.at('warn', 'info').map(({ message }) => message)).toEqual([
       'the channel cannot be resolved; the commit that it was at last goes on being served',
       'the channel is at another commit',
@@ -262,7 +262,7 @@ describe('when the server is out of reach', () => {
     vi.advanceTimersByTime(24 * 3600_000)
     const source = await started()
     expect(await commitOf(source)).toBe(A)
-    await vi.waitFor(() => expect(source.status().problem).toContain('no route'))
+    await vi.waitFor(() => expect(source.status().failure).toContain('no route'))
     expect(source.status().ready).toBe(true)
   })
 
@@ -303,22 +303,22 @@ test('a configured channel that does not exist fails the start', async () => {
   )
 })
 
-test('a channel that is no more goes on being served, with a problem', async () => {
+test('a channel that is no more goes on being served, with a failure', async () => {
   const source = await started()
   server.channels.clear()
   vi.advanceTimersByTime(60_000)
   expect(await commitOf(source)).toBe(A)
-  expect(source.status().problem).toContain('is no channel of nixpkgs')
+  expect(source.status().failure).toContain('is no channel of nixpkgs')
 })
 
-test('storage that is out of reach is a problem of the moment', async () => {
+test('storage that is out of reach is a failure of the moment', async () => {
   const source = await started()
   vi.advanceTimersByTime(60_000)
   store.before = () => {
     throw new Failure('unavailable', 'the disk is full')
   }
   expect(await commitOf(source)).toBe(A)
-  expect(source.status().problem).toContain('the disk is full')
+  expect(source.status().failure).toContain('the disk is full')
 })
 
 test('a tree is what the server has at the commit', async () => {

@@ -58,7 +58,7 @@ describe('with a fake repository', () => {
       await expect(started()).rejects.toThrow('no route')
       expect(source.status()).toEqual({
         ready: false,
-        problem: expect.stringContaining('no route'),
+        failure: expect.stringContaining('no route'),
       })
       expect(logged).toEqual([])
     })
@@ -82,7 +82,7 @@ describe('with a fake repository', () => {
       await started()
       await expect(source.refresh()).rejects.toThrow('no route')
       expect((await source.resolve('old')).id).toBe(A)
-      expect(source.status()).toMatchObject({ ready: true, problem: expect.any(String) })
+      expect(source.status()).toMatchObject({ ready: true, failure: expect.any(String) })
     })
   })
 
@@ -109,11 +109,11 @@ describe('with a fake repository', () => {
       for (let i = 0; i < 3; i++) await expect(source.refresh()).rejects.toThrow('no route')
       expect((await source.resolve('v1')).id).toBe(A)
       expect(source.status()).toMatchObject({ ready: true, refreshedAt: before })
-      expect(source.status().problem).toContain('no route')
+      expect(source.status().failure).toContain('no route')
       git.down = false
       await source.refresh()
       await source.refresh()
-      expect(source.status().problem).toBeUndefined()
+      expect(source.status().failure).toBeUndefined()
       expect(logged).toEqual([
         'warn git cannot be fetched; the refs that were fetched last stay in force',
         'info git can be fetched again',

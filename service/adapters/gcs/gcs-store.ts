@@ -75,7 +75,7 @@ export class GcsStore implements ObjectStore, StagingFolder {
   }
 
   outage(): string | undefined {
-    return this.#requests.problem
+    return this.#requests.failure
   }
 
   async stat(key: string): Promise<{ size: number } | undefined> {

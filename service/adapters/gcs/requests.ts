@@ -37,7 +37,7 @@ export class Requests {
   readonly #options: RequestsOptions
   readonly #queue = new PQueue({ concurrency: connections })
   #left = allowance.most
-  #problem: string | undefined
+  #failure: string | undefined
   #prober: NodeJS.Timeout | undefined
   #closed = false
 
@@ -46,8 +46,8 @@ export class Requests {
   }
 
   /** Why the bucket cannot be used, if the latest request failed for that. */
-  get problem(): string | undefined {
-    return this.#problem
+  get failure(): string | undefined {
+    return this.#failure
   }
 
   /**
@@ -83,8 +83,8 @@ export class Requests {
       return
     }
     this.#left = Math.min(allowance.most, this.#left + allowance.returned)
-    if (this.#problem !== undefined) this.#options.log.info({}, 'the bucket can be used again')
-    this.#problem = undefined
+    if (this.#failure !== undefined) this.#options.log.info({}, 'the bucket can be used again')
+    this.#failure = undefined
     clearTimeout(this.#prober)
     this.#prober = undefined
   }
@@ -108,11 +108,11 @@ export class Requests {
 
   #suffer(error: unknown): void {
     const { bucket, log } = this.#options
-    const problem = failureOf(bucket, error).message
+    const failure = failureOf(bucket, error).message
     // Of a state that lasts, once is enough.
-    if (this.#problem === undefined)
-      log.warn({ problem }, 'the bucket cannot be used; trying again')
-    this.#problem = problem
+    if (this.#failure === undefined)
+      log.warn({ failure }, 'the bucket cannot be used; trying again')
+    this.#failure = failure
     if (this.#prober === undefined && !this.#closed) this.#probeLater()
   }
 

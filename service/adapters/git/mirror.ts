@@ -107,7 +107,7 @@ export class GitMirror implements GitRepository {
       return refs
     } catch (error) {
       this.#log.warn(
-        { folder: this.#folders.current, problem: messageOf(error) },
+        { folder: this.#folders.current, failure: messageOf(error) },
         'the git mirror is damaged; the next fetch replaces it',
       )
       return undefined
@@ -257,7 +257,7 @@ export class GitMirror implements GitRepository {
       await this.#git.run('gc', { before, after: ['--auto', '--quiet'] }, options)
     }
     this.#maintenance ??= tidy()
-      .catch((error) => this.#log.debug({ problem: messageOf(error) }, 'git maintenance failed'))
+      .catch((error) => this.#log.debug({ failure: messageOf(error) }, 'git maintenance failed'))
       .finally(() => {
         this.#maintenance = undefined
       })

@@ -114,8 +114,8 @@ export class IsaL {
     stream.writeUInt32LE(piece.length, at.avail_in)
     stream.writeBigUInt64LE(address(this.#out), at.next_out)
     stream.writeUInt32LE(room, at.avail_out)
-    const problem = this.#deflate(stream)
-    if (problem !== 0) throw new Error(`ISA-L could not compress ${piece.length} bytes: ${problem}`)
+    const failure = this.#deflate(stream)
+    if (failure !== 0) throw new Error(`ISA-L could not compress ${piece.length} bytes: ${failure}`)
     return this.#out.subarray(0, room - stream.readUInt32LE(at.avail_out))
   }
 

@@ -13,7 +13,7 @@ const maxYoungGenerationSizeMb = 1
 /** How what it was told to do has ended. */
 type Settled =
   | Exclude<Report, { kind: 'started' | 'large' }>
-  | { readonly kind: 'ended'; readonly problem: string }
+  | { readonly kind: 'ended'; readonly failure: string }
 
 export interface PackingThreadOptions {
   readonly equipment: Equipment
@@ -40,13 +40,13 @@ export class PackingThread {
       else if (report.kind === 'large') this.#onLarge(new SharedPieces(report.pieces, report.layer))
       else this.#settle?.(report)
     })
-    let problem = 'it was ended'
+    let failure = 'it was ended'
     this.#worker.on('error', (error) => {
-      problem = messageOf(error)
+      failure = messageOf(error)
     })
     this.#worker.on('exit', () => {
       onEnded()
-      this.#settle?.({ kind: 'ended', problem })
+      this.#settle?.({ kind: 'ended', failure })
     })
   }
 
@@ -58,8 +58,8 @@ export class PackingThread {
     this.#onLarge = onLarge
     const settled = await this.#do({ kind: 'pack', job })
     if (settled.kind === 'packed') return settled.outcome
-    const problem = settled.kind === 'ended' ? settled.problem : 'it was sent to help'
-    return { ok: false, message: `the packing thread ended: ${problem}`, code: undefined }
+    const failure = settled.kind === 'ended' ? settled.failure : 'it was sent to help'
+    return { ok: false, message: `the packing thread ended: ${failure}`, code: undefined }
   }
 
   /**

@@ -42,7 +42,7 @@ function share(): SharedPieces {
   return pieces
 }
 
-/** @returns whether it could help: who packs the layer meets the same problem, or none */
+/** @returns whether it could help: who packs the layer meets the same failure, or none */
 function help(pieces: SharedPieces): boolean {
   try {
     pieces.help((piece) => compressor.compress(piece))

@@ -48,7 +48,7 @@ export class PopularityDocument implements PopularitySource {
   readonly #closing = new AbortController()
   #popularity = noPopularity
   #etag: string | undefined
-  #problem: string | undefined
+  #failure: string | undefined
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: PopularityDocumentOptions) {
@@ -117,17 +117,17 @@ export class PopularityDocument implements PopularitySource {
     await this.#writeCopy({ etag, counts })
   }
 
-  #tell(problem: string | undefined): void {
+  #tell(failure: string | undefined): void {
     const { log } = this.#options
-    if (problem === undefined && this.#problem !== undefined) {
+    if (failure === undefined && this.#failure !== undefined) {
       log.info({}, 'NIX_POPULARITY_URL can be read again')
     }
     // Of a state that lasts, once is enough.
-    if (problem !== undefined && this.#problem === undefined) {
+    if (failure !== undefined && this.#failure === undefined) {
       const rest = this.#popularity === noPopularity ? 'none is used' : 'the last copy is used'
-      log.warn({ problem }, `NIX_POPULARITY_URL cannot be read; ${rest}`)
+      log.warn({ failure }, `NIX_POPULARITY_URL cannot be read; ${rest}`)
     }
-    this.#problem = problem
+    this.#failure = failure
   }
 
   async #readCopy(): Promise<void> {
@@ -149,8 +149,8 @@ export class PopularityDocument implements PopularitySource {
       await writeFile(partial, JSON.stringify(copy), { flush: true })
       await rename(partial, this.#copy)
     } catch (error) {
-      const problem = messageOf(error)
-      this.#options.log.warn({ problem }, 'no copy of the popularity could be written')
+      const failure = messageOf(error)
+      this.#options.log.warn({ failure }, 'no copy of the popularity could be written')
       await rm(partial, { force: true }).catch(() => {})
     }
   }

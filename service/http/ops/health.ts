@@ -19,11 +19,11 @@ export function health(source: Source, storage: Pick<ObjectStore, 'outage'>): Mi
     const status = source.status()
     ctx.status = status.ready ? 200 : 503
     ctx.set('Cache-Control', 'no-store')
-    const problem = storage.outage()
+    const failure = storage.outage()
     ctx.body = {
       status: status.ready ? 'ready' : 'not ready',
       source: status,
-      storage: problem === undefined ? { reachable: true } : { reachable: false, problem },
+      storage: failure === undefined ? { reachable: true } : { reachable: false, failure },
     }
   }
 }

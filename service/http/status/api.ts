@@ -119,7 +119,7 @@ function countOf(ctx: Context): number {
 
 function sendError(ctx: Context, thrown: unknown, log: Log): void {
   const { status, error } = answerTo(thrown)
-  const fields = { method: ctx.method, path: ctx.path, status, problem: messageOf(thrown) }
+  const fields = { method: ctx.method, path: ctx.path, status, failure: messageOf(thrown) }
   if (status === 500) log.error({ ...fields, err: thrown }, 'request failed')
   if (status === 503) {
     log.warn(fields, 'request failed')

@@ -77,7 +77,7 @@ async function refsOf({
   try {
     return { refs: await refs.list(refsShown) }
   } catch (error) {
-    log.warn({ problem: messageOf(error) }, 'the status page could not list the refs')
+    log.warn({ failure: messageOf(error) }, 'the status page could not list the refs')
     return { refs: 'unreadable' }
   }
 }

@@ -29,7 +29,7 @@ pre {
 }
 .command { font-size: .875rem; user-select: all; }
 .quiet, .aside, footer { color: var(--quiet); font-size: .875rem; }
-.problem { color: var(--bad); font-size: .875rem; white-space: pre-wrap; }
+.failure { color: var(--bad); font-size: .875rem; white-space: pre-wrap; }
 .rows, article { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; list-style: none; }
 .rows > li { padding: .7rem 1rem; }
 .rows > li + li { border-top: 1px solid var(--line); }

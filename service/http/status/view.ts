@@ -61,7 +61,7 @@ ${sourceLine(facts)}
 <p>An image is a list of packages, such as <code>shell/git/jq</code>. A tag is a tag, a branch or a
 commit of the package set; none, or <code>latest</code>, is the default branch.</p>
 </section>
-${failures.length === 0 ? undefined : html`<section><h2>Recent errors</h2>${failures.map((failure) => failureView(failure, now))}</section>`}
+${failures.length === 0 ? undefined : html`<section><h2>Recent errors</h2>${failures.map((failure) => failedBuildView(failure, now))}</section>`}
 ${refs === undefined ? undefined : html`<section><h2>Refs</h2>${refsView(refs)}</section>`}
 <section>
 <h2>Recent builds</h2>
@@ -76,16 +76,16 @@ ${buildsView(builds.slice(0, buildsShown), now)}
 }
 
 function sourceLine({ source, now }: StatusFacts): Html {
-  const { ready, refreshedAt, problem } = source
+  const { ready, refreshedAt, failure } = source
   const read = refreshedAt === undefined ? undefined : ago(since(refreshedAt, now))
-  if (problem === undefined) {
+  if (failure === undefined) {
     const [state, word] = ready ? ['stored', 'Ready'] : ['queued', 'Starting']
     return html`<p>${stateView(state, word)}${aside(read && `package set read ${read}`)}</p>`
   }
   const word = ready ? 'Package set out of reach' : 'Not ready'
   const served = ready ? `serving what was read${read ? ` ${read}` : ' before'}` : undefined
   return html`<p>${stateView('failed', word)}${aside(served)}</p>
-<p class="problem">${problem}</p>`
+<p class="failure">${failure}</p>`
 }
 
 function aside(text: string | undefined): Html | undefined {
@@ -115,20 +115,20 @@ function openFailures(builds: readonly BuildEntry[]): readonly BuildEntry[] {
   return [...newest.values()].filter(({ outcome }) => outcome === 'failed')
 }
 
-function failureView(failure: BuildEntry, now: Date): Html {
-  const { id, endedAt, startedAt, problem, log } = failure
+function failedBuildView(build: BuildEntry, now: Date): Html {
+  const { id, endedAt, startedAt, failure, log } = build
   const lines = log?.trimEnd().split('\n').slice(-logLinesShown).join('\n')
   return html`<article>
-<h3>${pullName(failure)}</h3>
+<h3>${pullName(build)}</h3>
 <p class="quiet">${timeView(endedAt ?? startedAt, now)} · <a href="/api/builds/${id}">details</a></p>
-<p class="problem">${problem ?? 'no reason was given'}</p>
+<p class="failure">${failure ?? 'no reason was given'}</p>
 ${lines === undefined ? undefined : html`<pre tabindex="0">${lines}</pre>`}
 </article>
 `
 }
 
 function refsView(refs: RefStateList | 'unreadable'): Html {
-  if (refs === 'unreadable') return html`<p class="problem">The refs cannot be listed just now.</p>`
+  if (refs === 'unreadable') return html`<p class="failure">The refs cannot be listed just now.</p>`
   const { total } = refs
   if (total === 0) return html`<p class="quiet">The repository has no branch and no tag yet.</p>`
   const shown = refs.refs.filter(({ inScope }) => inScope)
@@ -137,11 +137,11 @@ function refsView(refs: RefStateList | 'unreadable'): Html {
 ${rest === 0 ? undefined : html`<p class="quiet">${rest}${shown.length === 0 ? '' : ' more'} ${rest === 1 ? 'ref' : 'refs'} can be pulled; images that are not stored are built then.</p>`}`
 }
 
-function refView({ ref, tag, commit, images, problem }: RefState): Html {
+function refView({ ref, tag, commit, images, failure }: RefState): Html {
   const kind = isTagRef(ref) ? 'tag' : 'branch'
   return html`<li>
 <p><strong>${tag}</strong> <span class="quiet">${kind} · <code>${commit.slice(0, commitShown)}</code></span></p>
-${problem === undefined ? undefined : html`<p class="problem">${problem}</p>`}
+${failure === undefined ? undefined : html`<p class="failure">${failure}</p>`}
 ${images.length === 0 ? html`<p class="quiet">no images to build before they are pulled</p>` : imagesView(images)}
 </li>
 `
@@ -152,8 +152,8 @@ function imagesView(images: readonly RefImage[]): Html {
   return html`<ul class="images">${images.slice(0, imagesShown).map(imageView)}${rest > 0 ? html`<li class="quiet">and ${rest} more</li>` : undefined}</ul>`
 }
 
-function imageView({ name, state, problem }: RefImage): Html {
-  const title = problem === undefined ? undefined : html` title="${problem}"`
+function imageView({ name, state, failure }: RefImage): Html {
+  const title = failure === undefined ? undefined : html` title="${failure}"`
   return html`<li${title}><span class="name">${name}</span> ${stateView(state, state)}</li>`
 }
 

@@ -129,8 +129,8 @@ describe.for([...compressors, none])('compressed by $name', (compressor) => {
 
   test('a disk that is full is an error', () => {
     const full = openSync('/dev/full', 'w')
-    const problem = expect.objectContaining({ code: 'ENOSPC' })
-    expect(() => writeLayer(entries('a', 'b'), compressor, full)).toThrow(problem)
+    const failure = expect.objectContaining({ code: 'ENOSPC' })
+    expect(() => writeLayer(entries('a', 'b'), compressor, full)).toThrow(failure)
     closeSync(full)
   })
 })

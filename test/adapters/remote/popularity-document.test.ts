@@ -126,7 +126,7 @@ describe('a file', () => {
     expect(warnings()).toMatchObject([
       {
         message: 'NIX_POPULARITY_URL cannot be read; none is used',
-        problem: expect.stringContaining('ENOENT'),
+        failure: expect.stringContaining('ENOENT'),
       },
     ])
     await writeFile(path, JSON.stringify(counts))
@@ -155,13 +155,13 @@ describe('a file', () => {
   ])('with %s is refused, and the reason logged', async (_, content, reason) => {
     await writeFile(path, content)
     expect((await started(url)).current()).toEqual(noPopularity)
-    expect(warnings()).toMatchObject([{ problem: expect.stringContaining(reason) }])
+    expect(warnings()).toMatchObject([{ failure: expect.stringContaining(reason) }])
   })
 
   test('that is too large is not read to its end', async () => {
     await writeFile(path, JSON.stringify(counts))
     expect((await started(url, { limit: 10 })).current()).toEqual(noPopularity)
-    expect(warnings()).toMatchObject([{ problem: 'it has more than 10 bytes' }])
+    expect(warnings()).toMatchObject([{ failure: 'it has more than 10 bytes' }])
   })
 
   test('with names like those of JavaScript’s own is data', async () => {
@@ -200,7 +200,7 @@ describe('a URL', () => {
     expect(warnings()).toMatchObject([
       {
         message: 'NIX_POPULARITY_URL cannot be read; the last copy is used',
-        problem: `${web.url}: the server answered 500`,
+        failure: `${web.url}: the server answered 500`,
       },
     ])
     expect((await started(`${web.url}/counts.json`)).current()).toEqual(known)
@@ -211,7 +211,7 @@ describe('a URL', () => {
     await web[Symbol.asyncDispose]()
     const document = await started(`${url}/counts.json`)
     expect(document.current()).toEqual(noPopularity)
-    expect(warnings()).toMatchObject([{ problem: expect.stringContaining('ECONNREFUSED') }])
+    expect(warnings()).toMatchObject([{ failure: expect.stringContaining('ECONNREFUSED') }])
     web = await WebServer.start()
   })
 

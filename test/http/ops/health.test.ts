@@ -8,7 +8,7 @@ beforeEach(async () => {
 afterEach(() => server[Symbol.asyncDispose]())
 
 test('/healthz is 200 as long as the process answers', async () => {
-  server.bench.source.currentStatus = { ready: false, problem: 'never fetched' }
+  server.bench.source.currentStatus = { ready: false, failure: 'never fetched' }
   const answer = await server.get('/healthz')
   expect(answer.status).toBe(200)
   expect(answer.json()).toEqual({ status: 'ok' })
@@ -26,22 +26,22 @@ test('/readyz is 200 when tags can be resolved, and says how fresh they are', as
 })
 
 test('/readyz is 503 when they cannot, with the reason', async () => {
-  server.bench.source.currentStatus = { ready: false, problem: 'the remote does not answer' }
+  server.bench.source.currentStatus = { ready: false, failure: 'the remote does not answer' }
   const answer = await server.get('/readyz')
   expect(answer.status).toBe(503)
   expect(answer.headers['content-type']).toMatch(/^application\/json/)
   expect(answer.json()).toEqual({
     status: 'not ready',
-    source: { ready: false, problem: 'the remote does not answer' },
+    source: { ready: false, failure: 'the remote does not answer' },
     storage: { reachable: true },
   })
 })
 
 test('a source that is served although the last fetch failed is ready, and says what failed', async () => {
-  server.bench.source.currentStatus = { ready: true, problem: 'the remote does not answer' }
+  server.bench.source.currentStatus = { ready: true, failure: 'the remote does not answer' }
   const answer = await server.get('/readyz')
   expect(answer.status).toBe(200)
-  expect(answer.json()).toMatchObject({ source: { problem: 'the remote does not answer' } })
+  expect(answer.json()).toMatchObject({ source: { failure: 'the remote does not answer' } })
 })
 
 test.each(['/healthz', '/readyz'])('%s has the same headers on HEAD, and no body', async (path) => {

@@ -7,7 +7,7 @@ import { buildEntryOf } from '../../support/build-entries.ts'
 import { MiddlewareServer } from '../../support/middleware-server.ts'
 import { RecordingLog } from '../../support/recording-log.ts'
 
-const failed = buildEntryOf({ outcome: 'failed', problem: 'it broke', log: 'line 1\nline 2' })
+const failed = buildEntryOf({ outcome: 'failed', failure: 'it broke', log: 'line 1\nline 2' })
 const built = buildEntryOf()
 const stored = buildEntryOf({ image: 'from-long-ago' })
 const refList: RefStateList = {

@@ -92,7 +92,7 @@ describe('refs', () => {
       { name: 'a', state: 'stored' },
       { name: 'b', state: 'building' },
       { name: 'c', state: 'queued' },
-      { name: 'd', state: 'failed', problem: 'it broke' },
+      { name: 'd', state: 'failed', failure: 'it broke' },
       { name: 'e', state: 'absent' },
     ]
     const text = textOf(await pageOf(withRefs({ images })))
@@ -107,8 +107,8 @@ describe('refs', () => {
   })
 
   test('with a wrong slipway.json say so', async () => {
-    const problem = 'slipway.json: images: 7 is not a list of image names'
-    expect(textOf(await pageOf(withRefs({ problem })))).toContain(problem)
+    const failure = 'slipway.json: images: 7 is not a list of image names'
+    expect(textOf(await pageOf(withRefs({ failure })))).toContain(failure)
   })
 
   test('that cannot be listed leave the rest of the page as it is', async () => {
@@ -120,7 +120,7 @@ describe('refs', () => {
     const text = textOf(answer.body.toString())
     expect(text).toContain('The refs cannot be listed just now.')
     expect(text).toContain('custom-service:release-v2')
-    expect(log.lines.at(-1)?.fields).toEqual({ problem: 'the storage is on fire' })
+    expect(log.lines.at(-1)?.fields).toEqual({ failure: 'the storage is on fire' })
   })
 
   test('have no place where the source has none', async () => {
@@ -159,17 +159,17 @@ describe('builds', () => {
 
   test('that fail are shown with the end of their log', async () => {
     const lines = Array.from({ length: 100 }, (_, index) => `line ${index}`)
-    const problem = 'package git: the builder failed with exit code 1'
-    const failed = buildEntryOf({ outcome: 'failed', problem, log: lines.join('\n') })
+    const failure = 'package git: the builder failed with exit code 1'
+    const failed = buildEntryOf({ outcome: 'failed', failure, log: lines.join('\n') })
     const page = await pageOf(withBuilds(failed))
     expect(textOf(page)).toContain(`Recent errors custom-service:release-v2`)
-    expect(page).toContain(problem)
+    expect(page).toContain(failure)
     expect(page).toMatch(/<pre[^>]*>line 80\n.*line 99<\/pre>/s)
     expect(page).not.toContain('line 79')
   })
 
   test('that failed and were built since are no errors any more', async () => {
-    const failed = buildEntryOf({ outcome: 'failed', problem: 'it broke' })
+    const failed = buildEntryOf({ outcome: 'failed', failure: 'it broke' })
     expect(await pageOf(withBuilds(buildEntryOf(), failed))).not.toContain('Recent errors')
     const other = buildEntryOf({ revision: 'f'.repeat(40) })
     expect(await pageOf(withBuilds(other, failed))).toContain('Recent errors')
@@ -178,7 +178,7 @@ describe('builds', () => {
   })
 
   test('that failed again and again are one error', async () => {
-    const failed = () => buildEntryOf({ outcome: 'failed', problem: 'it broke' })
+    const failed = () => buildEntryOf({ outcome: 'failed', failure: 'it broke' })
     const page = await pageOf(withBuilds(failed(), failed(), failed()))
     expect(page.match(/<article>/g)).toHaveLength(1)
   })
@@ -186,13 +186,13 @@ describe('builds', () => {
 
 describe('the source', () => {
   test('out of reach is told of', async () => {
-    const status = { ready: true, refreshedAt: new Date().toISOString(), problem: 'no route' }
+    const status = { ready: true, refreshedAt: new Date().toISOString(), failure: 'no route' }
     const text = textOf(await pageOf({ source: { status: () => status } }))
     expect(text).toContain('Package set out of reach serving what was read just now no route')
   })
 
   test('that was never read is not ready', async () => {
-    const status = { ready: false, problem: 'no route' }
+    const status = { ready: false, failure: 'no route' }
     expect(textOf(await pageOf({ source: { status: () => status } }))).toContain('Not ready no rou')
   })
 })
@@ -204,13 +204,13 @@ test('whatever people and builders write is text', async () => {
     ref: `refs/heads/${hostile}`,
     revision: hostile,
     outcome: 'failed',
-    problem: hostile,
+    failure: hostile,
     log: hostile,
     stages: { [hostile]: 1 },
   })
-  const image: RefImage = { name: hostile, state: 'failed', problem: hostile }
-  const ref = { ref: hostile, tag: hostile, commit: hostile, problem: hostile, images: [image] }
-  const status = { ready: true, problem: hostile }
+  const image: RefImage = { name: hostile, state: 'failed', failure: hostile }
+  const ref = { ref: hostile, tag: hostile, commit: hostile, failure: hostile, images: [image] }
+  const status = { ready: true, failure: hostile }
   const page = await pageOf({
     ...withBuilds(build),
     ...withRefs(ref),

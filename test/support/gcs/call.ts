@@ -47,8 +47,8 @@ export class Call {
     this.body = bodyOf(request, record, service.faults)
   }
 
-  violation(problem: string): void {
-    this.service.ledger.violation(this.record, problem)
+  violation(failure: string): void {
+    this.service.ledger.violation(this.record, failure)
   }
 
   header(name: string): string | undefined {
