@@ -1,6 +1,6 @@
 /** What is remembered of one build: what was built when, how long each stage took, how it ended. */
 import { z } from 'zod'
-import { Failure } from '../image/errors.ts'
+import { publicMessageOf } from '../image/errors.ts'
 import type { BuildEntry } from './ports.ts'
 
 /** Begins with the time (UTC), so that the order of ids is that of time: `20261123T154500Z-1f0c9a7e`. */
@@ -55,11 +55,7 @@ export function buildId(startedAt: Date): string {
  * lines after it are the end of the log. Both are bounded.
  */
 export function explain(error: unknown): { failure: string; log?: string } {
-  // A fault of the service itself may say anything, also what is nobody's business.
-  if (!(error instanceof Failure)) {
-    return { failure: 'internal error: the log of the service tells more' }
-  }
-  const [failure = '', ...lines] = error.message.split('\n')
+  const [failure = '', ...lines] = publicMessageOf(error).split('\n')
   return {
     failure: beginningOf(failure),
     ...(lines.length === 0 ? {} : { log: endOf(lines) }),

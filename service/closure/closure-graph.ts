@@ -1,4 +1,5 @@
 /** A closure as a graph over numbers, which is what everything that is worked out about it needs. */
+import { compareCodeUnits } from '../text/order.ts'
 import { type Closure, type PathInfo, type StorePath, storePathName } from './closure.ts'
 
 type Edges = Pick<ClosureGraph, 'offsets' | 'targets'>
@@ -30,13 +31,9 @@ export function graphOf(closure: Closure): ClosureGraph {
 function distinct(closure: Closure): readonly PathInfo[] {
   return closure
     .map((info) => ({ info, name: storePathName(info.path) }))
-    .sort((a, b) => compare(a.name, b.name) || compare(a.info.path, b.info.path))
+    .sort((a, b) => compareCodeUnits(a.name, b.name) || compareCodeUnits(a.info.path, b.info.path))
     .map(({ info }) => info)
     .filter((info, index, sorted) => info.path !== sorted[index - 1]?.path)
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
 }
 
 function referencesBetween(paths: readonly PathInfo[]): Edges {

@@ -52,3 +52,11 @@ export class Failure extends Error {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
+
+/** Stands for the message of an error that is no Failure: such a message may hold anything, also secrets. */
+const internalError = 'internal error: the log of the service tells more'
+
+/** Returns the part of an error that may be shown to anybody. */
+export function publicMessageOf(error: unknown): string {
+  return error instanceof Failure ? error.message : internalError
+}

@@ -2,6 +2,7 @@
  * Repository names, read as lists of packages: `shell/git/htop`.
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests
  */
+import { compareCodeUnits } from '../text/order.ts'
 import { Failure } from './errors.ts'
 import { amd64, arm64, type Platform } from './platform.ts'
 
@@ -43,13 +44,8 @@ export function parseImageName(text: string): ImageName {
   if (named.length === 0 && !shell) {
     throw invalid(text, '"arm64" only chooses the platform: add a package, as in "arm64/hello"')
   }
-  const packages = [...new Set([...(shell ? shellPackages : []), ...named])].sort(byCodeUnit)
+  const packages = [...new Set([...(shell ? shellPackages : []), ...named])].sort(compareCodeUnits)
   return { text, packages, platform, shell }
-}
-
-/** Byte order: package attributes are ASCII, where code units are bytes. */
-function byCodeUnit(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
 }
 
 function invalid(text: string, reason: string): Failure {

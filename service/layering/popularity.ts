@@ -1,5 +1,7 @@
 /** How many packages of a large set refer to a package: what the planner knows beyond a closure. */
+
 import { createHash } from 'node:crypto'
+import { compareCodeUnits } from '../text/order.ts'
 
 export interface Popularity {
   /** By package name, with version or without. */
@@ -19,7 +21,7 @@ export const noPopularity: Popularity = { counts: new Map(), version: 'none' }
 
 /** @param entries package name and count, each name once, in any order */
 export function popularityOf(entries: Iterable<readonly [string, number]>): Popularity {
-  const sorted = [...entries].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+  const sorted = [...entries].sort(([a], [b]) => compareCodeUnits(a, b))
   if (sorted.length === 0) return noPopularity
   const version = createHash('sha256').update(JSON.stringify(sorted)).digest('hex')
   return { counts: new Map(sorted), version }

@@ -15,6 +15,7 @@ import type { ImageName } from '../image/image-name.ts'
 import { isTagRef, shortRefName } from '../image/ref-name.ts'
 import type { Refs } from '../source/ports.ts'
 import type { Globs } from '../text/globs.ts'
+import { compareCodeUnits } from '../text/order.ts'
 import type { PrebuildScope } from './ports.ts'
 
 /** What `slipway.json` says, at one commit. */
@@ -85,7 +86,7 @@ export function refsInScope({
       Number(isTagRef(b.ref)) - Number(isTagRef(a.ref)) ||
       // Infinity minus itself is not a number, which is as good as equal.
       dateOf(b.ref) - dateOf(a.ref) ||
-      byCodeUnit(a.ref, b.ref),
+      compareCodeUnits(a.ref, b.ref),
   )
 }
 
@@ -143,8 +144,4 @@ export function eachOnce(images: Iterable<DesiredImage>): readonly DesiredImage[
 function isInScope(ref: string, { defaultBranch }: Refs, scope: PrebuildScope): boolean {
   if (isTagRef(ref)) return scope.tags.matches(shortRefName(ref))
   return scope.branches ? scope.branches.matches(shortRefName(ref)) : ref === defaultBranch
-}
-
-function byCodeUnit(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
 }

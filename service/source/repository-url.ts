@@ -10,6 +10,8 @@
  * @see https://git-scm.com/docs/git-clone#_git_urls
  */
 
+import { percentDecoded } from '../text/percent-decoding.ts'
+
 const urlForm = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is
 /** `[user@]host:path`; with a slash before the first colon it is a local path. */
 const scpForm = /^(?:[^/:@]*@)?(\[[^\]/]*\]|[^/:[\]]+):(.*)$/s
@@ -65,7 +67,7 @@ function splitUrl(url: string, rest: string): [authority: string, path: string] 
   const end = URL.canParse(url) ? rest.search(/[/?#]|$/) : rest.length
   const place = rest.slice(rest.slice(0, end).lastIndexOf('@') + 1)
   const [, authority = '', path = ''] = /^([^/?#]*)([^?#]*)/.exec(place) ?? []
-  return [authority, decoded(path)]
+  return [authority, percentDecoded(path)]
 }
 
 function remoteForm(host: string, path: string): string {
@@ -86,12 +88,4 @@ function trimmed(path: string): string {
     .replace(/^\//, '')
     .replace(/\/$/, '')
     .replace(/(?<=[^/])\/?\.git$/, '')
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
 }

@@ -1,5 +1,7 @@
 /** Takes credentials out of text that others will read: log lines, errors, pages. */
 
+import { percentDecoded } from './percent-decoding.ts'
+
 const hidden = '***'
 
 // Programs print lines of megabytes: what could be long on both sides of a word has an upper limit,
@@ -46,7 +48,7 @@ function secretsOf(url: string): string[] {
   const token = password === '' || password === 'x-oauth-basic' ? name : ''
   const parameters = [...url.matchAll(secretParameter)].map((match) => match[2] ?? '')
   return [credentials, token, password ?? '', ...parameters]
-    .flatMap((secret) => [secret, decoded(secret)])
+    .flatMap((secret) => [secret, percentDecoded(secret)])
     .filter((secret) => secret.length >= shortestSecret)
     .sort((a, b) => b.length - a.length)
 }
@@ -65,13 +67,4 @@ export function namedParts(credentials: string): [name: string, password?: strin
   const colon = credentials.indexOf(':')
   if (colon < 0) return [credentials]
   return [credentials.slice(0, colon), credentials.slice(colon + 1)]
-}
-
-/** Without its percent-encoding; as it is where that is none. */
-export function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
 }

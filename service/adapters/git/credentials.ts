@@ -4,7 +4,8 @@
  * environment of that one git.
  * @see https://git-scm.com/docs/gitcredentials
  */
-import { credentialsOf, decoded, namedParts } from '../../text/scrub.ts'
+import { percentDecoded } from '../../text/percent-decoding.ts'
+import { credentialsOf, namedParts } from '../../text/scrub.ts'
 
 /** How git is to be started so that it reaches the remote. */
 export interface GitRemote {
@@ -58,6 +59,6 @@ function split(url: string): { url: string; credentials: string } {
 
 /** Decoded, unless no helper could tell git of it. */
 function plain(text: string): string {
-  const value = decoded(text)
+  const value = percentDecoded(text)
   return /[\0\r\n]/.test(value) ? text : value
 }

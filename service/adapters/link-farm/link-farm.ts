@@ -15,8 +15,10 @@
  *
  * buildEnv of nixpkgs does the same, except that it fails where a file meets a directory.
  */
+
 import type { LinkFarm, LinkFarmPackage } from '../../image/link-farm.ts'
-import { byteString, compareBytes } from '../tar/entry.ts'
+import { compareCodeUnits } from '../../text/order.ts'
+import { byteString } from '../tar/entry.ts'
 import { storeFolder, storeName } from '../tar/store-tree.ts'
 import { type Directory, type Merged, mergeTrees, type Node, type Source } from './merge-trees.ts'
 import { storeDirectory } from './store-directory.ts'
@@ -42,8 +44,8 @@ export function compareRank(a: LinkFarmPackage, b: LinkFarmPackage): number {
   return (
     a.priority - b.priority ||
     Number(b.requested) - Number(a.requested) ||
-    compareBytes(byteString(a.name), byteString(b.name)) ||
-    compareBytes(byteString(a.storePath), byteString(b.storePath))
+    compareCodeUnits(byteString(a.name), byteString(b.name)) ||
+    compareCodeUnits(byteString(a.storePath), byteString(b.storePath))
   )
 }
 

@@ -56,8 +56,3 @@ export function byteString(source: Buffer | string): ByteString {
   const bytes = typeof source === 'string' ? Buffer.from(source) : source
   return bytes.toString('latin1')
 }
-
-/** Order of the bytes; to be given ByteStrings. */
-export function compareBytes(a: ByteString, b: ByteString): number {
-  return a < b ? -1 : a > b ? 1 : 0
-}

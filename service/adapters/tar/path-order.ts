@@ -6,7 +6,8 @@
  *
  * and a directory is two steps in the order of its siblings: itself under `lib`, its content under `lib/`.
  */
-import { type ByteString, compareBytes } from './entry.ts'
+import { compareCodeUnits } from '../../text/order.ts'
+import type { ByteString } from './entry.ts'
 
 interface Named {
   readonly name: ByteString
@@ -30,5 +31,5 @@ export function inPathOrder<Item extends Named>(
     steps.push({ key: item.name, item, content: false })
     if (isDirectory(item)) steps.push({ key: `${item.name}/`, item, content: true })
   }
-  return steps.sort((a, b) => compareBytes(a.key, b.key))
+  return steps.sort((a, b) => compareCodeUnits(a.key, b.key))
 }

@@ -3,7 +3,7 @@
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes
  */
 import type { Middleware } from 'koa'
-import { Failure, type FailureKind, messageOf } from '../../image/errors.ts'
+import { Failure, type FailureKind, messageOf, publicMessageOf } from '../../image/errors.ts'
 import type { Log } from '../../telemetry/ports.ts'
 
 interface Answer {
@@ -46,8 +46,7 @@ export function registryErrors(log: Log): Middleware {
     } catch (error) {
       const failure = error instanceof Failure ? error : undefined
       const { status, code } = failure ? answers[failure.kind] : { status: 500, code: 'UNKNOWN' }
-      // A fault of ours may say anything, also what is nobody's business: it goes to the log alone.
-      const message = failure?.message ?? 'internal error: the log of the service tells more'
+      const message = publicMessageOf(error)
       const fields = { method: ctx.method, path: ctx.path, status, error: messageOf(error) }
       if (failure === undefined) log.error({ ...fields, err: error }, 'request failed')
       else if (status >= 500) log.warn(fields, 'request failed')

@@ -13,6 +13,7 @@ import { parseDigest, parseReference } from '../../image/reference.ts'
 import type { Source } from '../../source/ports.ts'
 import type { BlobReader, ImageCatalog, ServedImages } from '../../storage/ports.ts'
 import type { Log } from '../../telemetry/ports.ts'
+import { percentDecoded } from '../../text/percent-decoding.ts'
 import { prepare } from '../prepared-answers.ts'
 import { immutable, serveBlob } from './blobs.ts'
 import { chooseManifest } from './negotiate.ts'
@@ -121,7 +122,8 @@ export function registry(services: RegistryServices): Middleware {
       refuseWrites(ctx)
       for (const [pattern, handler] of routes) {
         const found = pattern.exec(ctx.path)
-        if (found) return handler(ctx, decoded(found[1]), decoded(found[2]))
+        if (found)
+          return handler(ctx, percentDecoded(found[1] ?? ''), percentDecoded(found[2] ?? ''))
       }
       throw new Failure('route-unknown', `a registry has no ${ctx.path}`)
     })
@@ -157,13 +159,4 @@ function sendManifest(ctx: Context, { descriptor, bytes }: Document, caching: st
 function sendJson(ctx: Context, value: object, type = 'application/json'): void {
   ctx.set('Content-Type', type)
   ctx.body = Buffer.from(JSON.stringify(value))
-}
-
-/** A part of the path, percent-decoded; what cannot be decoded stays and breaks the grammar. */
-function decoded(raw = ''): string {
-  try {
-    return decodeURIComponent(raw)
-  } catch {
-    return raw
-  }
 }

@@ -2,7 +2,7 @@
 
 import type { Context, Middleware } from 'koa'
 import type { BuildHistory } from '../../build/ports.ts'
-import { Failure, messageOf } from '../../image/errors.ts'
+import { Failure, messageOf, publicMessageOf } from '../../image/errors.ts'
 import type { RefStates } from '../../prebuild/ports.ts'
 import type { Log } from '../../telemetry/ports.ts'
 
@@ -135,8 +135,7 @@ function answerTo(thrown: unknown): { status: number; error: string } {
   if (thrown instanceof Failure && thrown.kind === 'unavailable') {
     return { status: 503, error: thrown.message }
   }
-  // A fault of the service may say anything, also what is nobody's business.
-  return { status: 500, error: 'internal error: the log of the service tells more' }
+  return { status: 500, error: publicMessageOf(thrown) }
 }
 
 function send(ctx: Context, status: number, body: object): void {

@@ -5,8 +5,9 @@ import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { compareRank, linkFarmEntries } from '../../../service/adapters/link-farm/link-farm.ts'
-import { bytesOf, compareBytes } from '../../../service/adapters/tar/entry.ts'
+import { bytesOf } from '../../../service/adapters/tar/entry.ts'
 import type { LinkFarm, LinkFarmPackage } from '../../../service/image/link-farm.ts'
+import { compareCodeUnits } from '../../../service/text/order.ts'
 
 let store: string
 
@@ -85,7 +86,7 @@ test('files become symlinks into the store, directories stay directories', () =>
 test('entries are in byte order', () => {
   make({ 'a/lib/x': '', 'a/lib.so': '', 'a/lib-x/y': '', 'b/libz': '', 'b/zz/z': '', 'b/a': '' })
   const paths = linkFarmEntries(linkFarmOf('a', 'b'), store).entries.map(({ path }) => path)
-  expect(paths).toEqual(paths.toSorted(compareBytes))
+  expect(paths).toEqual(paths.toSorted(compareCodeUnits))
 })
 
 test('names that are not UTF-8 are kept', () => {

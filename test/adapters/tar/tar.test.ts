@@ -16,14 +16,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { chunkSize, writeChunks } from '../../../service/adapters/tar/chunks.ts'
-import {
-  byteString,
-  bytesOf,
-  compareBytes,
-  type TarEntry,
-} from '../../../service/adapters/tar/entry.ts'
+import { byteString, bytesOf, type TarEntry } from '../../../service/adapters/tar/entry.ts'
 import { encodeHeader } from '../../../service/adapters/tar/header.ts'
 import { storeEntries } from '../../../service/adapters/tar/store-tree.ts'
+import { compareCodeUnits } from '../../../service/text/order.ts'
 
 let folder: string
 let store: string
@@ -206,7 +202,7 @@ test('entries are in byte order of their paths', () => {
     mkdirSync(join(store, 's', path), { recursive: true })
   }
   const paths = [...storeEntries(['/nix/store/s'], store)].map(({ path }) => path)
-  expect(paths).toEqual(paths.toSorted(compareBytes))
+  expect(paths).toEqual(paths.toSorted(compareCodeUnits))
   expect(paths).toHaveLength(3 + 12)
   expect(paths.slice(4, 8).map(String)).toEqual(
     ['a', 'a-', 'a.b', 'a/x'].map((path) => `nix/store/s/${path}`),
