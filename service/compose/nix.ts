@@ -1,4 +1,4 @@
-/** Composes what runs Nix. */
+/** Composes the adapters of Nix: store and evaluator. */
 
 import type { StateFolder } from '../adapters/filesystem/state-folder.ts'
 import { askNix } from '../adapters/nix/ask.ts'
@@ -6,26 +6,26 @@ import { evaluationEnvironment, nixEnvironment } from '../adapters/nix/environme
 import { NixEvaluator } from '../adapters/nix/evaluator.ts'
 import { LocalNixStore } from '../adapters/nix/store.ts'
 import { findLauncher, type Launcher } from '../adapters/process/launcher.ts'
-import { ProcessGroups } from '../adapters/process/process-group.ts'
+import { ProcessGroups } from '../adapters/process/process-groups.ts'
 import type { Evaluator, NixStore } from '../build/ports.ts'
 import type { Config } from '../config/config.ts'
 import type { Log } from '../telemetry/ports.ts'
 
 export interface FoundNix {
   readonly groups: ProcessGroups
-  /** The part of the service's environment that Nix processes see. */
+  /** The variables that Nix processes get from the service's environment. */
   readonly env: Record<string, string>
   readonly launcher: Promise<Launcher>
-  /** The output of `nix-store --version`. Rejects when there is no Nix that works. */
+  /** The output of `nix-store --version`. Rejects if Nix is missing or does not work. */
   readonly version: Promise<string>
 }
 
-/** Looks for Nix, which takes as long as loading the service, and so starts before. */
+/** Looks for Nix. This takes as long as loading the service, so main.ts calls it first. */
 export function findNix(): FoundNix {
   const groups = new ProcessGroups()
   const env = nixEnvironment(process.env)
-  const version = askNix({ groups, env }, 'nix-store', ['--version']).then((said) => said.trim())
-  // compose awaits it; until then a rejection has no handler.
+  const version = askNix({ groups, env }, 'nix-store', ['--version']).then((out) => out.trim())
+  // compose() handles a rejection later. Until then it must not count as unhandled.
   version.catch(() => {})
   return { groups, env, launcher: findLauncher(env.PATH ?? ''), version }
 }
@@ -37,11 +37,12 @@ export interface Nix {
 
 export async function composeNix(
   config: Config,
-  { groups, env, launcher: finding }: FoundNix,
+  found: FoundNix,
   state: StateFolder,
   log: Log,
 ): Promise<Nix> {
-  const launcher = await finding
+  const { groups, env } = found
+  const launcher = await found.launcher
   return {
     store: new LocalNixStore({
       groups,
@@ -56,7 +57,7 @@ export async function composeNix(
       env: evaluationEnvironment(env, state.emptyHome),
       launcher,
       timeout: config.evaluationTimeout,
-      // One more than prebuilds may take: see PriorityLimiter.
+      // Prebuilds use at most buildConcurrency, so one is left for pulls: see PriorityLimiter.
       concurrency: config.buildConcurrency + 1,
       log,
     }),

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { Failure } from '../../image/errors.ts'
 import type { ChannelServer } from '../../source/ports.ts'
 import { isNixpkgsCommit } from '../../source/ports.ts'
-import type { ProcessGroups } from '../process/process-group.ts'
+import type { ProcessGroups } from '../process/process-groups.ts'
 import { originOf, type RemoteAnswer, readRemote, wholeBody } from '../remote/remote-document.ts'
 import { Tarballs } from './tarballs.ts'
 

@@ -6,7 +6,8 @@ import { mkdir, open, readdir, rename, rm, stat, utimes, writeFile } from 'node:
 import { join } from 'node:path'
 import { Failure, messageOf } from '../../image/errors.ts'
 import { exists } from '../filesystem/exists.ts'
-import type { ProcessGroups, RunResult } from '../process/process-group.ts'
+import type { ProcessGroups } from '../process/process-groups.ts'
+import type { RunResult } from '../process/run.ts'
 import type { RemoteAnswer } from '../remote/remote-document.ts'
 
 /** Milliseconds; nixpkgs takes seconds. */

@@ -4,7 +4,8 @@
  */
 import { Failure, messageOf } from '../../image/errors.ts'
 import { scrubberFor } from '../../text/scrub.ts'
-import type { ProcessGroups, RunOptions, RunResult } from '../process/process-group.ts'
+import type { ProcessGroups } from '../process/process-groups.ts'
+import type { RunOptions, RunResult } from '../process/run.ts'
 import { localGitEnvironment, remoteGitEnvironment, withImpatientSsh } from './environment.ts'
 
 /** Milliseconds without a byte after which a local read is ended: a disk that hangs. */

@@ -1,6 +1,6 @@
 /** Nix programs that build nothing: they read the store, or copy a source tree into it. */
 import { Failure } from '../../image/errors.ts'
-import type { ProcessGroups } from '../process/process-group.ts'
+import type { ProcessGroups } from '../process/process-groups.ts'
 import { nixError } from './messages.ts'
 
 /** Seconds: minutes mean that it hangs. */

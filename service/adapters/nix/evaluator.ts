@@ -9,7 +9,7 @@ import type { EvaluatedPackage, PackageOutcome } from '../../closure/package.ts'
 import { Failure } from '../../image/errors.ts'
 import type { Log } from '../../telemetry/ports.ts'
 import { type Launcher, launched } from '../process/launcher.ts'
-import type { ProcessGroups } from '../process/process-group.ts'
+import type { ProcessGroups } from '../process/process-groups.ts'
 import { nixError } from './messages.ts'
 
 const expression = fileURLToPath(new URL('../../../nix/evaluate.nix', import.meta.url))

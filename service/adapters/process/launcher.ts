@@ -1,18 +1,21 @@
 /**
- * Has Nix end with the service, also when that is killed: a build that goes on would take builders from
- * the service that starts next, which does not know of it.
+ * Ends Nix together with the service, also after a SIGKILL. Otherwise a build would go on and use builders
+ * that the next service, which does not know of that build, needs.
  */
 import { constants } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { exists } from '../filesystem/exists.ts'
 
-/** What stands before a Nix program on its command line; nothing where the system has no such tool. */
+/** The words before a Nix program on its command line; empty on a system without setpriv. */
 export type Launcher = readonly string[]
 
-/** util-linux' setpriv asks the kernel for a signal when the parent ends; a shell cannot. */
+/**
+ * setpriv of util-linux asks the kernel to send the program SIGTERM when its parent process ends, and then
+ * becomes the program. @see https://man7.org/linux/man-pages/man1/setpriv.1.html
+ */
 const setpriv = ['setpriv', '--pdeathsig', 'TERM', '--']
 
-/** @param path the PATH that Nix programs are found by */
+/** @param path the PATH in which Nix programs are found */
 export async function findLauncher(path: string): Promise<Launcher> {
   for (const folder of path.split(delimiter)) {
     if (await exists(join(folder, 'setpriv'), constants.X_OK)) return setpriv
@@ -20,7 +23,7 @@ export async function findLauncher(path: string): Promise<Launcher> {
   return []
 }
 
-/** The program and arguments that start a Nix program. */
+/** Returns the program and the arguments that start a Nix program. */
 export function launched(
   launcher: Launcher | undefined,
   program: string,

@@ -7,7 +7,7 @@ import {
   HttpChannelServer,
   type HttpChannelServerOptions,
 } from '../../../service/adapters/channels/channel-server.ts'
-import { ProcessGroups } from '../../../service/adapters/process/process-group.ts'
+import { ProcessGroups } from '../../../service/adapters/process/process-groups.ts'
 import { silentServer } from '../../support/silent-server.ts'
 import { TemporaryFolder } from '../../support/temporary-folder.ts'
 import { WebServer } from '../../support/web-server.ts'

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { nixEnvironment } from '../../../service/adapters/nix/environment.ts'
 import { NixEvaluator } from '../../../service/adapters/nix/evaluator.ts'
-import { ProcessGroups } from '../../../service/adapters/process/process-group.ts'
+import { ProcessGroups } from '../../../service/adapters/process/process-groups.ts'
 import { type PackageOutcome, storePathsOf } from '../../../service/closure/package.ts'
 import { silentLog } from '../../support/silent-log.ts'
 

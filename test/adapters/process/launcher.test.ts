@@ -11,24 +11,22 @@ beforeEach(async () => {
 })
 afterEach(() => folder[Symbol.asyncDispose]())
 
-/** A folder for the PATH, with a setpriv of this mode. */
-async function bin(name: string, mode: number): Promise<string> {
+/** Returns a folder for the PATH that contains a file `setpriv` of this mode. */
+async function folderWithSetpriv(name: string, mode: number): Promise<string> {
   const path = join(folder.path, name)
   await mkdir(path)
   await writeFile(join(path, 'setpriv'), '', { mode })
   return path
 }
 
-test('Nix is started through setpriv where one can be executed', async () => {
-  const path = [join(folder.path, 'none'), await bin('good', 0o755)].join(':')
+test('Nix is started through setpriv if the PATH has one that can be executed', async () => {
+  const path = [join(folder.path, 'none'), await folderWithSetpriv('good', 0o755)].join(':')
   const [program, args] = launched(await findLauncher(path), 'nix-store', ['--add'])
   expect([program, ...args]).toEqual(['setpriv', '--pdeathsig', 'TERM', '--', 'nix-store', '--add'])
 })
 
-test('and by itself where there is none, or it is no program', async () => {
-  const path = [join(folder.path, 'none'), await bin('bad', 0o644)].join(':')
-  expect(launched(await findLauncher(path), 'nix-store', ['--add'])).toEqual([
-    'nix-store',
-    ['--add'],
-  ])
+test('Nix is started without setpriv if the PATH has none that can be executed', async () => {
+  const path = [join(folder.path, 'none'), await folderWithSetpriv('bad', 0o644)].join(':')
+  const launcher = await findLauncher(path)
+  expect(launched(launcher, 'nix-store', ['--add'])).toEqual(['nix-store', ['--add']])
 })
