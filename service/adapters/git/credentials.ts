@@ -1,34 +1,33 @@
 /**
- * Keeps the credentials of an http(s) URL out of the arguments of git, which every user of the machine
- * can read: git gets the URL without them, and asks a credential helper, which finds them in the
- * environment of that one git.
+ * Keeps the credentials of an http(s) URL out of the arguments of git, which every user of the machine can
+ * read. Git gets the URL without credentials, and a credential helper that reads them from the environment.
  * @see https://git-scm.com/docs/gitcredentials
  */
 import { percentDecoded } from '../../text/percent-decoding.ts'
 import { credentialsOf, namedParts } from '../../text/scrub.ts'
 
-/** How git is to be started so that it reaches the remote. */
+/** How to start git so that it reaches the remote. */
 export interface GitRemote {
-  /** For the arguments: free of secrets. */
+  /** Argument without secrets. */
   readonly url: string
-  /** Options before the command: free of secrets. */
+  /** Options before the command, without secrets. */
   readonly options: readonly string[]
-  /** What the command's environment must hold besides: secret. */
+  /** Secret variables to add to the environment. */
   readonly environment: Readonly<Record<string, string>>
 }
 
 const nameVariable = 'SLIPWAY_GIT_USERNAME'
 const passwordVariable = 'SLIPWAY_GIT_PASSWORD'
 
-/** Git runs it with `get`, `store` or `erase`; nothing is ever stored. */
+/** Git calls the helper with `get`, `store` or `erase`. It answers only `get`. */
 const helper = `!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" "$${nameVariable}" "$${passwordVariable}"; }; f`
 
-/** The URL as git may be told it where others can see; other URLs than http(s) stay as they are. */
+/** Returns an http(s) URL without its credentials, and any other URL unchanged. */
 export function withoutCredentials(url: string): string {
   return split(url).url
 }
 
-/** The remote at a URL that git takes; user name and password in it may be percent-encoded. */
+/** @param withCredentials URL as git takes it; user name and password may be percent-encoded */
 export function gitRemote(withCredentials: string): GitRemote {
   const { url, credentials } = split(withCredentials)
   if (credentials === '') return { url, options: [], environment: {} }
@@ -37,17 +36,17 @@ export function gitRemote(withCredentials: string): GitRemote {
     [nameVariable]: plain(name),
     [passwordVariable]: plain(password ?? ''),
   }
-  // Of this server alone: one that it redirects to must not be given them.
+  // The helper answers for this server only, not for one that it redirects to.
   const server = /^https?:\/\/[^/?#]*/i.exec(url)?.[0]
-  const ours = ['-c', `credential.${server}.helper=${helper}`]
+  const helperOption = ['-c', `credential.${server}.helper=${helper}`]
   const before =
     password === undefined
-      ? // Either a token, or a user whose password the user's own helpers know: they are asked first.
+      ? // A token, or a user name whose password the user's own helpers know. Git asks those first.
         [`--config-env=credential.${server}.username=${nameVariable}`]
-      : // An empty value drops the user's own helpers. Newer versions of git can also spare the request
-        // that the server refuses first, and with it a .netrc of another user.
+      : // The empty value removes the user's own helpers. With proactiveAuth (git 2.46) the first request
+        // carries the credentials, so that a .netrc entry of another user is not tried.
         ['-c', `http.${server}.proactiveAuth=basic`, '-c', `credential.${server}.helper=`]
-  return { url, options: [...before, ...ours], environment }
+  return { url, options: [...before, ...helperOption], environment }
 }
 
 function split(url: string): { url: string; credentials: string } {
@@ -57,7 +56,7 @@ function split(url: string): { url: string; credentials: string } {
   return { url: scheme + url.slice(scheme.length + credentials.length + 1), credentials }
 }
 
-/** Decoded, unless no helper could tell git of it. */
+/** Returns the percent-decoded text; the text itself if a helper could not print the decoded one on one line. */
 function plain(text: string): string {
   const value = percentDecoded(text)
   return /[\0\r\n]/.test(value) ? text : value

@@ -1,12 +1,15 @@
-/** The environments that git runs in: the user's own for the network, none of it for local reads. */
+/**
+ * The environments of git: the user's own for commands that talk to the remote, and one without any
+ * configuration for local reads.
+ */
 
-/** What git, ssh and curl find their configuration, credentials and proxies by. */
+/** Variables by which git, ssh and curl find configuration, credentials and proxies. */
 const inherited =
   /^(?:HOME|PATH|USER|LOGNAME|TMPDIR|GIT_\w+|SSH_\w+|XDG_CONFIG_HOME|XDG_CACHE_HOME|XDG_RUNTIME_DIR|SSL_CERT_FILE|SSL_CERT_DIR|NIX_SSL_CERT_FILE|KRB5CCNAME|(?:https?|ftp|all|no)_proxy)$/i
 
 /**
- * Variables that would point git at another repository than the mirror (a git hook that starts the
- * service has them), and tracing, which writes credentials to stderr.
+ * Variables that name another repository than the mirror (they are set if a git hook starts the service),
+ * and tracing, which writes credentials to stderr.
  */
 const neverInherited =
   /^GIT_(?:DIR|WORK_TREE|COMMON_DIR|INDEX_FILE|PREFIX|NAMESPACE|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|QUARANTINE_PATH|SHALLOW_FILE|GRAFT_FILE|REPLACE_REF_BASE|DEFAULT_HASH|CONFIG|ATTR_SOURCE|(?:TRACE|TRACE2|CURL)(?:_\w+)?)$/
@@ -15,8 +18,8 @@ const sshCommand =
   'ssh -o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=10 -o ServerAliveCountMax=3'
 
 /**
- * The environment for git commands that talk to the remote: the user's git and ssh configuration and
- * credentials, never a question to a terminal, messages in English.
+ * Returns the environment for commands that talk to the remote. It contains the user's configuration and
+ * credentials for git and ssh. Git never prompts, and its messages are English.
  */
 export function remoteGitEnvironment(own: NodeJS.ProcessEnv): Record<string, string> {
   const environment: Record<string, string> = {}
@@ -28,7 +31,7 @@ export function remoteGitEnvironment(own: NodeJS.ProcessEnv): Record<string, str
   return { ...environment, LANG: 'C', LC_ALL: 'C', GIT_TERMINAL_PROMPT: '0' }
 }
 
-/** The same with an ssh that gives up instead of asking or hanging; the user's own ssh command wins. */
+/** Adds an ssh command that never prompts and does not hang, unless the user has an ssh command. */
 export function withImpatientSsh(
   environment: Record<string, string>,
   userHasSshCommand: boolean,
@@ -37,15 +40,11 @@ export function withImpatientSsh(
   return own ? environment : { ...environment, GIT_SSH_COMMAND: sshCommand }
 }
 
-/** The environment for reading the mirror: nobody's configuration can change what it says. */
-export function localGitEnvironment(
-  own: NodeJS.ProcessEnv,
-  gitDir: string,
-): Record<string, string> {
+/** Returns the environment for local reads, on which no configuration has an influence. */
+export function localGitEnvironment(own: NodeJS.ProcessEnv): Record<string, string> {
   return {
     PATH: own.PATH ?? '/usr/bin:/bin',
     LC_ALL: 'C',
-    GIT_DIR: gitDir,
     GIT_CONFIG_GLOBAL: '/dev/null',
     GIT_CONFIG_NOSYSTEM: '1',
   }

@@ -1,5 +1,5 @@
 /**
- * The folders of a mirror. A clone is made beside it, and takes its place when all has been fetched:
+ * The folders of a mirror. A clone is made beside the mirror, and replaces it when everything is fetched:
  *
  *     NAME.new → NAME → NAME.old, which is removed
  */
@@ -7,16 +7,16 @@ import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { exists } from '../filesystem/exists.ts'
 
-/** An export is the tree as committed: no path left out, no placeholder, line end or filter applied. */
+/** Attributes that leave exports as committed: all paths, no placeholders, line ends or filters. */
 const asCommitted = '* -export-ignore -export-subst -text -ident -filter !working-tree-encoding\n'
 
-/** A lock file that is older than this was left by a git that was killed: refs are written in less. */
+/** Milliseconds after which a lock file is left over from a killed git: writing refs takes less time. */
 const staleLockAge = 60_000
 
 export class MirrorFolders {
-  /** Of the mirror itself. */
+  /** Folder of the mirror. */
   readonly current: string
-  /** Where a clone is made; what is there otherwise was left by a crash. */
+  /** Folder of a clone. Before a clone starts, its content is left over from a crash. */
   readonly next: string
   readonly #old: string
 
@@ -26,31 +26,31 @@ export class MirrorFolders {
     this.#old = `${this.current}.old`
   }
 
-  /** Whether there is a mirror. */
+  /** Returns whether there is a mirror. */
   exists(): Promise<boolean> {
     return exists(this.current)
   }
 
   async removeLeftovers(): Promise<void> {
-    for (const left of [this.next, this.#old]) await rm(left, { recursive: true, force: true })
+    for (const folder of [this.next, this.#old]) await rm(folder, { recursive: true, force: true })
   }
 
-  /** Makes way for a clone. */
+  /** Removes the folder of a clone, and creates its parent folder. */
   async clearNext(): Promise<void> {
     await rm(this.next, { recursive: true, force: true })
     await mkdir(dirname(this.next), { recursive: true })
   }
 
-  /** The clone becomes the mirror. */
+  /** Puts the clone in the place of the mirror. */
   async replaceByNext(): Promise<void> {
-    // Renamed before it is removed: removing a large one takes seconds, in which there would be none.
+    // The old mirror is renamed first: while it is removed, which takes seconds, there would be no mirror.
     await rm(this.#old, { recursive: true, force: true })
     if (await this.exists()) await rename(this.current, this.#old)
     await rename(this.next, this.current)
     await rm(this.#old, { recursive: true, force: true })
   }
 
-  /** Gives each lock file that it has removed. */
+  /** Yields the path of each lock file that it has removed. */
   async *removeStaleLocks(): AsyncGenerator<string> {
     for (const name of await readdir(this.current, { recursive: true })) {
       if (!name.endsWith('.lock')) continue
@@ -63,7 +63,7 @@ export class MirrorFolders {
   }
 }
 
-/** Has exports from a repository be what was committed. */
+/** Makes exports from a repository contain what was committed. */
 export async function writeAttributes(gitDir: string): Promise<void> {
   await mkdir(join(gitDir, 'info'), { recursive: true })
   await writeFile(join(gitDir, 'info', 'attributes'), asCommitted)

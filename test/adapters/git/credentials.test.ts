@@ -1,4 +1,4 @@
-/** Credentials in the URL of the remote, with a real git server that asks for them. */
+/** Credentials in the URL of the remote, with a real git server that requires them. */
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -13,7 +13,7 @@ import { GitRepositoryBuilder } from '../../support/git-repository.ts'
 import { silentLog } from '../../support/silent-log.ts'
 import { WebServer } from '../../support/web-server.ts'
 
-describe('a URL', () => {
+describe('the URL for the arguments of git', () => {
   test.each([
     ['https://ann:s3cret@host/r.git', 'https://host/r.git', 'ann', 's3cret'],
     ['HTTP://ann:s%26cret%20x@host:81/r@v', 'HTTP://host:81/r@v', 'ann', 's&cret x'],
@@ -24,7 +24,7 @@ describe('a URL', () => {
     ['https://token@host/r', 'https://host/r', 'token', ''],
     ['https://token:@host/r', 'https://host/r', 'token', ''],
     ['https://:s3cret@[::1]:8443', 'https://[::1]:8443', '', 's3cret'],
-  ])('%s is told git without its credentials', (written, url, name, password) => {
+  ])('git gets the URL %s without its credentials', (written, url, name, password) => {
     const remote = gitRemote(written)
     expect(withoutCredentials(written)).toBe(url)
     expect(remote.url).toBe(url)
@@ -45,13 +45,13 @@ describe('a URL', () => {
     'git@host:o/r.git',
     'file:///srv/a@b',
     '/srv/git/r',
-  ])('%s stays as it is', (url) => {
+  ])('git gets the URL %s unchanged', (url) => {
     expect(withoutCredentials(url)).toBe(url)
     expect(gitRemote(url)).toEqual({ url, options: [], environment: {} })
   })
 })
 
-describe('a remote that asks for credentials', () => {
+describe('a remote that requires credentials', () => {
   const user = 'robot'
   const password = 's3cret& "$x\'%'
   const encoded = encodeURIComponent(password).replace("'", '%27')
@@ -80,8 +80,8 @@ describe('a remote that asks for credentials', () => {
     return new GitMirror({ url, folder, groups, log: silentLog, environment })
   }
 
-  /** The user's own git configuration, whose helper knows these credentials. */
-  async function userKnows(credentials: string, host: string): Promise<void> {
+  /** Writes a git configuration of the user whose credential helper knows these credentials. */
+  async function storeForUser(credentials: string, host: string): Promise<void> {
     await writeFile(join(state, '.gitconfig'), '[credential]\n\thelper = store\n')
     await writeFile(join(state, '.git-credentials'), `http://${credentials}@${host}\n`)
   }
@@ -97,20 +97,20 @@ describe('a remote that asks for credentials', () => {
     )
   }
 
-  test('gets them, and no process has them among its arguments', async () => {
+  test('a fetch sends the credentials, and no process has them in its arguments', async () => {
     const lines = new Set<string>()
-    const look = () => {
+    const collect = () => {
       for (const line of commandLines()) lines.add(line)
     }
     await using server = await GitHttpServer.start({
       folder: origin.folder,
       user,
       password,
-      onRequest: look,
+      onRequest: collect,
     })
-    const looking = setInterval(look, 1)
+    const collecting = setInterval(collect, 1)
     expect(await fetched(`http://${user}:${encoded}@${server.host}/r.git`)).toBe(commit)
-    clearInterval(looking)
+    clearInterval(collecting)
     expect(server.authorizations).toContain(`${user}:${password}`)
     const seen = [...lines].filter((line) => line.includes(server.host))
     expect(seen.some((line) => line.includes('remote-http'))).toBe(true)
@@ -122,7 +122,7 @@ describe('a remote that asks for credentials', () => {
     }
   })
 
-  test('and refuses them fails with a message that does not hold them', async () => {
+  test('a fetch with wrong credentials fails with a message that does not contain them', async () => {
     await using server = await GitHttpServer.start({ folder: origin.folder, user, password })
     for (const credentials of [`${user}:wr0ng`, `${user}:wr0ng%21`, 'wr0ng-token', 'wr0ng:']) {
       const message = await failureOf(`http://${credentials}@${server.host}/r.git`)
@@ -131,7 +131,7 @@ describe('a remote that asks for credentials', () => {
     }
   })
 
-  test('takes a token as the user name, with and without a colon', async () => {
+  test('a fetch sends a token in the place of the user name, with and without a colon', async () => {
     const options = { folder: origin.folder, user: 't0ken', password: '' }
     await using server = await GitHttpServer.start(options)
     for (const credentials of ['t0ken', 't0ken:']) {
@@ -139,23 +139,23 @@ describe('a remote that asks for credentials', () => {
     }
   })
 
-  test("asks the user's own helper when the URL has no password", async () => {
+  test("a URL without a password gets the password from the user's own helper", async () => {
     await using server = await GitHttpServer.start({ folder: origin.folder, user, password })
-    await userKnows(`other:x@${server.host}\nhttp://${user}:${encoded}`, server.host)
+    await storeForUser(`other:x@${server.host}\nhttp://${user}:${encoded}`, server.host)
     expect(await fetched(`http://${user}@${server.host}/r.git`)).toBe(commit)
-    await userKnows(`${user}:${encoded}`, server.host)
+    await storeForUser(`${user}:${encoded}`, server.host)
     expect(await fetched(`http://${server.host}/r.git`)).toBe(commit)
   })
 
-  test("prefers the URL's to those of the user's own helper, which learns nothing", async () => {
+  test("credentials of the URL win over the user's own helper, which does not store them", async () => {
     await using server = await GitHttpServer.start({ folder: origin.folder, user, password })
-    await userKnows('other:0ther', server.host)
+    await storeForUser('other:0ther', server.host)
     expect(await fetched(`http://${user}:${encoded}@${server.host}/r.git`)).toBe(commit)
     expect(server.authorizations).not.toContain('other:0ther')
     expect(await readFile(join(state, '.git-credentials'), 'utf8')).not.toContain('s3cret')
   })
 
-  test('does not get those of the server that redirects to it', async () => {
+  test('a server to which the remote redirects does not get the credentials', async () => {
     await using server = await GitHttpServer.start({ folder: origin.folder, user, password })
     await using front = await WebServer.start()
     const path = '/r.git/info/refs?service=git-upload-pack'
@@ -167,7 +167,7 @@ describe('a remote that asks for credentials', () => {
   })
 })
 
-/** Of all processes of this machine. */
+/** Returns the command lines of all processes of the machine. */
 function commandLines(): string[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
