@@ -1,4 +1,7 @@
-/** The process: configuration, compile cache, listen, compose, signals. */
+/**
+ * The process: configuration, compile cache, listen, compose, signals. Start it by `scripts/start`, which locks
+ * the state folder: this file does not.
+ */
 import { existsSync, mkdirSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
 import { enableCompileCache, flushCompileCache } from 'node:module'

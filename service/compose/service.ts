@@ -76,7 +76,6 @@ export async function compose(config: Config, log: Log, found: FoundNix): Promis
         Promise.race([Promise.all([...flushed, leases.close()]), sleep(flushLimit)]),
       ])
       storage.stop()
-      await state[Symbol.asyncDispose]()
     },
   }
 }
