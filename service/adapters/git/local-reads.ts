@@ -8,6 +8,8 @@ import type { GitFailures } from './failures.ts'
 /** Git processes at a time. Clients cause reads, for example by pulling commit ids that do not exist. */
 const mostProcesses = 4
 const defaultIdleTimeout = 30_000
+/** Milliseconds to wait for the rest of the output after git has ended. */
+const outputLimit = 10_000
 
 /** The fields of an error by which a read failed. */
 interface ReadError {
@@ -70,7 +72,8 @@ export class LocalReads {
       maxConcurrentProcesses: mostProcesses,
       timeout: { block: this.#idleTimeout },
       abort: this.#options.signal,
-      completion: { onExit: false },
+      // A read ends with its output. With `onExit: false` simple-git 4.0 leaks 340 bytes a read.
+      completion: { onClose: true, onExit: outputLimit },
       input: ([, , variable = '']) => this.#inputs.get(variable),
       // Without this, a command that fails and prints nothing on stderr counts as a success.
       errors: (error, { exitCode, stdErr }) => {
