@@ -2,7 +2,7 @@
 import { type Failure, messageOf } from '../../image/errors.ts'
 import type { ProcessGroups } from '../process/process-groups.ts'
 import type { RunOptions, RunResult } from '../process/run.ts'
-import { remoteGitEnvironment, withImpatientSsh } from './environment.ts'
+import { remoteGitEnvironment, withDefaultSsh } from './environment.ts'
 import type { GitFailures } from './failures.ts'
 import type { LocalReads } from './local-reads.ts'
 
@@ -56,7 +56,7 @@ export class GitCommands {
   /** Returns the environment for commands that talk to the remote. */
   async remoteEnvironment(): Promise<Record<string, string>> {
     const { exitCode } = await this.#start(['config', '--get', 'core.sshCommand'], {})
-    return withImpatientSsh(this.#environment, exitCode === 0)
+    return withDefaultSsh(this.#environment, exitCode === 0)
   }
 
   /** Returns a Failure `unavailable` with this message, without secrets. */

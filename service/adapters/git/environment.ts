@@ -32,7 +32,7 @@ export function remoteGitEnvironment(own: NodeJS.ProcessEnv): Record<string, str
 }
 
 /** Adds an ssh command that never prompts and does not hang, unless the user has an ssh command. */
-export function withImpatientSsh(
+export function withDefaultSsh(
   environment: Record<string, string>,
   userHasSshCommand: boolean,
 ): Record<string, string> {

@@ -92,7 +92,7 @@ export class FilesAtCommits {
     const trees = unknown.map((file) => `${file.split(':', 1)}^{tree}`)
     const objects = await findObjects(this.#git, [...trees, ...unknown])
     for (const [index, file] of unknown.entries()) {
-      // Without the tree nothing is known about the file.
+      // If the tree is missing, the commit is not in the repository.
       if (objects[index] === undefined) continue
       const found = objects[trees.length + index]
       const isReadable = found?.type === 'blob' && found.size <= largestFile

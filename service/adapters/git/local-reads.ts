@@ -2,6 +2,7 @@
 import { getSystemErrorName } from 'node:util'
 import type { SimpleGit } from 'simple-git'
 import { type Failure, messageOf } from '../../image/errors.ts'
+import { startFailure } from '../process/run.ts'
 import { localGitEnvironment } from './environment.ts'
 import type { GitFailures } from './failures.ts'
 
@@ -95,6 +96,6 @@ export class LocalReads {
     if (exitCode === undefined) return failures.create(`git ${command}: ${messageOf(error)}`)
     if (exitCode === null) return failures.ofExit(command, 'killed', stderr)
     if (exitCode >= 0) return failures.ofExit(command, exitCode, stderr)
-    return failures.create(`cannot start git: ${getSystemErrorName(exitCode)}`)
+    return failures.create(startFailure('git', getSystemErrorName(exitCode)))
   }
 }

@@ -135,6 +135,11 @@ async function start(file: string, args: readonly string[], options: RunOptions)
   } catch (error) {
     // The message of this error quotes arguments.
     const { code, name } = error as NodeJS.ErrnoException
-    throw new Error(`cannot start ${file}: ${code ?? name}`)
+    throw new Error(startFailure(file, code ?? name))
   }
+}
+
+/** @param code of the system error: `ENOENT` */
+export function startFailure(file: string, code: string): string {
+  return `cannot start ${file}: ${code === 'ENOENT' ? 'no such program or folder' : code}`
 }

@@ -80,7 +80,7 @@ test('a failed read has no cause, and its message contains no credentials', asyn
 
 test('a git that cannot be started is a failure', async () => {
   const failure = await failureOf(readsOf({ PATH: '/nonexistent' }).read('/', ['rev-parse']))
-  expect(failure.message).toBe('cannot start git: ENOENT')
+  expect(failure.message).toBe('cannot start git: no such program or folder')
 })
 
 test('a git that is killed is a failure', async () => {

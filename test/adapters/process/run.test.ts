@@ -85,7 +85,7 @@ describe('what a program gets', () => {
 test('a program that cannot be started fails the run with a message without arguments', async () => {
   const run = runInGroup('/nonexistent/git', ['https://u:secret@host/'], { env })
   const error = await run.catch((thrown: Error) => thrown)
-  expect(error).toEqual(new Error('cannot start /nonexistent/git: ENOENT'))
+  expect(error).toEqual(new Error('cannot start /nonexistent/git: no such program or folder'))
   const argument = runInGroup('true', ['secret\0'], { env }).catch((thrown: Error) => thrown)
   expect(await argument).toEqual(new Error('cannot start true: TypeError'))
 })
