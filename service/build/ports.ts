@@ -121,10 +121,22 @@ export interface FoundImage {
 export interface ImageBuilds {
   /** Returns the image. @throws what the build throws, now or a short while ago; Failure overloaded */
   get(request: BuildRequest): Promise<FoundImage>
-  /** Keeps other instances from building the image; undefined if one of them builds or has built it. */
+  /** Takes the lease on an image, so that no other instance builds it; undefined if one builds or has built it. */
   claim(imageKey: string): Promise<Lease | undefined>
-  /** Answers requests for an image with a failure that was found without building it, for a while. */
-  remember(imageKey: string, failure: Failure): void
+}
+
+/** Failed builds by image key. */
+export interface BuildFailures {
+  /** Returns the failure that answers a pull, or stops a prebuild; undefined if the build may start. */
+  get(imageKey: string, cause: Cause): Failure | undefined
+  /**
+   * Stores what a build threw; an error that is no Failure is ignored.
+   * @param cause of the build that failed
+   * @param milliseconds that the build took @default 0
+   */
+  note(imageKey: string, error: unknown, cause: Cause, milliseconds?: number): void
+  /** Deletes all failures, so that every image may be built again. */
+  clear(): void
 }
 
 /** What a manifest request by tag or digest is answered from. */
