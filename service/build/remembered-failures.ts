@@ -1,14 +1,16 @@
 /**
  * Failed builds by image key, in memory only: after a restart each image is tried again.
  *
- *     failure                           answers pulls for                      stops prebuilds
- *     lasting: build-failed, …          the time that the build took,          until it is forgotten
- *                                       within 30 s (of a prebuild:
- *                                       10 min) and 15 min
- *     build-timed-out of a pull         the same time                          no: a prebuild has more time
- *     unavailable                       3 s                                    no: the prebuild is retried
+ *     failure                        answers pulls for             stops prebuilds of the image
  *
- * A lasting failure stops prebuilds because the image key contains everything that the build depends on:
+ *     build-failed, … (lasting)      the time of the build,        until it is forgotten
+ *                                    but 30 s to 15 min; at
+ *                                    least 10 min if it was
+ *                                    a prebuild
+ *     build-timed-out of a pull      the same                      no: a prebuild has more time
+ *     unavailable                    3 s                           no: the prebuild is retried
+ *
+ * A lasting failure stops prebuilds because the image key contains everything that the build depends on, so
  * the same build would fail again.
  */
 
@@ -17,19 +19,19 @@ import { Failure, type FailureKind } from '../image/errors.ts'
 import type { BuildFailures, Cause } from './ports.ts'
 
 /**
- * Least milliseconds that a failure answers pulls: docker requests a tag twice, with HEAD and with GET, and
- * shows the second answer.
+ * Shortest time, in milliseconds, that the failure of a pull answers pulls: docker requests a tag twice, with
+ * HEAD and with GET, and shows the second answer.
  */
-const leastTime = 30_000
+const minPullTtl = 30_000
 /** The same for the failure of a prebuild: the first pull of the image should get it at once. */
-const leastTimeOfPrebuild = 600_000
+const minPrebuildTtl = 600_000
 /**
- * Most milliseconds that a failure answers pulls. Up to this limit it does so for as long as the build took,
- * so that a client that was told to come back later still gets it.
+ * Longest time, in milliseconds. Up to this limit a failure answers pulls for as long as the build took, so
+ * that a client that was told to come back later still gets it.
  */
-const mostTime = 900_000
-/** Milliseconds for storage, git or Nix out of reach: only the requests of one pull share the failure. */
-const timeOfUnavailable = 3000
+const maxTtl = 900_000
+/** Time, in milliseconds, for storage, git or Nix out of reach: only the requests of one pull share it. */
+const unavailableTtl = 3000
 
 /** Most failures that answer pulls. Each may contain the end of a log: a few kilobytes. */
 const mostForPulls = 1000
@@ -58,9 +60,9 @@ export class RememberedFailures implements BuildFailures {
     // Any other error is a bug of the service, not a property of the image.
     if (!(error instanceof Failure)) return
     const { kind } = error
-    this.#forPulls.set(imageKey, error, { ttl: timeForPulls(kind, cause, milliseconds) })
-    const isShortOfTime = kind === 'build-timed-out' && cause === 'pull'
-    if (lastingKinds.has(kind) && !isShortOfTime) this.#forPrebuilds.set(imageKey, error)
+    this.#forPulls.set(imageKey, error, { ttl: ttlOf(kind, cause, milliseconds) })
+    const isPullTimeout = kind === 'build-timed-out' && cause === 'pull'
+    if (lastingKinds.has(kind) && !isPullTimeout) this.#forPrebuilds.set(imageKey, error)
   }
 
   forget(imageKey: string): void {
@@ -74,8 +76,8 @@ export class RememberedFailures implements BuildFailures {
   }
 }
 
-function timeForPulls(kind: FailureKind, cause: Cause, milliseconds: number): number {
-  if (kind === 'unavailable') return timeOfUnavailable
-  const least = cause === 'prebuild' ? leastTimeOfPrebuild : leastTime
-  return Math.min(Math.max(milliseconds, least), mostTime)
+function ttlOf(kind: FailureKind, cause: Cause, milliseconds: number): number {
+  if (kind === 'unavailable') return unavailableTtl
+  const min = cause === 'prebuild' ? minPrebuildTtl : minPullTtl
+  return Math.min(Math.max(milliseconds, min), maxTtl)
 }

@@ -36,7 +36,7 @@ export interface BuildBatchOptions {
 /** Images of one commit and platform; at least one. */
 export interface Batch {
   readonly images: readonly Prebuild[]
-  /** Cancels the evaluation and the realisation. Images that are being packed go on. */
+  /** Stops the batch before its realisation, or ends its builders. Images that are being packed go on. */
   readonly signal: AbortSignal
   /** Called once for each image. @param error why the image was not built; undefined if it was */
   readonly onEnd: (image: Prebuild, error?: unknown) => void
@@ -78,7 +78,7 @@ export class BuildBatch {
   /**
    * Resolves when Nix has nothing more to do for the batch.
    * @param finishing receives a promise for each image that is packed here or built by another instance
-   * @throws what fails all images: the evaluation of the set, or the signal's reason
+   * @throws Failure that fails all images, such as that of the set's evaluation; the signal's reason
    */
   async #realise(batch: Batch, finishing: Promise<void>[]): Promise<void> {
     const { nix, limit } = this.#options
@@ -120,7 +120,10 @@ export class BuildBatch {
     })
   }
 
-  /** Returns the images that this instance builds; waits in `finishing` for those of other instances. */
+  /**
+   * Returns the images that this instance builds.
+   * @param finishing receives a promise for each image that another instance builds
+   */
   async #lease(
     batch: Batch,
     evaluated: readonly Evaluated[],
@@ -167,7 +170,7 @@ export class BuildBatch {
     }
   }
 
-  /** Packs and publishes an image, or waits until another instance has. Never rejects. */
+  /** Packs and publishes an image, or waits until another instance has published it. Never rejects. */
   async #finish(batch: Batch, { image, packages }: Evaluated, isRealised: boolean): Promise<void> {
     const { builds, limit } = this.#options
     try {
