@@ -34,7 +34,7 @@ import { ObservedStore } from './observed-store.ts'
 import { RecordingLog } from './recording-log.ts'
 import { TemporaryFolder } from './temporary-folder.ts'
 
-/** For tests that do not look at the journal. */
+/** Journal that records nothing. */
 const silentJournal: JournalWriter = {
   begin: () => ({ id: '', stage() {}, built() {}, failed() {}, aborted() {} }),
 }
