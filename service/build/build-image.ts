@@ -16,7 +16,7 @@ import type { BlobStore, ImageRecord, RecordStore } from '../storage/ports.ts'
 import type { Log } from '../telemetry/ports.ts'
 import { BuildReport } from './build-report.ts'
 import { containerConfigOf, linkFarmOf } from './image-content.ts'
-import type { LayerCache } from './layer-cache.ts'
+import type { LayerCache, LayerRequest } from './layer-cache.ts'
 import { linkFarmRequest, storePathRequests } from './layer-requests.ts'
 import type {
   BuildMetrics,
@@ -128,13 +128,16 @@ export class BuildImage {
     return built
   }
 
-  /** Returns the layers of the image. The link farm is the last, so that the layers below never depend on it. */
+  /**
+   * Returns requests for all layers of the image. The link farm is the last: clients identify a layer together
+   * with the layers below it, so a changed link farm leaves all other layers as they are.
+   */
   #layerRequests(
     { name }: BuildRequest,
     packages: readonly EvaluatedPackage[],
     closure: Closure,
     plan: Plan,
-  ) {
+  ): LayerRequest[] {
     const { packer, recipe } = this.#options
     const linkFarm = linkFarmOf(name, packages, closure)
     return [

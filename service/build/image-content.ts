@@ -1,6 +1,6 @@
 /** Decides what an image contains besides its store paths: its container config and its link farm. */
 
-import { type Closure, storePathName } from '../closure/closure.ts'
+import { type Closure, type StorePath, storePathName } from '../closure/closure.ts'
 import type { EvaluatedPackage } from '../closure/package.ts'
 import { containerConfig } from '../image/container-config.ts'
 import type { ImageName } from '../image/image-name.ts'
@@ -45,8 +45,11 @@ function isRequested(found: EvaluatedPackage, name: ImageName): boolean {
   return name.packages.includes(found.name)
 }
 
-/** Returns the store path of coreutils, if the image contains it. Packages come before what they refer to. */
-function coreutilsOf(packages: readonly EvaluatedPackage[], closure: Closure) {
+/** Returns the store path of coreutils: that of a package of the image, else one of the closure. */
+function coreutilsOf(
+  packages: readonly EvaluatedPackage[],
+  closure: Closure,
+): StorePath | undefined {
   const paths = [...packages.map(({ storePath }) => storePath), ...closure.map(({ path }) => path)]
   return paths.find((path) => /^coreutils(-full)?(-[\d.]+)?$/.test(storePathName(path)))
 }
