@@ -62,7 +62,6 @@ export class BuildJournal implements JournalWriter, BuildHistory {
     })
   }
 
-  /** Adds an entry for a build that starts now. It is stored when the build ends. */
   begin({ image, revision, ref, cause }: NewBuild): RunningBuild {
     const startedAt = new Date()
     let entry: BuildEntry = {
@@ -95,15 +94,10 @@ export class BuildJournal implements JournalWriter, BuildHistory {
     }
   }
 
-  /** Lists the builds in memory, newest first. */
   recent(limit = Number.POSITIVE_INFINITY): readonly BuildEntry[] {
     return [...this.#entries.values()].reverse().slice(0, limit)
   }
 
-  /**
-   * Returns a build from memory, else from its record; undefined if there is none.
-   * @throws Failure unavailable
-   */
   async get(id: string): Promise<BuildEntry | undefined> {
     if (!isBuildId(id)) return undefined
     return this.#entries.get(id) ?? this.#records.get(id)

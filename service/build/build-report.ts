@@ -14,7 +14,7 @@ export class BuildReport {
   readonly #request: BuildRequest
   readonly #observers: BuildObservers
   readonly #entry: RunningBuild
-  /** Milliseconds by stage, in the order in which the stages ended. */
+  /** Milliseconds by stage. */
   readonly #milliseconds: Record<string, number> = {}
 
   /** Reports that the build starts. */

@@ -25,21 +25,12 @@ export class EvaluateImage implements ImageEvaluation {
     this.#options = options
   }
 
-  /**
-   * Returns the requested packages, then the added packages that the set has.
-   * @throws Failure manifest-unknown, evaluation-failed, unavailable
-   */
   async packages(name: ImageName, revision: Revision): Promise<EvaluatedPackage[]> {
     const [packages] = await this.batch([name], revision)
     if (packages === undefined || packages instanceof Failure) throw packages
     return packages
   }
 
-  /**
-   * Like `packages` for many images of one platform, in one evaluation. A package that cannot be evaluated
-   * fails only the images that contain it.
-   * @throws Failure evaluation-failed, if the set itself cannot be evaluated; unavailable
-   */
   async batch(
     names: readonly ImageName[],
     revision: Revision,

@@ -88,7 +88,7 @@ export interface LayerPacker {
 /** Finds the packages of images in a revision of the package set. */
 export interface ImageEvaluation {
   /**
-   * Returns the packages of an image.
+   * Returns the requested packages of an image, then the added packages that the set has.
    * @throws Failure manifest-unknown, evaluation-failed, unavailable
    */
   packages(name: ImageName, revision: Revision): Promise<EvaluatedPackage[]>
@@ -169,7 +169,7 @@ export type NewBuild = Pick<BuildEntry, 'image' | 'revision' | 'ref' | 'cause'>
 
 /** Writes the journal of builds. */
 export interface JournalWriter {
-  /** Adds an entry for a build that starts now. */
+  /** Adds an entry for a build that starts now; it is stored when the build ends. */
   begin(build: NewBuild): RunningBuild
 }
 
@@ -189,7 +189,7 @@ export interface RunningBuild {
 export interface BuildHistory {
   /** Lists the builds in memory, newest first. */
   recent(limit?: number): readonly BuildEntry[]
-  /** Returns a build from memory, else from its record. @throws Failure unavailable */
+  /** Returns a build from memory, else from its record; undefined if there is none. @throws Failure unavailable */
   get(id: string): Promise<BuildEntry | undefined>
 }
 

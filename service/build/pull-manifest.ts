@@ -35,23 +35,16 @@ export class PullManifest implements ManifestPull {
     this.#options = options
   }
 
-  /**
-   * Returns the image that a tag names, and builds it if it is not stored.
-   * @throws Failure manifest-unknown, evaluation-failed, build-failed, build-timed-out, still-building,
-   *   overloaded, unavailable
-   */
   byTag(name: ImageName, tag: string): Promise<StoredImage> {
     const found = this.#findOrBuild(name, tag)
     found.catch(() => this.#options.metrics.manifestAnswered('failed'))
     return this.#withinPullWait(found, `${name.text}:${tag}`)
   }
 
-  /** Returns a stored manifest; undefined if there is none with this digest. */
   async byDigest(digest: Digest): Promise<Document | undefined> {
     return this.#options.images.document(digest)
   }
 
-  /** Counts an answer to a request by tag that was given again without a call of `byTag`. */
   repeated(): void {
     this.#options.metrics.manifestAnswered('record')
   }

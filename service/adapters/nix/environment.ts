@@ -36,7 +36,7 @@ export function nixEnvironment(from: NodeJS.ProcessEnv): Record<string, string> 
   )
   return {
     ...Object.fromEntries(names.map((name) => [name, from[name] ?? ''])),
-    // There is no terminal to type a password into. Messages are parsed, so they need one language and no colours.
+    // No terminal can ask for a password. Messages are parsed: one language, no colours.
     GIT_TERMINAL_PROMPT: '0',
     NO_COLOR: '1',
     LC_ALL: 'C',

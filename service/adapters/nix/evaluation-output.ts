@@ -23,10 +23,7 @@ const packageOutput = z.discriminatedUnion('status', [
 
 const evaluationOutput = z.array(packageOutput)
 
-/**
- * Returns the outcomes of packages, in order.
- * @param packages names that were evaluated, in the same order
- */
+/** @param packages names that were evaluated, in the order of the output */
 export function parseEvaluationOutput(json: string, packages: readonly string[]): PackageOutcome[] {
   return evaluationOutput
     .parse(JSON.parse(json))

@@ -15,7 +15,7 @@ const controls = new RegExp(
   'g',
 )
 
-/** Matches a derivation as Nix quotes it in messages: `'/nix/store/…-git.drv!out'`, or with `^out` in newer versions. */
+/** Matches a derivation in messages of Nix: `'/nix/store/…-git.drv!out'`, or `^out` in newer versions. */
 export const quotedDerivation = String.raw`'(?<derivation>/[^'!^]+\.drv)`
 
 /** Most lines of an error that are shown. */

@@ -11,13 +11,10 @@ export interface NixProcesses {
   readonly env: Record<string, string>
 }
 
-/** Runs a Nix program that builds nothing. @returns its stdout @throws Failure unavailable */
+/** Returns the stdout of a Nix program that builds nothing. @throws Failure unavailable, with Nix's error */
 export type RunNix = (program: string, args: string[]) => Promise<string>
 
-/**
- * Runs a Nix program that builds nothing, and returns its stdout.
- * @throws Failure unavailable, with the error that Nix printed
- */
+/** See `RunNix`. */
 export async function runNix(
   { groups, env }: NixProcesses,
   program: string,

@@ -21,7 +21,7 @@ import { BuildLog } from './build-log.ts'
 import { BuilderSlots } from './builder-slots.ts'
 import { nixUnavailable, type RunNix, runNix } from './run-nix.ts'
 
-/** Seconds without output, beyond the limit of a builder, after which Nix counts as hanging on a lock or download. */
+/** Seconds without output, beyond the limit of a builder, after which Nix hangs on a lock or a download. */
 const stalled = 300
 
 const pathInfo = z.object({ narSize: z.number(), references: z.array(z.string()) })
@@ -34,7 +34,6 @@ const pathInfos = z.union([
 interface RealiseControl {
   /** Called when outputs may have become valid. */
   readonly onBuilt?: () => void
-  /** Stops Nix. */
   readonly signal?: AbortSignal | undefined
 }
 
