@@ -4,7 +4,7 @@ import { Failure } from '../image/errors.ts'
 import type { Lease, WorkLeases } from '../queue/ports.ts'
 import type { ImageStore } from '../storage/ports.ts'
 import type { BuildImage } from './build-image.ts'
-import type { BuildRequest, FoundImage } from './ports.ts'
+import type { BuildRequest, FoundImage, ImageBuilds as ImageBuildsPort } from './ports.ts'
 import type { RememberedFailures } from './remembered-failures.ts'
 import { RunningBuilds } from './running-builds.ts'
 
@@ -18,7 +18,7 @@ export interface ImageBuildsOptions {
   readonly failures: RememberedFailures
 }
 
-export class ImageBuilds {
+export class ImageBuilds implements ImageBuildsPort {
   readonly #options: ImageBuildsOptions
   readonly #running = new RunningBuilds<FoundImage>()
 
@@ -26,7 +26,6 @@ export class ImageBuilds {
     this.#options = options
   }
 
-  /** Returns the image. @throws what the build throws, or threw a short while ago; Failure overloaded */
   async get(request: BuildRequest): Promise<FoundImage> {
     const { imageKey, cause } = request
     const failure = this.#options.failures.get(imageKey, cause)
@@ -34,7 +33,6 @@ export class ImageBuilds {
     return this.#running.join(imageKey, () => this.#loadOrBuild(request))
   }
 
-  /** Takes the lease on an image, so that no other instance builds it; undefined if one builds or has built it. */
   async claim(imageKey: string): Promise<Lease | undefined> {
     const { images, leases } = this.#options
     const lease = await leases.take(imageKey)

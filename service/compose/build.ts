@@ -8,10 +8,10 @@ import { EvaluateImage } from '../build/evaluate-image.ts'
 import { ImageBuilds } from '../build/image-builds.ts'
 import { LayerCache, layerRecord } from '../build/layer-cache.ts'
 import { LiveRevisions } from '../build/live-revisions.ts'
-import { PackageSets } from '../build/package-sets.ts'
 import type { BuildMetrics } from '../build/ports.ts'
 import { PullManifest } from '../build/pull-manifest.ts'
 import { RememberedFailures } from '../build/remembered-failures.ts'
+import { SourceTrees } from '../build/source-trees.ts'
 import { PriorityLimiter } from '../concurrency/priority-limiter.ts'
 import type { Config } from '../config/config.ts'
 import type { Recipe } from '../image/keys.ts'
@@ -54,7 +54,7 @@ export function composeBuild(config: Config, tools: Tools): Build {
     log,
   })
   const evaluation = new EvaluateImage({
-    packageSets: new PackageSets(source, nix.store),
+    sourceTrees: new SourceTrees(source, nix.store),
     evaluator: nix.evaluator,
     log,
   })

@@ -12,6 +12,7 @@ import { messageOf } from '../image/errors.ts'
 import { type ImageName, parseImageName } from '../image/image-name.ts'
 import type { RecordStore } from '../storage/ports.ts'
 import type { Log } from '../telemetry/ports.ts'
+import type { PullCounting } from './ports.ts'
 import { PullCounts, type PullSnapshot } from './pull-counts.ts'
 
 /** Milliseconds within which another pull of the same image by the same client is not counted. */
@@ -38,7 +39,7 @@ export interface PullCounterOptions {
   readonly log: Log
 }
 
-export class PullCounter {
+export class PullCounter implements PullCounting {
   readonly #options: PullCounterOptions
   /** Pairs of client and image that were counted a short while ago. */
   readonly #recent = new LRUCache<string, true>({
@@ -71,7 +72,6 @@ export class PullCounter {
     return this.flush()
   }
 
-  /** Counts a request for a manifest by tag. Does no I/O. */
   count(name: ImageName, clientAddress: string): void {
     const image = canonicalName(name)
     const pull = `${clientAddress} ${image}`

@@ -1,4 +1,4 @@
-/** Fakes of Nix: a package set that a test declares, the closures of its packages, and a journal of calls. */
+/** Evaluator and Nix store without Nix: a test declares packages, and reads the journal of calls. */
 
 import { createHash } from 'node:crypto'
 import type {
@@ -12,19 +12,20 @@ import type {
 import type { Closure, StorePath } from '../../service/closure/closure.ts'
 import type { EvaluatedPackage, PackageOutcome } from '../../service/closure/package.ts'
 
-/** A package of the fake set. */
+/** Package of the fake set. */
 export interface FakePackage extends Partial<Omit<EvaluatedPackage, 'name'>> {
-  /** Names of the packages that it refers to at run time. */
+  /** Names of its run-time references. */
   readonly references?: readonly string[]
 }
 
 export type FakePackageSet = Record<string, FakePackage>
 
-/** `hello` → `/nix/store/<32 characters>-hello-1.0`, the same at each call. */
+/** Returns a store path that depends on the name alone: `/nix/store/<32 characters>-hello-1.0`. */
 export function storePathOf(name: string): StorePath {
   return `/nix/store/${createHash('sha256').update(name).digest('hex').slice(0, 32)}-${name}-1.0`
 }
 
+/** Returns a package as an evaluation finds it. */
 export function evaluated(name: string, facts: FakePackage = {}): EvaluatedPackage {
   const { references: _, ...rest } = facts
   return {
@@ -43,7 +44,7 @@ export class FakeEvaluator implements Evaluator {
   readonly requests: EvaluationRequest[] = []
   readonly #packages: FakePackageSet
   readonly #journal: string[]
-  /** Runs before each evaluation; may wait or throw. */
+  /** Called before each evaluation; may wait or throw. */
   before: () => void | Promise<void> = () => {}
 
   constructor(packages: FakePackageSet, journal: string[]) {
@@ -66,10 +67,11 @@ export class FakeEvaluator implements Evaluator {
 export class FakeNix implements NixStore {
   readonly #packages: FakePackageSet
   readonly #journal: string[]
-  /** Source trees that were added. */
+  /** Source trees in the store. */
   readonly sources = new Set<StorePath>()
-  /** Sets of GC roots that are held. */
+  /** Sets of GC roots that are not released. */
   readonly roots = new Set<string>()
+  /** Seconds: the limits of all calls of `realise`. */
   readonly timeouts: number[] = []
   /**
    * Called before each operation; may wait or throw. `realiseEach` calls it once for each image.

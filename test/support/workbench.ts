@@ -3,14 +3,14 @@
 import { join } from 'node:path'
 import { FilesystemStore } from '../../service/adapters/filesystem/filesystem-store.ts'
 import { BuildImage } from '../../service/build/build-image.ts'
-import type { BuildJournal } from '../../service/build/build-journal.ts'
 import { EvaluateImage } from '../../service/build/evaluate-image.ts'
 import { ImageBuilds } from '../../service/build/image-builds.ts'
 import { LayerCache, layerRecord } from '../../service/build/layer-cache.ts'
 import { LiveRevisions } from '../../service/build/live-revisions.ts'
-import { PackageSets } from '../../service/build/package-sets.ts'
+import type { JournalWriter } from '../../service/build/ports.ts'
 import { PullManifest } from '../../service/build/pull-manifest.ts'
 import { RememberedFailures } from '../../service/build/remembered-failures.ts'
+import { SourceTrees } from '../../service/build/source-trees.ts'
 import { PriorityLimiter } from '../../service/concurrency/priority-limiter.ts'
 import { type Digest, hexOf, sha256Digest } from '../../service/image/descriptor.ts'
 import { parseImageName } from '../../service/image/image-name.ts'
@@ -34,10 +34,10 @@ import { ObservedStore } from './observed-store.ts'
 import { RecordingLog } from './recording-log.ts'
 import { TemporaryFolder } from './temporary-folder.ts'
 
-/** For tests that do not look at the journal. */
-const silentJournal = {
-  begin: () => ({ stage() {}, built() {}, failed() {}, aborted() {} }),
-} as unknown as BuildJournal
+/** Journal that records nothing. */
+const silentJournal: JournalWriter = {
+  begin: () => ({ id: '', stage() {}, built() {}, failed() {}, aborted() {} }),
+}
 
 export interface WorkbenchOptions {
   readonly packages?: FakePackageSet
@@ -115,8 +115,8 @@ export class Workbench implements AsyncDisposable {
     })
     this.imageRecords = new Records(this.store, 'images', imageRecord, log)
     this.images = new StoredImages(this.imageRecords, this.blobs)
-    const packageSets = new PackageSets(this.source, this.nix)
-    this.evaluation = new EvaluateImage({ packageSets, evaluator: this.evaluator, log })
+    const sourceTrees = new SourceTrees(this.source, this.nix)
+    this.evaluation = new EvaluateImage({ sourceTrees, evaluator: this.evaluator, log })
     this.planning = new PlanClosure({
       plans: new Records(this.store, 'plans', planRecord, log),
       knowledge: new Records(this.store, 'knowledge', knowledgeRecord, log),
