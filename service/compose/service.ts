@@ -22,7 +22,7 @@ const packerDelay = 1000
 
 export interface Service {
   readonly app: RequestListener
-  /** Stops all timers, ends all processes that the service started, and saves what is in memory only. */
+  /** Stops all timers, ends all processes that the service started, and saves counts, builds and knowledge. */
   stop(): Promise<void>
 }
 

@@ -66,7 +66,7 @@ export interface PullCounting {
 /** `settled`: no image was missing. `queued`: missing images were added to the queue. */
 export type ReconcileOutcome = 'settled' | 'queued' | 'failed'
 
-/** What a waiting build is for: a pull, or a prebuild of a tag or a branch. */
+/** Class of a waiting build: a pull, or a prebuild of a tag or a branch. */
 export type QueueClass = 'pull' | 'tag' | 'branch'
 
 /** Receives the events of the prebuild room that monitoring counts. Methods neither throw nor block. */

@@ -46,7 +46,7 @@ interface HeldBuilder extends PromiseWithResolvers<void> {
   readonly packages: string
 }
 
-/** What outlives a restart of the service: the remote, its mirror, the storage and the builders. */
+/** Everything that outlives a restart of the service: the remote, its mirror, the storage and the builders. */
 export class World {
   readonly git = new FakeGit()
   readonly #memory = new MemoryStore()
