@@ -3,10 +3,9 @@
 import { type Closure, type StorePath, storePathName } from '../closure/closure.ts'
 import { type EvaluatedPackage, storePathsOf } from '../closure/package.ts'
 import type { PriorityLimiter } from '../concurrency/priority-limiter.ts'
-import { canonicalName } from '../image/canonical-name.ts'
 import { containerConfig } from '../image/container-config.ts'
 import { messageOf } from '../image/errors.ts'
-import type { ImageName } from '../image/image-name.ts'
+import { canonicalName, type ImageName } from '../image/image-name.ts'
 import { layerKey, linkFarmKey, type Recipe } from '../image/keys.ts'
 import type { LinkFarm } from '../image/link-farm.ts'
 import {
@@ -228,7 +227,7 @@ function linkFarmOf(
   return {
     packages: packages
       .map(({ name: own, storePath, priority }) => {
-        return { name: own, storePath, priority, requested: name.packages.includes(own) }
+        return { name: own, storePath, priority, isRequested: name.packages.includes(own) }
       })
       .sort((a, b) => (a.storePath < b.storePath ? -1 : 1)),
     ...(env === undefined ? {} : { env }),

@@ -10,8 +10,7 @@
  * Only decisions: refs, dates, slipway.json and records are read by the caller, between the steps.
  */
 
-import { canonicalName } from '../image/canonical-name.ts'
-import type { ImageName } from '../image/image-name.ts'
+import { canonicalName, type ImageName } from '../image/image-name.ts'
 import { isTagRef, shortRefName } from '../image/ref-name.ts'
 import type { Refs } from '../source/ports.ts'
 import type { Globs } from '../text/globs.ts'
