@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { Failure } from '../../service/image/errors.ts'
 import { parseImageName } from '../../service/image/image-name.ts'
 import { prebuildConfigSchema, readPrebuildConfig } from '../../service/prebuild/slipway-json.ts'
-import { globFault } from '../../service/text/globs.ts'
+import { globFailure } from '../../service/text/globs.ts'
 
 const schemaFile = join(import.meta.dirname, '../../nix/slipway.schema.json')
 
@@ -112,7 +112,7 @@ describe('the schema for editors', () => {
     })
     fc.assert(
       fc.property(text, (glob) => {
-        expect(pattern('tags').test(glob)).toBe(globFault(glob) === undefined)
+        expect(pattern('tags').test(glob)).toBe(globFailure(glob) === undefined)
       }),
     )
   })
