@@ -37,7 +37,7 @@ export const storageSettings = {
       'the name of a bucket: 3 to 222 lower-case letters, digits, "-", "_" and "."',
     )
     .optional(),
-  /** Checked by `storageFailures`, because the variable may be set for other programs. */
+  /** Checked by `storageFailures`, and only for a bucket: other programs use this variable, too. */
   GOOGLE_APPLICATION_CREDENTIALS: z.string().optional(),
   SLIPWAY_GCS_SIGN: oneOf('key', 'iam').default('key'),
   SLIPWAY_GCS_REDIRECT: z

@@ -48,7 +48,7 @@ const packageConfig = z.strictObject({
 })
 type PackageConfig = z.infer<typeof packageConfig>
 
-/** Folders of a conventional root file system, which programs search without Nix. */
+/** Search path of a conventional root file system with /bin, /sbin and /usr. */
 const searchPath = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const certificates = 'SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt'
 

@@ -2,8 +2,8 @@
  * The planner's knowledge beyond one closure: the images that the registry serves, their paths, how they were
  * cut into layers, and which paths changed from release to release.
  *
- * Knowledge is immutable: learning returns new knowledge with another version. A plan record names the version
- * that it was made with, so the plan can be computed again, and a new image changes no existing plan.
+ * Knowledge is immutable: learning returns new knowledge with another version. A plan is a function of the
+ * closure and of the version that its record names, so a new image changes no existing plan.
  */
 
 import type { Closure, Plan, StorePath } from '../closure/closure.ts'
@@ -64,8 +64,8 @@ export class LayerKnowledge {
   }
 
   /**
-   * Returns the knowledge after these images were built. One call counts as one release, so learn all images of a
-   * release together. Their order has no effect.
+   * Returns the knowledge after these images were built. One call counts as one release, so all images of a
+   * release are best learned together. Their order has no effect.
    * @param images each name at most once
    */
   learn(images: readonly ServedImage[]): LayerKnowledge {

@@ -19,7 +19,10 @@ export interface PathExpectation {
  */
 const requestedChance = 0.8
 
-/** Change chance of other paths. An estimate: in ten months a tenth of Debian 12's packages had a security update. */
+/**
+ * Change chance of other paths. An estimate: about a tenth of Debian 12's packages had a security update within
+ * some ten months.
+ */
 const libraryChance = 0.01
 
 /** Number of observed releases that weigh as much as the two estimates. */

@@ -4,7 +4,7 @@ import { type KnowledgeDocument, pathsOf } from './knowledge-document.ts'
 import { identitiesOf, identityOf } from './path-identity.ts'
 
 export interface PathStatistics {
-  /** The same object for all paths of one image set. */
+  /** One object, shared by all paths of the image set. */
   readonly imageSet: ImageSet
   /** In some image no other path refers to the path, so the image's name requests it. */
   readonly isRequested: boolean

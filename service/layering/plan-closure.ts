@@ -86,7 +86,7 @@ export class PlanClosure implements LayerPlanner, ReleaseLearning {
     this.#timer = setTimeout(() => this.flush(), this.#options.pause ?? defaultPause).unref()
   }
 
-  /** Learns all noted images now. Never fails. */
+  /** Learns from all noted images now. Never fails. */
   async flush(): Promise<void> {
     clearTimeout(this.#timer)
     const images = [...this.#built.values()]

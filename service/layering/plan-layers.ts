@@ -2,10 +2,11 @@
  * Cuts a closure into the layers of an image, so that a client that already has another image, or an earlier
  * release of this one, downloads little.
  *
- * A worked example: the planner knows two images, `shop` and `report`. The risk of a path is the probability
- * that a release changes it or one of its dependencies.
+ * A worked example: the planner knows two images, `shop` and `report`. A release changes each of these two
+ * packages with probability .8, and each library with probability .01. The risk of a path is the probability
+ * that a release changes the path or one of its dependencies.
  *
- *     shop 20 MB ────> lib 3 MB ────> tables 5 kB          risk of
+ *     shop 20 MB ────> lib 3 MB ────> tables 5 kB          risks:
  *       │               │                                  tables .01    lib  .04    shop   .81
  *       │               v                                  idn    .01    libc .02    report .80
  *       └───────────> libc 30 MB ────> idn 400 kB
@@ -18,11 +19,12 @@
  *
  *     image set {shop}: shop, lib, tables │ {shop, report}: libc, idn │ {report}: report
  *
- * 2. Merge the paths of each image set. Clients download a layer again when any of its paths changes, so each
- *    merge is expected to lose some bytes for each release. A layer costs something, too (`layerCost`: 8 kB).
- *    Merges that lose less than a layer costs are made, the cheapest first (merge-groups.ts):
+ * 2. Merge the paths of each image set. Clients download a layer again when any of its paths changes. So a
+ *    merge is expected to lose, for each release, the bytes of each path × the growth of its risk. But a layer
+ *    costs something, too (`layerCost`: 8 kB). Merges that lose less are made, the cheapest first
+ *    (merge-groups.ts):
  *
- *     tables + lib     tables 5 kB × (.04 − .01)             =    0.1 kB     merged
+ *     tables + lib     tables 5 kB × (.04 − .01)             =   0.15 kB     merged
  *     libc + idn       idn 400 kB × (.02 − .01)              =      4 kB     merged
  *     shop + lib       lib and tables 3 MB × (.81 − .04)     =  2,300 kB     not merged
  *

@@ -14,11 +14,11 @@ export interface LayerPlanner {
   note(image: ServedImage): void
 }
 
-/** Learns a whole release before any of its images is planned. */
+/** Learns from a whole release before any of its images is planned. */
 export interface ReleaseLearning {
   /** Returns whether the planner knows no image yet. @throws Failure unavailable */
   isNew(): Promise<boolean>
-  /** Learns images at once. Never fails: without the knowledge layers are shared less, but images are built. */
+  /** Learns from images now. Never fails: without this knowledge images share fewer layers, but are built. */
   learn(images: readonly ServedImage[]): Promise<void>
 }
 

@@ -4,7 +4,7 @@
  *
  * Matching works for any kind of name: refs, packages, images. The syntax is checked for ref names: a character
  * that no ref name has, or that is special in other globs, is an error. Taken literally, such a glob would match
- * no ref, and the mistake would show only when an image of a release is missing.
+ * no ref, and the typo would show only when an image of a release is missing.
  */
 
 /** Most characters in a glob. Ref names that people write are far shorter. */
