@@ -72,7 +72,8 @@ const likelyState = resolve(process.env.SLIPWAY_STATE_PATH || 'var/state')
 if (existsSync(join(likelyState, 'compiled'))) keepCompiled(likelyState)
 const { findNix } = await import('./compose/nix.ts')
 const nix = findNix()
-const { readConfig, unknownSettings } = await import('./config/config.ts')
+const { readConfig } = await import('./config/read-config.ts')
+const { unknownSettings } = await import('./config/settings.ts')
 const { ConfigError } = await import('./config/config-error.ts')
 
 try {

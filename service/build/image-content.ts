@@ -18,7 +18,7 @@ export function containerConfigOf(
 ): ContainerConfig {
   const requested = packages.filter((found) => isRequested(found, name))
   const hasCertificates = packages.some((found) => found.name === 'cacert')
-  return containerConfig(name, requested, hasCertificates)
+  return containerConfig(name, isRequested, hasCertificates)
 }
 
 /** Returns the link farm. Its packages are sorted, so that its bytes do not depend on the order in the name. */
@@ -34,7 +34,7 @@ export function linkFarmOf(
         name: found.name,
         storePath: found.storePath,
         priority: found.priority,
-        requested: isRequested(found, name),
+        isRequested: isRequested(found, name),
       }))
       .sort((a, b) => compareCodeUnits(a.storePath, b.storePath)),
     ...(env === undefined ? {} : { env }),

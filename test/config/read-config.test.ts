@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { readConfig, unknownSettings } from '../../service/config/config.ts'
 import { ConfigError } from '../../service/config/config-error.ts'
+import { readConfig } from '../../service/config/read-config.ts'
+import { unknownSettings } from '../../service/config/settings.ts'
 
 const git = { NIXERY_PKGS_REPO: 'https://git.example.com/packages.git' }
 
-function mistakes(environment: NodeJS.ProcessEnv): string {
+/** Returns the message of the ConfigError; empty if the settings are right. */
+function failuresOf(environment: NodeJS.ProcessEnv): string {
   try {
     readConfig(environment)
     return ''
@@ -14,8 +16,8 @@ function mistakes(environment: NodeJS.ProcessEnv): string {
   }
 }
 
-describe('configuration', () => {
-  test('has the documented defaults', () => {
+describe('readConfig', () => {
+  test('settings have the documented defaults', () => {
     expect(readConfig(git)).toMatchObject({
       host: '127.0.0.1',
       port: 8080,
@@ -31,12 +33,12 @@ describe('configuration', () => {
     })
   })
 
-  test('takes an empty value for one that is not set', () => {
+  test('an empty value counts as not set', () => {
     expect(readConfig({ ...git, PORT: '', NIXERY_CHANNEL: '' }).port).toBe(8080)
   })
 
-  test('reports all mistakes at once, each with variable, value and what would be right', () => {
-    const text = mistakes({
+  test('all wrong settings are reported at once, with value and what would be right', () => {
+    const text = failuresOf({
       PORT: '70000',
       NIX_TIMEOUT: 'soon',
       NIXERY_STORAGE_BACKEND: 's3',
@@ -51,34 +53,50 @@ describe('configuration', () => {
     expect(text).toContain('no source')
   })
 
-  test('without a source shows the choices', () => {
-    expect(mistakes({})).toMatch(/NIXERY_PKGS_REPO \(.*NIXERY_PKGS_PATH \(.*NIXERY_CHANNEL \(/)
+  test('the failure for a missing source names the settings that choose one', () => {
+    expect(failuresOf({})).toMatch(/NIXERY_PKGS_REPO \(.*NIXERY_PKGS_PATH \(.*NIXERY_CHANNEL \(/)
   })
 
-  test('with more than one source names them', () => {
-    expect(mistakes({ ...git, NIXERY_CHANNEL: 'nixos-unstable' })).toMatch(
+  test('the failure for two sources names both', () => {
+    expect(failuresOf({ ...git, NIXERY_CHANNEL: 'nixos-unstable' })).toMatch(
       /NIXERY_PKGS_REPO and NIXERY_CHANNEL: are set; set exactly one of/,
     )
   })
 
-  test('never shows a source, which may hold credentials', () => {
+  test('no failure shows a source URL, which may hold credentials', () => {
     const secret = 'https://user:hunter2@git.example.com/p.git'
-    expect(mistakes({ NIXERY_PKGS_REPO: secret, PORT: 'x', NIXERY_CHANNEL: 'a' })).not.toContain(
+    expect(failuresOf({ NIXERY_PKGS_REPO: secret, PORT: 'x', NIXERY_CHANNEL: 'a' })).not.toContain(
       'hunter2',
     )
   })
 
-  test('finds misspelt settings', () => {
+  test.each([
+    ['SLIPWAY_WEBHOOK_SECRET', 'hunter2\n', /^SLIPWAY_WEBHOOK_SECRET: must be without white space/],
+    ['SLIPWAY_PUBLIC_URL', 'ftp://u:hunter2@x', /^SLIPWAY_PUBLIC_URL: must be an http\(s\) URL$/],
+    ['NIX_POPULARITY_URL', 'ftp://u:hunter2@x', /^NIX_POPULARITY_URL: must be an https: or file:/],
+  ])('the failure for %s does not show its value', (variable, value, expected) => {
+    const failures = failuresOf({ ...git, [variable]: value })
+    expect(failures).toMatch(expected)
+    expect(failures).not.toContain('hunter2')
+  })
+
+  test('TLS needs both a certificate and a key', () => {
+    expect(failuresOf({ ...git, SLIPWAY_TLS_CERT: import.meta.filename })).toMatch(
+      /^SLIPWAY_TLS_KEY: is not set, but the other one is/,
+    )
+  })
+
+  test('a misspelt setting is found', () => {
     expect(unknownSettings({ SLIPWAY_POL_INTERVAL: '1', SLIPWAY_HOST: '::', HOME: '/' })).toEqual([
       'SLIPWAY_POL_INTERVAL',
     ])
   })
 })
 
-describe('a bucket', () => {
+describe('storage in a bucket', () => {
   const bucket = { ...git, NIXERY_STORAGE_BACKEND: 'gcs', GCS_BUCKET: 'layers' }
 
-  test('is named by GCS_BUCKET; blobs are fetched there, by URLs that a key signs', () => {
+  test('clients of a bucket are redirected to URLs that a key signs, by default', () => {
     expect(readConfig(bucket).storage).toEqual({
       backend: 'gcs',
       bucket: 'layers',
@@ -87,7 +105,7 @@ describe('a bucket', () => {
     })
   })
 
-  test('may have its own credentials, endpoint, way of signing, and no redirects', () => {
+  test('a bucket may have credentials, an endpoint, IAM signing and no redirects', () => {
     const more = {
       GOOGLE_APPLICATION_CREDENTIALS: import.meta.filename,
       SLIPWAY_GCS_SIGN: 'iam',
@@ -114,11 +132,11 @@ describe('a bucket', () => {
     [{ SLIPWAY_GCS_SIGN: 'yes' }, /^SLIPWAY_GCS_SIGN="yes": must be one of: key, iam/],
     [{ SLIPWAY_GCS_REDIRECT: 'no' }, /^SLIPWAY_GCS_REDIRECT="no": must be 1, or 0/],
     [{ SLIPWAY_GCS_ENDPOINT: 'storage' }, /^SLIPWAY_GCS_ENDPOINT="storage": must be an http/],
-  ])('%j is a mistake', (setting, expected) => {
-    expect(mistakes({ ...bucket, ...setting })).toMatch(expected)
+  ])('the setting %j is reported with what would be right', (setting, expected) => {
+    expect(failuresOf({ ...bucket, ...setting })).toMatch(expected)
   })
 
-  test('that is not chosen needs no settings', () => {
-    expect(mistakes({ ...git, GOOGLE_APPLICATION_CREDENTIALS: '/nowhere.json' })).toBe('')
+  test('settings of a bucket are not checked for storage on the file system', () => {
+    expect(failuresOf({ ...git, GOOGLE_APPLICATION_CREDENTIALS: '/nowhere.json' })).toBe('')
   })
 })
