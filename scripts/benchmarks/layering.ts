@@ -1,11 +1,12 @@
 /**
- * What clients download and what the registry stores, by how closures are cut into layers: Slipway's planner on
- * four releases of the same images, scored beside other schemes by a program that stands with the releases.
+ * Compares schemes that cut closures into layers by the bytes that clients download and that the registry
+ * stores. `evaluate.py`, which stands beside the release graphs, scores Slipway's plans and other schemes for
+ * four releases of the same images.
  *
  *     r1 ──learn──► plans of r1 ──learn──► plans of r2-leaf, r3-library, r4-security
  *
- * The images of r1 are known together before they are planned, as those of a first release are; each later
- * release is planned by what was known after r1. `plans-alone.json` is the same without any knowledge.
+ * All images of r1 are known before they are planned, as in a first release. Each later release is planned by
+ * what was known after r1. `plans-alone.json` has plans that are made without any knowledge.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -19,25 +20,26 @@ import type { Table } from './table.ts'
 const defaultFolder = resolve(import.meta.dirname, '../../../shared/layering')
 const defaultPart = 'a'
 const releases = ['r1', 'r2-leaf', 'r3-library', 'r4-security'] as const
-/** Of 94 layers one is the link farm's. */
+/** 94 layers, without the one of the link farm. */
 const budget = 93
 
-/** Milliseconds; some seconds are usual. */
-const scoringTime = 120_000
+/** Milliseconds; scoring usually takes some seconds. */
+const scoringLimit = 120_000
 
-/** Image → closure, and image → plan. */
+/** Image → closure. */
 type Images = Readonly<Record<string, Closure>>
+/** Image → plan. */
 type Plans = Readonly<Record<string, Plan>>
 type Release = (typeof releases)[number]
 type Releases<T> = Readonly<Record<Release, T>>
 
-/** @param args folder of the graphs and of `evaluate.py`, and the part of their names before the release */
+/** @param args folder of the graphs and of `evaluate.py`, and the prefix of the graphs' names */
 export async function measureLayering([
   folder = defaultFolder,
   part = defaultPart,
 ]: readonly string[]): Promise<Table> {
   const images = await eachRelease((release) => readImages(folder, `${part}-${release}`))
-  const known = await planKnowing(images)
+  const known = await plansWithKnowledge(images)
   const alone = await eachRelease((release) => plansOf(images[release], LayerKnowledge.none))
   const files = { 'plans.json': known, 'plans-alone.json': alone }
   await mkdir(benchFolder, { recursive: true })
@@ -48,7 +50,7 @@ export async function measureLayering([
     paths.push(path)
   }
   const scores = await run('python3', [join(folder, 'evaluate.py'), folder, part, ...paths], {
-    signal: AbortSignal.timeout(scoringTime),
+    signal: AbortSignal.timeout(scoringLimit),
   })
   return tableOf(scores, files)
 }
@@ -74,7 +76,7 @@ async function readImages(folder: string, name: string): Promise<Images> {
   })
 }
 
-async function planKnowing(images: Releases<Images>): Promise<Releases<Plans>> {
+async function plansWithKnowledge(images: Releases<Images>): Promise<Releases<Plans>> {
   const before = learn(LayerKnowledge.none, images.r1)
   const r1 = plansOf(images.r1, before)
   const after = learn(before, images.r1, r1)
@@ -94,7 +96,9 @@ function plansOf(images: Images, knowledge: LayerKnowledge): Plans {
   return mapValues(images, (closure) => planLayers(closure, { budget, knowledge }))
 }
 
-/** The scorer's table, and for Slipway's plans how far they are from the floor and the mean of layers. */
+/**
+ * Adds to the scorer's table, for Slipway's plans, the distance from the floor and the mean number of layers.
+ */
 function tableOf(scores: string, files: Readonly<Record<string, Releases<Plans>>>): Table {
   const [header = [], ...rows] = scores
     .trim()
