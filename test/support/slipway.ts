@@ -10,7 +10,7 @@ import type { Readable } from 'node:stream'
 const root = resolve(import.meta.dirname, '../..')
 
 /** Milliseconds until a missing log line counts as a failure. */
-const logLimit = 60_000
+const logLimit = 120_000
 
 export interface LogLine {
   readonly level: number
@@ -149,7 +149,7 @@ class ServiceOutput {
     })
   }
 
-  /** @throws Error if the service ends before it logs such a line, or does not log one within a minute */
+  /** @throws Error if the service ends before it logs such a line, or does not log one within two minutes */
   untilLogged(message: string, fields: Readonly<Record<string, unknown>> = {}): Promise<LogLine> {
     const isMatch = (line: LogLine) =>
       line.msg === message && Object.entries(fields).every(([name, value]) => line[name] === value)
@@ -165,7 +165,7 @@ class ServiceOutput {
         ),
       )
     const onClose = (code: number | null) => fail(`ended with ${code}`)
-    const timer = setTimeout(() => fail('went on for a minute'), logLimit)
+    const timer = setTimeout(() => fail('went on for two minutes'), logLimit)
     this.#events.on('line', look)
     this.child.once('close', onClose)
     look()
