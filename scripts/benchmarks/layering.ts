@@ -110,7 +110,7 @@ function tableOf(scores: string, files: Readonly<Record<string, Releases<Plans>>
     .map(([name, ...figures]) => [
       `${name}: over paths`,
       ...figures.map((figure, column) => {
-        if (header[column + 1] === 'layers') return ''
+        if (/^(layers|mean)$/.test(header[column + 1] ?? '')) return ''
         return `+${(100 * (Number(figure) / Number(floor[column + 1]) - 1)).toFixed(2)}%`
       }),
       '',

@@ -138,7 +138,7 @@ function help(): number {
 function usage(): string {
   const lines = Object.entries(benchmarks).map(([name, { parameters, about, onlyByName }]) => {
     const command = [name, ...(parameters ? [parameters] : [])].join(' ')
-    return `  ${command.padEnd(17)}${about}${onlyByName ? ' (only by name)' : ''}\n`
+    return `  ${command.padEnd(24)}${about}${onlyByName ? ' (only by name)' : ''}\n`
   })
   return `scripts/bench [--runs N] [NAME [ARGUMENT…]]\n${lines.join('')}`
 }

@@ -3,18 +3,17 @@
 import { Failure } from '../image/errors.ts'
 import type { RecordStore } from '../storage/ports.ts'
 import type { Log } from '../telemetry/ports.ts'
-import { nearest } from '../text/nearest.ts'
 import { isChannelName } from './channel-name.ts'
 import { GuessLimit } from './guess-limit.ts'
 import { HourlyChannels } from './hourly-channels.ts'
 import { type ChannelRecord, NixpkgsCommits } from './nixpkgs-commits.ts'
 import type { ChannelServer, Revision, Source, SourceStatus } from './ports.ts'
 import { isNixpkgsCommit } from './ports.ts'
+import { unknownTag } from './unknown-tag.ts'
 
 /** Branches on which a commit is looked for, the main branch included. */
 const maxBranches = 5
 const mainBranch = 'master'
-const namesSuggested = 3
 
 export interface ChannelSourceOptions {
   /** Channel that `latest` means. */
@@ -95,15 +94,10 @@ export class ChannelSource implements Source {
   }
 
   #unknownTag(tag: string): Failure {
-    const near = nearest(tag, this.tags(), namesSuggested).filter((name) => name !== tag)
-    const failure = `"${tag}" is no channel of nixpkgs and no full commit of it`
-    const hint = near.length > 0 ? `; the nearest: ${near.join(', ')}` : ''
+    const channel = this.#channel
+    const message = `"${tag}" is no channel of nixpkgs and no full commit of it`
     const meaning =
-      tag === this.#channel
-        ? '; NIXERY_CHANNEL names it'
-        : `; "latest" is the channel ${this.#channel}`
-    return new Failure('manifest-unknown', failure + meaning + hint, {
-      detail: { tag, channel: this.#channel, nearest: near },
-    })
+      tag === channel ? 'NIXERY_CHANNEL names it' : `"latest" is the channel ${channel}`
+    return unknownTag(tag, this.tags(), `${message}; ${meaning}`, { channel })
   }
 }

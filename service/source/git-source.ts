@@ -7,7 +7,6 @@ import { LRUCache } from 'lru-cache'
 import { Failure, messageOf } from '../image/errors.ts'
 import { isAbbreviatedCommitId, isFullCommitId } from '../image/reference.ts'
 import type { Log } from '../telemetry/ports.ts'
-import { nearest } from '../text/nearest.ts'
 import { FetchSchedule, fetchRetryAfter } from './fetch-schedule.ts'
 import type {
   GitRepository,
@@ -18,10 +17,10 @@ import type {
   SourceStatus,
 } from './ports.ts'
 import { RefTable } from './ref-table.ts'
+import { unknownTag } from './unknown-tag.ts'
 
 /** Enough for a month of pulls by commit; an entry takes a few hundred bytes. */
 const commitsCached = 10_000
-const namesSuggested = 3
 
 export interface GitSourceOptions {
   readonly repository: GitRepository
@@ -142,13 +141,13 @@ export class GitSource implements Source {
   }
 
   #unknownTag(tag: string): Failure {
-    const near = nearest(tag, this.tags(), namesSuggested)
-    const hint = near.length > 0 ? `; the nearest: ${near.join(', ')}` : ''
-    const failure =
+    return unknownTag(
+      tag,
+      this.tags(),
       tag === 'latest'
         ? 'the git repository of the package set has no default branch, so there is no "latest"'
-        : `"${tag}" is no tag, branch or reachable commit of the package set's git repository`
-    return new Failure('manifest-unknown', failure + hint, { detail: { tag, nearest: near } })
+        : `"${tag}" is no tag, branch or reachable commit of the package set's git repository`,
+    )
   }
 
   async #fetch(): Promise<void> {

@@ -93,7 +93,7 @@ function slugsOf(refs: Iterable<string>): Map<string, string> {
 
 function winsSlug(ref: string, other: string): boolean {
   if (isTagRef(ref) !== isTagRef(other)) return isTagRef(ref)
-  return Buffer.compare(Buffer.from(ref), Buffer.from(other)) < 0
+  return ref < other
 }
 
 /** Sorts with JavaScript's own order, which is the byte order for tags: they are ASCII. */

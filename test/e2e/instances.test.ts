@@ -73,7 +73,7 @@ describe('two instances', () => {
       ...['custom-service', 'jq', 'hello', 'git/jq', 'web'],
     ]
     const instances = await cluster.startTwo()
-    // The instances take turns in being asked first.
+    // The instances take turns in getting the first request.
     const pulled = await Promise.all(
       images.map((image, index) => {
         const order = index % 2 === 0 ? instances : instances.toReversed()

@@ -149,9 +149,9 @@ describe('refresh', () => {
 describe('a request for an unknown tag', () => {
   test('simultaneous requests for unknown tags share one fetch', async () => {
     scheduleOf()
-    for (let i = 0; i < 50; i++) requestUnknown('asked')
+    for (let i = 0; i < 50; i++) requestUnknown('pull')
     await vi.advanceTimersByTimeAsync(19)
-    requestUnknown('asked')
+    requestUnknown('pull')
     expect(fetches.count).toBe(0)
     await vi.advanceTimersByTimeAsync(1)
     await fetches.end()
@@ -177,21 +177,21 @@ describe('a request for an unknown tag', () => {
 
   test('an unknown tag waits for a fetch that starts after the request', async () => {
     watch('running', scheduleOf().refresh())
-    requestUnknown('asked')
+    requestUnknown('pull')
     await fetches.end()
     expect(ended).toEqual(['running'])
     await vi.advanceTimersByTimeAsync(20)
     await fetches.end()
-    expect(ended).toEqual(['running', 'asked'])
+    expect(ended).toEqual(['running', 'pull'])
   })
 
   test('a tag that the running fetch brings needs no further fetch', async () => {
     watch('running', scheduleOf().refresh())
     let isKnown = false
-    requestUnknown('asked', () => isKnown)
+    requestUnknown('pull', () => isKnown)
     isKnown = true
     await fetches.end()
-    expect(ended).toEqual(['running', 'asked'])
+    expect(ended).toEqual(['running', 'pull'])
   })
 
   test('a fetch that starts for another reason also serves requests for unknown tags', async () => {
@@ -207,10 +207,10 @@ describe('a request for an unknown tag', () => {
 
   test('a failed fetch fails the requests that wait for it', async () => {
     scheduleOf()
-    requestUnknown('asked')
+    requestUnknown('pull')
     await vi.advanceTimersByTimeAsync(20)
     await fetches.end(down)
-    expect(ended).toEqual(['asked: no route'])
+    expect(ended).toEqual(['pull: no route'])
   })
 })
 
@@ -228,11 +228,11 @@ describe('stop', () => {
     scheduleOf()
     watch('running', schedule.refresh())
     watch('queued', schedule.refresh())
-    requestUnknown('asked')
+    requestUnknown('pull')
     schedule.stop()
     await fetches.end()
     expect(ended.sort()).toEqual([
-      'asked: the service is shutting down',
+      'pull: the service is shutting down',
       'queued: the service is shutting down',
       'running',
     ])
