@@ -1,6 +1,7 @@
 /** Service on the package set of the benchmarks. Its storage is empty at the start. */
 import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Descriptor, Manifest } from '../../test/support/pull.ts'
 import { Slipway } from '../../test/support/slipway.ts'
 import type { Bench } from './bench.ts'
 import { tag } from './bench-packages.ts'
@@ -12,16 +13,7 @@ const nixStages = ['evaluate', 'realise', 'closure']
 /** Image that is pulled before the measurement. It shares no store path with another image. */
 export const warmUp = 'warm-up'
 
-export interface Descriptor {
-  readonly digest: string
-  /** Bytes. */
-  readonly size: number
-}
-
-export interface Manifest {
-  readonly config: Descriptor
-  readonly layers: readonly Descriptor[]
-}
+export type { Descriptor, Manifest }
 
 /** Pull of an image that had to be built. Times in milliseconds. */
 export interface ColdPull {
