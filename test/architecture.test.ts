@@ -129,7 +129,7 @@ test('telemetry imports nothing', () => {
 })
 
 test('config imports pure files and the grammars of settings', () => {
-  const grammars = ['source/channel.ts', 'source/repository-url.ts']
+  const grammars = ['source/channel-name.ts', 'source/repository-url.ts']
   const allows = (imported: string) =>
     !isOwn(imported) ||
     roomOf(imported) === 'config' ||

@@ -27,6 +27,7 @@ const scoringTime = 120_000
 
 /** Closures and plans by image name. */
 type Images = Readonly<Record<string, Closure>>
+/** Image → plan. */
 type Plans = Readonly<Record<string, Plan>>
 type Release = (typeof releases)[number]
 type Releases<T> = Readonly<Record<Release, T>>
@@ -37,7 +38,7 @@ export async function measureLayering([
   part = defaultPart,
 ]: readonly string[]): Promise<Table> {
   const images = await eachRelease((release) => readImages(folder, `${part}-${release}`))
-  const known = await planKnowing(images)
+  const known = await plansWithKnowledge(images)
   const alone = await eachRelease((release) => plansOf(images[release], LayerKnowledge.none))
   const files = { 'plans.json': known, 'plans-alone.json': alone }
   await mkdir(benchFolder, { recursive: true })
@@ -74,7 +75,7 @@ async function readImages(folder: string, name: string): Promise<Images> {
   })
 }
 
-async function planKnowing(images: Releases<Images>): Promise<Releases<Plans>> {
+async function plansWithKnowledge(images: Releases<Images>): Promise<Releases<Plans>> {
   const before = learn(LayerKnowledge.none, images.r1)
   const r1 = plansOf(images.r1, before)
   const after = learn(before, images.r1, r1)

@@ -18,7 +18,7 @@ export function containerConfigOf(
 ): ContainerConfig {
   const requested = packages.filter((found) => isRequested(found, name))
   const hasCertificates = packages.some((found) => found.name === 'cacert')
-  return containerConfig(name, isRequested, hasCertificates)
+  return containerConfig(name, requested, hasCertificates)
 }
 
 /** Returns the link farm. Its packages are sorted, so that its bytes do not depend on the order in the name. */

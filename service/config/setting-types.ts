@@ -2,7 +2,7 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
-import { isAddressTemplate } from '../source/channel.ts'
+import { isAddressTemplate } from '../source/channel-name.ts'
 import { isGlobList, parseGlobList } from '../text/globs.ts'
 
 /** A whole number from `least` to `most`. */

@@ -1,7 +1,7 @@
 /** Settings of the source: where the package set comes from. */
 import { join } from 'node:path'
 import { z } from 'zod'
-import { isChannelName } from '../source/channel.ts'
+import { isChannelName } from '../source/channel-name.ts'
 import type { SettingFailure } from './config-error.ts'
 import { absolutePath, isReadableFile, urlTemplate } from './setting-types.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isAddressTemplate, isChannelName } from '../../service/source/channel.ts'
+import { isAddressTemplate, isChannelName } from '../../service/source/channel-name.ts'
 import { isNixpkgsCommit } from '../../service/source/ports.ts'
 
 test.each([
@@ -15,7 +15,7 @@ test.each([
   ['a/b', false],
   ['a%2fb', false],
   ['a\n', false],
-])('a channel’s name: %j %s', (text, allowed) => {
+])('isChannelName(%j) is %s', (text, allowed) => {
   expect(isChannelName(text)).toBe(allowed)
 })
 
@@ -25,8 +25,8 @@ test.each([
   ['a'.repeat(39), false],
   ['a'.repeat(64), false],
   ['g'.repeat(40), false],
-])('a commit of nixpkgs: %s %s', (text, is) => {
-  expect(isNixpkgsCommit(text)).toBe(is)
+])('isNixpkgsCommit("%s") is %s', (text, expected) => {
+  expect(isNixpkgsCommit(text)).toBe(expected)
 })
 
 test.each([
@@ -39,6 +39,6 @@ test.each([
   ['https:///{channel}', false],
   ['https://example.com:port/{channel}', false],
   ['{channel}', false],
-])('an address of channels: %s %s', (text, allowed) => {
+])('isAddressTemplate("%s", "channel") is %s', (text, allowed) => {
   expect(isAddressTemplate(text, 'channel')).toBe(allowed)
 })
