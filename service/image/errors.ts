@@ -18,6 +18,8 @@ export type FailureKind =
   | 'not-acceptable'
   /** A push, or anything else that a read-only registry never does. */
   | 'unsupported'
+  /** The client may not do this. */
+  | 'denied'
   | 'evaluation-failed'
   | 'build-failed'
   | 'build-timed-out'

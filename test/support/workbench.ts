@@ -1,5 +1,4 @@
-/** Everything below the HTTP edge: real use cases and a real store, over fakes of Nix and git. */
-
+/** The rooms below the HTTP edge, on a real file-system store, with fakes of Nix and git. */
 import { join } from 'node:path'
 import { FilesystemStore } from '../../service/adapters/filesystem/filesystem-store.ts'
 import { BuildImage } from '../../service/build/build-image.ts'
@@ -34,20 +33,22 @@ import { ObservedStore } from './observed-store.ts'
 import { RecordingLog } from './recording-log.ts'
 import { TemporaryFolder } from './temporary-folder.ts'
 
-/** For tests that do not look at the journal. */
+/** Journal for tests that do not check it. */
 const silentJournal = {
   begin: () => ({ stage() {}, built() {}, failed() {}, aborted() {} }),
 } as unknown as BuildJournal
 
 export interface WorkbenchOptions {
   readonly packages?: FakePackageSet
-  /** Tag → commit. */
+  /** Commits by tag. */
   readonly refs?: Record<string, string>
-  /** Seconds. */
+  /** Seconds that a pull waits for a build. */
   readonly pullWait?: number
-  /** Where clients are sent for blobs; absent for a storage that gives no URLs. */
+  /** URL that clients are redirected to for blobs; absent for a storage without redirects. */
   readonly redirectTo?: string
-  /** Another workbench, whose storage this one takes over as after a restart. */
+  /** Whether the storage is a PieceReader, as the file system is and a bucket is not. @default true */
+  readonly hasPieces?: boolean
+  /** A workbench whose storage this one takes over, as after a restart. */
   readonly restarted?: Workbench
 }
 
@@ -62,7 +63,7 @@ const defaultRefs = { latest: 'c'.repeat(40), v1: '1'.repeat(40), v2: '2'.repeat
 
 export class Workbench implements AsyncDisposable {
   readonly #folder: TemporaryFolder
-  /** What was asked of fakes and storage, in order. */
+  /** Calls of fakes and storage, in order. */
   readonly journal: string[] = []
   readonly recipe: Recipe = { compression: 'gzip', layerBudget: 94 }
   readonly log = new RecordingLog()
@@ -89,9 +90,10 @@ export class Workbench implements AsyncDisposable {
     this.evaluator = new FakeEvaluator(packages, journal)
     this.nix = new FakeNix(packages, journal)
     this.packer = new FakePacker(disk.stagingFolder, journal)
-    const { redirectTo } = options
+    const { redirectTo, hasPieces = true } = options
     this.blobs = new Blobs({
       store: this.store,
+      pieces: hasPieces ? this.store : undefined,
       redirects: redirectTo === undefined ? undefined : { url: async () => new URL(redirectTo) },
       log,
     })
@@ -156,7 +158,7 @@ export class Workbench implements AsyncDisposable {
     return join(this.#folder.path, 'storage')
   }
 
-  /** As a client would: `image('hello', 'v1')`. */
+  /** Pulls an image: `image('hello', 'v1')`. */
   image(name: string, tag = 'v1'): Promise<StoredImage> {
     return this.pull.byTag(parseImageName(name), tag)
   }
@@ -175,7 +177,7 @@ export class Workbench implements AsyncDisposable {
     await this.disk.delete(`blobs/sha256/${hexOf(digest)}`)
   }
 
-  /** Journal entries that begin with this word. */
+  /** Returns the journal entries that begin with this word. */
   did(word: string): string[] {
     return this.journal.filter((entry) => entry.startsWith(`${word} `) || entry === word)
   }
@@ -185,7 +187,7 @@ export class Workbench implements AsyncDisposable {
   }
 }
 
-/** Digests of config and layers, in the manifest's order. */
+/** Returns the digests of config and layers, in the order of the manifest. */
 export function blobsOf(document: { bytes: Uint8Array }): { config: Digest; layers: Digest[] } {
   const manifest = JSON.parse(Buffer.from(document.bytes).toString())
   return {
