@@ -69,7 +69,7 @@ export class AnswerCache {
       const answer = this.#find(request)
       if (answer === undefined) return application(request, response)
       const access = accessRequestOf(request, answer.policy.name)
-      // A refused request goes to its route, which asks again and answers with the failure.
+      // A denied request goes to its route, which asks again and answers with the failure.
       let waiting: Promise<void> | void
       try {
         waiting = this.#authorise(access)

@@ -1,6 +1,6 @@
 /**
- * Access control. Every route has this step, and a cached answer passes it, too, before it is sent. So
- * no work is done, and nothing is revealed, for a request that it refuses.
+ * Access control. Every route has this step between parsing and acting, and a cached answer passes it
+ * before it is sent. So a request that is denied causes no work and learns nothing.
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Context } from 'koa'
@@ -19,8 +19,8 @@ export interface AccessRequest {
 }
 
 /**
- * Decides whether a request may go on. Returns a promise only if it must wait: a cached answer is then
- * sent in the same turn of the event loop.
+ * Lets a request pass by returning, or denies it by throwing. Returns a promise only if it must wait, for
+ * a cached answer is sent at once otherwise. May be called twice for a request that it denies.
  * @throws Failure denied
  */
 export type Authorise = (request: AccessRequest) => Promise<void> | void
@@ -31,7 +31,7 @@ export const allowAll: Authorise = () => {}
 /** The request as a route has parsed it. */
 export type ParsedRequest = object & { readonly name?: ImageName }
 
-/** The step of a route that stands between parsing and acting. */
+/** The step in a row of the route table. */
 export type AuthoriseStep = (ctx: Context, request: ParsedRequest) => Promise<void> | void
 
 export function authoriseStep(authorise: Authorise): AuthoriseStep {

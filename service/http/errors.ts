@@ -43,7 +43,7 @@ const temporary: ReadonlySet<number> = new Set([429, 503])
 /** Seconds in `Retry-After`, where the failure names none. */
 const defaultRetryAfter = 10
 
-/** Headers of the content that is not sent now. `Content-Range` belongs to a 416 as well. */
+/** Headers of the content that the error replaces. `Content-Range` belongs to a 416 as well. */
 const contentHeaders = ['ETag', 'Docker-Content-Digest', 'Accept-Ranges']
 
 export interface ErrorAnswer {

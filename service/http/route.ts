@@ -4,12 +4,12 @@ import type { AuthoriseStep, ParsedRequest } from './authorise.ts'
 
 /**
  * Reads a request into a value that cannot be wrong.
- * @param parts what the placeholders of the path stand for, percent-decoded
- * @throws Failure for a request that cannot be answered, whoever sends it
+ * @param parts the texts in place of the path's placeholders, percent-decoded
+ * @throws Failure for an invalid request
  */
 export type Parse<Request extends ParsedRequest> = (ctx: Context, ...parts: string[]) => Request
 
-/** Does what the request asks for, and sets the answer. */
+/** Does the work, and sets the answer. */
 export type Act<Request> = (ctx: Context, request: Request) => Promise<void> | void
 
 /** `ANY` takes every method. */
@@ -25,7 +25,7 @@ export interface Route {
   handle(ctx: Context, parts: readonly string[]): Promise<void>
 }
 
-/** Makes a row: the path, and the steps in their order. */
+/** Makes a row from a path and its steps, in the order in which they run. */
 interface AddRoute {
   <Request extends ParsedRequest>(
     path: string,

@@ -1,4 +1,4 @@
-/** Takes each request to its route. A request without a route is answered 404, or 405 with `Allow`. */
+/** Passes each request to its route. A request without a route is answered 404, or 405 with `Allow`. */
 import { createRequire } from 'node:module'
 import type { RouterContext } from '@koa/router'
 import type { Middleware } from 'koa'
@@ -7,10 +7,10 @@ import { percentDecoded } from '../text/percent-decoding.ts'
 import { isRegistryPath } from './registry/base.ts'
 import type { Route } from './route.ts'
 
-/** The CommonJS build. The other one imports all of `node:http`, and so loads undici, in 25 ms. */
+/** The CommonJS build: the other one imports all of `node:http`, and so loads undici, in 25 ms. */
 const { Router } = createRequire(import.meta.url)('@koa/router') as typeof import('@koa/router')
 
-/** @param table the first route that fits a request takes it */
+/** Returns middleware for the table. The first route that fits a request takes it. */
 export function routing(table: readonly Route[]): Middleware[] {
   const router = new Router()
   for (const { method, path, handle } of table) {
@@ -19,10 +19,10 @@ export function routing(table: readonly Route[]): Middleware[] {
       handle(ctx, (ctx.captures ?? []).map(percentDecoded)),
     )
   }
-  return [router.routes() as Middleware, withoutRoute(table)]
+  return [router.routes() as Middleware, answerUnrouted(table)]
 }
 
-/** A repository name holds slashes, so it is all that stands before the last known word. */
+/** A repository name holds slashes, so `<name>` is everything before the last word of the path. */
 function pathPattern(path: string): RegExp {
   const pattern = path.replace(/<(\w+)>/g, (_, placeholder) =>
     placeholder === 'name' || placeholder === 'rest' ? '(.*)' : '([^/]+)',
@@ -30,7 +30,7 @@ function pathPattern(path: string): RegExp {
   return new RegExp(`^${pattern}$`)
 }
 
-function withoutRoute(table: readonly Route[]): Middleware {
+function answerUnrouted(table: readonly Route[]): Middleware {
   return (ctx) => {
     const { method, path } = ctx
     const { matched = [] } = ctx as unknown as RouterContext
@@ -47,12 +47,12 @@ function withoutRoute(table: readonly Route[]): Middleware {
   }
 }
 
-/** Names the paths that begin with the same word: `/api/nothing` may mean one of them. */
+/** Lists the paths in the same folder, one of which may be meant: `/api/refs` for `/api/ref`. */
 function unknownPath(path: string, table: readonly Route[]): string {
   const [folder] = /^\/[^/]+\//.exec(path) ?? []
-  const near = table
+  const siblings = table
     .filter((route) => folder !== undefined && route.path.startsWith(folder))
     .map((route) => (route.method === 'GET' ? route.path : `${route.method} ${route.path}`))
-  const advice = near.length === 0 ? '' : `; there is ${near.join(', ')}`
+  const advice = siblings.length === 0 ? '' : `; there is ${siblings.join(', ')}`
   return `there is no ${path}${advice}`
 }

@@ -3,19 +3,19 @@ import { authoriseStep } from './authorise.ts'
 import { sendLiveness, sendReadiness } from './ops/health.ts'
 import { sendMetrics } from './ops/metrics.ts'
 import { sendBase } from './registry/base.ts'
-import { parseBlobRequest, sendBlob } from './registry/blobs.ts'
+import { parseBlobPath, sendBlob } from './registry/blobs.ts'
 import { sendCatalog } from './registry/catalog.ts'
-import { parseManifestRequest, sendManifest } from './registry/manifests.ts'
+import { parseManifestPath, sendManifest } from './registry/manifests.ts'
 import { parsePage } from './registry/paging.ts'
-import { parseReferrersRequest, sendReferrers } from './registry/referrers.ts'
+import { parseReferrersPath, sendReferrers } from './registry/referrers.ts'
 import { parseTagsRequest, sendTags } from './registry/tags.ts'
 import { explainUnknownPath } from './registry/unknown-path.ts'
 import { any, get, post, type Route } from './route.ts'
 import type { HttpServices } from './services.ts'
 import {
+  denyOtherSites,
   parseBuildId,
   parseListLength,
-  refuseOtherSites,
   requestRetry,
   sendBuild,
   sendBuilds,
@@ -38,14 +38,9 @@ export function routes(services: HttpServices): Route[] {
     get('/v2/', authorise, sendBase),
     get('/v2/_catalog', parsePage, authorise, sendCatalog(registry)),
     get('/v2/<name>/tags/list', parseTagsRequest, authorise, sendTags(registry)),
-    get(
-      '/v2/<name>/manifests/<reference>',
-      parseManifestRequest,
-      authorise,
-      sendManifest(registry),
-    ),
-    get('/v2/<name>/blobs/<digest>', parseBlobRequest, authorise, sendBlob(registry)),
-    get('/v2/<name>/referrers/<digest>', parseReferrersRequest, authorise, sendReferrers),
+    get('/v2/<name>/manifests/<reference>', parseManifestPath, authorise, sendManifest(registry)),
+    get('/v2/<name>/blobs/<digest>', parseBlobPath, authorise, sendBlob(registry)),
+    get('/v2/<name>/referrers/<digest>', parseReferrersPath, authorise, sendReferrers),
     get('/v2/<rest>', authorise, explainUnknownPath),
 
     // Webhooks of git hosting services.
@@ -63,7 +58,7 @@ export function routes(services: HttpServices): Route[] {
     get('/api/refs', parseListLength, authorise, sendRefs(status)),
     get('/api/builds', parseListLength, authorise, sendBuilds(status)),
     get('/api/builds/<id>', parseBuildId, authorise, sendBuild(status)),
-    post('/api/retry', refuseOtherSites, authorise, requestRetry(status)),
+    post('/api/retry', denyOtherSites, authorise, requestRetry(status)),
 
     // For the operator's monitoring. Some health checks send OPTIONS or POST.
     any('/healthz', authorise, sendLiveness),

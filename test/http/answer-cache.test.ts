@@ -196,33 +196,33 @@ test.each(['PUT', 'DELETE', 'POST', 'PATCH'])(
   },
 )
 
-const refused = new Failure('denied', 'you may not pull this')
+const denied = new Failure('denied', 'you may not pull this')
 
 test.each<[string, Authorise]>([
   [
     'at once',
     () => {
-      throw refused
+      throw denied
     },
   ],
-  ['after a wait', () => new Promise((_, reject) => setImmediate(reject, refused))],
-])('a cached answer is not sent if access is refused %s', async (_, refuse) => {
+  ['after a wait', () => new Promise((_, reject) => setImmediate(reject, denied))],
+])('a cached answer is not sent if access is denied %s', async (_, deny) => {
   const { digest, where } = await someBlob()
   const byDigest = `/v2/hello/manifests/${(await server.get(path)).headers['docker-content-digest']}`
   for (const warm of [path, where, byDigest]) expect((await twice('GET', warm)).isCached).toBe(true)
-  authorise = refuse
+  authorise = deny
   const before = { pulls: pulls.length, bytes, routed }
   for (const warm of [path, where, byDigest]) {
     for (const headers of [{}, { 'If-None-Match': '*' }, { 'If-None-Match': `"${digest}"` }]) {
       const answer = await server.get(warm, headers)
       expect(answer.status).toBe(403)
-      expect(registryError(answer)).toMatchObject({ code: 'DENIED', message: refused.message })
+      expect(registryError(answer)).toMatchObject({ code: 'DENIED', message: denied.message })
       expect(answer.headers.etag).toBeUndefined()
       expect((await server.head(warm, headers)).status).toBe(403)
     }
   }
   expect({ pulls: pulls.length, bytes, routed }).toEqual(before)
-  // The refusal was not cached either.
+  // The failure was not cached.
   authorise = () => {}
   expect((await server.get(path)).status).toBe(200)
 })
@@ -235,7 +235,7 @@ test('a cached answer is sent after access control has waited', async () => {
   expect(second.body.equals(first.body)).toBe(true)
 })
 
-test('a tag that moves while access control waits is answered with its new manifest', async () => {
+test('a tag that is deleted while access control waits answers 404', async () => {
   await server.get(path)
   const { refs } = server.bench.source
   authorise = async () => {

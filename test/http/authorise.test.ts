@@ -1,4 +1,4 @@
-// No route may answer a request that access control refuses.
+// No route answers a request that access control denies.
 import { expect, test } from 'vitest'
 import type { AccessRequest, Authorise } from '../../service/http/authorise.ts'
 import { routes } from '../../service/http/routes.ts'
@@ -24,18 +24,18 @@ const requests = [undefined, 'a secret'].flatMap((secret) => {
   }))
 })
 
-const refuse: Authorise = () => {
+const deny: Authorise = () => {
   throw new Failure('denied', 'not for you')
 }
-const refuseLater: Authorise = async () => {
+const denyLater: Authorise = async () => {
   await new Promise(setImmediate)
   throw new Failure('denied', 'not for you')
 }
 
 test.each(requests)(
-  '$method $path with secret $secret answers 403 if access is refused',
+  '$method $path with secret $secret answers 403 if access is denied',
   async ({ method, path, secret }) => {
-    for (const authorise of [refuse, refuseLater]) {
+    for (const authorise of [deny, denyLater]) {
       await using server = await AppServer.start({
         webhooks: secret ? { secret } : {},
         authorise,
@@ -47,8 +47,8 @@ test.each(requests)(
   },
 )
 
-test('a refused pull causes no work', async () => {
-  await using server = await RegistryServer.start({ authorise: refuse })
+test('a denied pull causes no work', async () => {
+  await using server = await RegistryServer.start({ authorise: deny })
   for (const path of ['/v2/hello/manifests/v1', `/v2/hello/blobs/${digest}`, '/v2/_catalog']) {
     const answer = await server.get(path)
     expect(answer.status).toBe(403)
@@ -57,12 +57,12 @@ test('a refused pull causes no work', async () => {
   expect(server.bench.journal).toEqual([])
 })
 
-test('a refused retry requests no reconcile', async () => {
+test('a denied retry requests no reconcile', async () => {
   let retries = 0
   const retry = () => {
     retries += 1
   }
-  await using server = await AppServer.start({ status: { retry }, authorise: refuse })
+  await using server = await AppServer.start({ status: { retry }, authorise: deny })
   expect((await server.send('POST', '/api/retry')).status).toBe(403)
   expect(retries).toBe(0)
 })

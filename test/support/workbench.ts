@@ -46,7 +46,7 @@ export interface WorkbenchOptions {
   readonly pullWait?: number
   /** URL that clients are redirected to for blobs; absent for a storage without redirects. */
   readonly redirectTo?: string
-  /** Whether the storage is a PieceReader, as the file system is and a bucket is not. @default true */
+  /** Reads blobs in pieces, as from the file system; else as a stream, as from a bucket. @default true */
   readonly hasPieces?: boolean
   /** A workbench whose storage this one takes over, as after a restart. */
   readonly restarted?: Workbench

@@ -26,7 +26,7 @@ interface BlobRequest {
 }
 
 /** @throws Failure name-invalid, digest-invalid */
-export function parseBlobRequest(_: Context, name: string, digest: string): BlobRequest {
+export function parseBlobPath(_: Context, name: string, digest: string): BlobRequest {
   return { name: parseImageName(name), digest: parseDigest(digest) }
 }
 

@@ -20,7 +20,7 @@ interface ManifestRequest {
 }
 
 /** @throws Failure name-invalid, tag-invalid, digest-invalid */
-export function parseManifestRequest(_: Context, name: string, reference: string): ManifestRequest {
+export function parseManifestPath(_: Context, name: string, reference: string): ManifestRequest {
   return { name: parseImageName(name), reference: parseReference(reference) }
 }
 

@@ -15,7 +15,7 @@ interface ReferrersRequest {
 }
 
 /** @throws Failure name-invalid, digest-invalid */
-export function parseReferrersRequest(_: Context, name: string, digest: string): ReferrersRequest {
+export function parseReferrersPath(_: Context, name: string, digest: string): ReferrersRequest {
   return { name: parseImageName(name), digest: parseDigest(digest) }
 }
 
