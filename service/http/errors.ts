@@ -77,7 +77,7 @@ function inDialect(path: string, code: string, message: string, detail: unknown 
   return { error: message }
 }
 
-/** Middleware that answers whatever the middleware after it throws. */
+/** Middleware that answers errors of the middleware after it, and logs each once. */
 export function answerErrors(log: Log): Middleware {
   return async (ctx, next) => {
     try {
