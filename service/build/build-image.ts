@@ -1,14 +1,10 @@
-/** Builds an image: evaluate → realise → closure → plan → layers → manifests → record. */
+/** Builds an image: evaluate → realise → closure → plan → pack → publish. */
 
-import { type Closure, type StorePath, storePathName } from '../closure/closure.ts'
+import type { Closure, Plan } from '../closure/closure.ts'
 import { type EvaluatedPackage, storePathsOf } from '../closure/package.ts'
 import type { PriorityLimiter } from '../concurrency/priority-limiter.ts'
 import { canonicalName } from '../image/canonical-name.ts'
-import { containerConfig } from '../image/container-config.ts'
-import { messageOf } from '../image/errors.ts'
-import type { ImageName } from '../image/image-name.ts'
-import { layerKey, linkFarmKey, type Recipe } from '../image/keys.ts'
-import type { LinkFarm } from '../image/link-farm.ts'
+import type { Recipe } from '../image/keys.ts'
 import {
   assembleImage,
   type ContainerConfig,
@@ -16,35 +12,29 @@ import {
   type Layer,
 } from '../image/manifest.ts'
 import type { LayerPlanner } from '../layering/ports.ts'
-import type { Revision } from '../source/ports.ts'
 import type { BlobStore, ImageRecord, RecordStore } from '../storage/ports.ts'
 import type { Log } from '../telemetry/ports.ts'
-import type { BuildJournal } from './build-journal.ts'
-import type { EvaluateImage } from './evaluate-image.ts'
+import { BuildReport } from './build-report.ts'
+import { containerConfigOf, linkFarmOf } from './image-content.ts'
 import type { LayerCache, LayerRequest } from './layer-cache.ts'
-import type { BuilderLimit, BuildMetrics, Cause, LayerPacker, NixStore } from './ports.ts'
-import { Stopwatch } from './stopwatch.ts'
-
-export interface BuildRequest {
-  readonly name: ImageName
-  readonly revision: Revision
-  readonly imageKey: string
-  /** What the name was evaluated to, if that is known already. */
-  readonly packages?: readonly EvaluatedPackage[]
-  /** The outputs are valid already: nothing is left to wait for but to hold them. */
-  readonly realised?: boolean
-  readonly cause: Cause
-  readonly limit: BuilderLimit
-}
+import { linkFarmRequest, storePathRequests } from './layer-requests.ts'
+import type {
+  BuildMetrics,
+  BuildRequest,
+  ImageEvaluation,
+  JournalWriter,
+  LayerPacker,
+  NixStore,
+} from './ports.ts'
 
 export interface BuiltImage {
   readonly record: ImageRecord
-  /** As they were stored. */
+  /** The manifests that were stored. */
   readonly manifests: readonly Document[]
 }
 
 export interface BuildImageOptions {
-  readonly evaluation: EvaluateImage
+  readonly evaluation: ImageEvaluation
   readonly nix: NixStore
   readonly packer: LayerPacker
   readonly layers: LayerCache
@@ -52,17 +42,17 @@ export interface BuildImageOptions {
   readonly blobs: BlobStore
   readonly planning: LayerPlanner
   readonly recipe: Recipe
-  /** Evaluating and realising. */
+  /** Limits evaluating and realising. */
   readonly nixLimiter: PriorityLimiter
-  /** Packing and storing. */
+  /** Limits planning, packing and publishing. */
   readonly packLimiter: PriorityLimiter
-  readonly journal: BuildJournal
+  readonly journal: JournalWriter
   readonly metrics: BuildMetrics
   readonly log: Log
 }
 
-/** An image whose packages are in the Nix store. */
-interface Realised {
+/** An image whose closure is in the Nix store. */
+interface RealisedImage {
   readonly packages: readonly EvaluatedPackage[]
   readonly config: ContainerConfig
   readonly closure: Closure
@@ -76,177 +66,112 @@ export class BuildImage {
   }
 
   /**
-   * The image, its record stored after everything that it names.
+   * Builds and stores the image: first its blobs, then its manifests, then its record.
    * @throws Failure manifest-unknown, evaluation-failed, build-failed, build-timed-out, unavailable
    */
   async build(request: BuildRequest): Promise<BuiltImage> {
-    const { nix, nixLimiter, packLimiter, planning, journal, metrics, log } = this.#options
-    const { name, revision, imageKey, cause } = request
-    const entry = journal.begin({
-      image: name.text,
-      revision: revision.id,
-      ref: revision.ref,
-      cause,
-    })
-    const watch = new Stopwatch((stage, milliseconds) => {
-      entry.stage(stage, milliseconds)
-      metrics.stageEnded(stage, milliseconds / 1000)
-    })
-    const image = { image: name.text, revision: revision.id, cause }
-    log.info({ ...image, ref: revision.ref }, 'building image')
+    const { nix } = this.#options
+    const report = new BuildReport(request, this.#options)
     try {
-      const realise = () => this.#realise(request, watch)
-      const { packages, config, closure } = request.realised
-        ? await realise()
-        : await nixLimiter.run(cause, realise)
-      const built = await packLimiter.run(cause, async () => {
-        const plan = await watch.time('plan', () => planning.plan(closure))
-        const linkFarm = linkFarmOf(name, packages, closure)
-        const layers = await watch.time('pack', () => this.#pack(closure, plan, linkFarm))
-        const published = await watch.time('publish', () => this.#publish(request, config, layers))
-        planning.note({ name: canonicalName(name), closure, plan })
-        return published
-      })
-      const { digest } = built.record.oci
-      log.info({ ...image, digest, ...watch.report() }, 'image built')
-      entry.built(digest)
-      metrics.buildEnded('built', cause)
+      const built = await this.#build(request, report)
+      report.built(built.record.oci.digest)
       return built
     } catch (error) {
-      // Here and not only where it is answered: by then nobody may wait for it any more.
-      log.warn({ ...image, failure: messageOf(error), ...watch.report() }, 'image not built')
-      entry.failed(error)
-      metrics.buildEnded('failed', cause)
+      report.failed(error)
       throw error
     } finally {
-      // Roots that stay cost disk space; they do not make the image wrong, nor change why it failed.
-      await nix.release(imageKey).catch((error: unknown) => {
-        log.warn({ ...image, failure: messageOf(error) }, 'GC roots could not be removed')
-      })
+      // GC roots that remain only cost disk space, so the outcome of the build stays as it is.
+      await nix.release(request.imageKey).catch((error: unknown) => report.rootsRemain(error))
     }
   }
 
-  /** The packages, in the Nix store. */
-  async #realise(
-    { name, revision, imageKey, packages: known, cause, limit }: BuildRequest,
-    watch: Stopwatch,
-  ): Promise<Realised> {
+  async #build(request: BuildRequest, report: BuildReport): Promise<BuiltImage> {
+    const { nixLimiter, packLimiter } = this.#options
+    const { cause } = request
+    const realise = () => this.#realise(request, report)
+    // A batch has realised the outputs under the limit: the image must not wait for it a second time.
+    const image = request.realised ? await realise() : await nixLimiter.run(cause, realise)
+    return packLimiter.run(cause, () => this.#packAndPublish(request, image, report))
+  }
+
+  /** Evaluates the image, realises its packages and reads their closure. */
+  async #realise(request: BuildRequest, report: BuildReport): Promise<RealisedImage> {
     const { evaluation, nix } = this.#options
-    const packages = await watch.time(
+    const { name, revision, imageKey, cause, limit } = request
+    const packages = await report.stage(
       'evaluate',
-      () => known ?? evaluation.packages(name, revision),
+      () => request.packages ?? evaluation.packages(name, revision),
     )
-    // Before anything is built: a fault in it is told at once.
-    const config = configOf(name, packages)
+    // An invalid `imageConfig` is reported before anything is built.
+    const config = containerConfigOf(name, packages)
     const paths = [...new Set(packages.flatMap(storePathsOf))]
-    // Most often they are valid already, and holding them takes as long as reading what they refer to.
+    // Most outputs are valid already. Realising then only creates GC roots, which takes as long as reading the
+    // closure, so both run at once.
     const early = nix.closure(paths).catch(() => undefined)
-    await watch.time('realise', () => nix.realise(packages, { cause, limit, roots: imageKey }))
-    const closure = await watch.time('closure', async () => (await early) ?? nix.closure(paths))
+    await report.stage('realise', () => nix.realise(packages, { cause, limit, roots: imageKey }))
+    const closure = await report.stage('closure', async () => (await early) ?? nix.closure(paths))
     return { packages, config, closure }
   }
 
-  /** All layers, the link farm last, so that it changes nothing below it. */
-  async #pack(
-    closure: Closure,
-    plan: readonly StorePath[][],
-    linkFarm: LinkFarm,
-  ): Promise<Layer[]> {
-    const { layers, packer, recipe } = this.#options
-    const sizes = new Map(closure.map(({ path, narSize }) => [path, narSize]))
-    const requests: LayerRequest[] = plan.map((paths) => ({
-      key: layerKey(paths, recipe),
-      size: mostBytes(paths.reduce((sum, path) => sum + (sizes.get(path) ?? 0), 0)),
-      description: describePaths('', paths),
-      pack: () => packer.packStorePaths(paths),
-    }))
-    requests.push({
-      key: linkFarmKey(linkFarm, recipe),
-      size: linksSize,
-      description: describePaths(
-        'links to ',
-        linkFarm.packages.map(({ storePath }) => storePath),
-      ),
-      pack: () => packer.packLinkFarm(linkFarm),
-    })
-    // The largest first, so that in the end no core waits for one that has just begun.
-    const packing = new Map<LayerRequest, Promise<Layer>>()
-    for (const request of requests.toSorted((a, b) => b.size - a.size)) {
-      packing.set(request, layers.get(request))
-    }
-    const outcomes = await Promise.allSettled(
-      requests.map((request) => packing.get(request) as Promise<Layer>),
-    )
-    // Only when none is being packed any more may the roots go that keep the store paths.
-    return outcomes.map((outcome) => {
-      if (outcome.status === 'rejected') throw outcome.reason
-      return outcome.value
-    })
+  async #packAndPublish(
+    request: BuildRequest,
+    { packages, config, closure }: RealisedImage,
+    report: BuildReport,
+  ): Promise<BuiltImage> {
+    const { planning, layers } = this.#options
+    const { name } = request
+    const plan = await report.stage('plan', () => planning.plan(closure))
+    const requests = this.#layerRequests(request, packages, closure, plan)
+    const packed = await report.stage('pack', () => layers.getAll(requests))
+    const built = await report.stage('publish', () => this.#publish(request, config, packed))
+    planning.note({ name: canonicalName(name), closure, plan })
+    return built
   }
 
+  /**
+   * Returns requests for all layers of the image. The link farm is the last: clients identify a layer together
+   * with the layers below it, so a changed link farm leaves all other layers as they are.
+   */
+  #layerRequests(
+    { name }: BuildRequest,
+    packages: readonly EvaluatedPackage[],
+    closure: Closure,
+    plan: Plan,
+  ): LayerRequest[] {
+    const { packer, recipe } = this.#options
+    const linkFarm = linkFarmOf(name, packages, closure)
+    return [
+      ...storePathRequests(plan, closure, recipe, packer),
+      linkFarmRequest(linkFarm, recipe, packer),
+    ]
+  }
+
+  /** Stores config and manifests, then the record that makes them visible. */
   async #publish(
     { name, revision, imageKey }: BuildRequest,
-    config: ContainerConfig,
+    containerConfig: ContainerConfig,
     layers: readonly Layer[],
   ): Promise<BuiltImage> {
     const { blobs, images, recipe } = this.#options
-    const image = assembleImage(layers, config, name.platform, recipe.compression)
-    const manifests = [image.oci, image.docker]
-    await blobs.putDocument(image.config)
-    await Promise.all(manifests.map((document) => blobs.putDocument(document)))
+    const { config, oci, docker } = assembleImage(
+      layers,
+      containerConfig,
+      name.platform,
+      recipe.compression,
+    )
+    await blobs.putDocument(config)
+    await Promise.all([blobs.putDocument(oci), blobs.putDocument(docker)])
     const record: ImageRecord = {
       name: name.text,
       packages: [...name.packages],
       architecture: name.platform.architecture,
       revision: revision.id,
-      oci: image.oci.descriptor,
-      docker: image.docker.descriptor,
+      oci: oci.descriptor,
+      docker: docker.descriptor,
       size: layers.reduce((sum, { size }) => sum + size, 0),
     }
-    // Replaced, not settled: a record that is there names a manifest that was found incomplete.
+    // Not `settle`: an existing record names an image that was found incomplete.
     await images.replace(imageKey, record)
-    return { record, manifests }
+    return { record, manifests: [oci, docker] }
   }
-}
-
-function configOf(name: ImageName, packages: readonly EvaluatedPackage[]): ContainerConfig {
-  const asked = packages.filter((found) => name.packages.includes(found.name))
-  const hasCertificates = packages.some((found) => found.name === 'cacert')
-  return containerConfig(name, asked, hasCertificates)
-}
-
-/** In an order of its own, so that equal content has equal bytes however it was asked for. */
-function linkFarmOf(
-  name: ImageName,
-  packages: readonly EvaluatedPackage[],
-  closure: Closure,
-): LinkFarm {
-  const roots = packages.map(({ storePath }) => storePath)
-  const env = [...roots, ...closure.map(({ path }) => path)].find((path) =>
-    /^coreutils(-full)?(-[\d.]+)?$/.test(storePathName(path)),
-  )
-  return {
-    packages: packages
-      .map(({ name: own, storePath, priority }) => {
-        return { name: own, storePath, priority, requested: name.packages.includes(own) }
-      })
-      .sort((a, b) => (a.storePath < b.storePath ? -1 : 1)),
-    ...(env === undefined ? {} : { env }),
-  }
-}
-
-/** Bytes of a layer at most: a tar has a header and padding for each file, of which a NAR has less. */
-function mostBytes(narSize: number): number {
-  return Math.ceil(narSize * 1.25) + 1024 * 1024
-}
-
-/** Bytes that a link farm may take: thousands of links. */
-const linksSize = 8 * 1024 * 1024
-
-/** Characters of a description: for people who read `docker history`, not for machines. */
-const longestDescription = 200
-
-function describePaths(verb: string, paths: readonly StorePath[]): string {
-  const names = `${verb}${paths.map(storePathName).join(', ')}`
-  return names.length <= longestDescription ? names : `${names.slice(0, longestDescription)}…`
 }

@@ -1,77 +1,71 @@
 /**
- * The builds of late: in memory, and one record each in the storage, so that they survive a restart.
- * The journal is told of builds and has no say in them: it neither fails nor delays one.
+ * Journal of builds: the latest in memory, and one record for each in the storage, so that they survive a
+ * restart. Builds never wait for the journal, and a failure of the journal never fails a build.
  */
 
 import PQueue from 'p-queue'
 import { messageOf } from '../image/errors.ts'
 import type { RecordStore } from '../storage/ports.ts'
 import type { Log } from '../telemetry/ports.ts'
-import { buildId, explain, isBuildId } from './build-entry.ts'
-import type { BuildEntry } from './ports.ts'
+import { compareCodeUnits } from '../text/order.ts'
+import { failureAndLogOf, isBuildId, newBuildId } from './build-entry.ts'
+import type { BuildEntry, BuildHistory, JournalWriter, NewBuild, RunningBuild } from './ports.ts'
 
-const defaultRecent = 200
-const defaultKept = 2000
-/** RecordStore written until the next look for those that are too many: a listing is not free. */
-const writesBetweenSweeps = 100
-/** Reads, writes or deletions under way at a time. */
+const defaultMostInMemory = 200
+const defaultMostStored = 2000
+/** Records written before old ones are deleted again: each deletion lists all records. */
+const writesBetweenDeletions = 100
+/** Reads, writes or deletions at a time. */
 const concurrency = 4
-/** Entries that wait for the storage: what is more than this while it is out of reach is not stored. */
+/** Most entries that wait to be written. Further ones are not stored: the storage does not answer. */
 const mostWaiting = 1000
 
 export interface BuildJournalOptions {
   readonly records: RecordStore<BuildEntry>
   readonly log: Log
-  /** Builds in memory. @default 200 */
-  readonly recent?: number
-  /** Builds in the storage; some more until they are swept. @default 2000 */
-  readonly kept?: number
+  /** Most builds in memory. @default 200 */
+  readonly mostInMemory?: number
+  /** Builds that remain stored when old ones are deleted. @default 2000 */
+  readonly mostStored?: number
 }
 
-export type NewBuild = Pick<BuildEntry, 'image' | 'revision' | 'ref' | 'cause'>
-
-/** What is told of a build while it runs. */
-export interface RunningBuild {
-  readonly id: string
-  stage(name: string, milliseconds: number): void
-  built(digest: string): void
-  /** @param error what the build threw; a message of several lines ends with those of a log */
-  failed(error: unknown): void
-  /** Nobody wanted it any more, or the service ends. */
-  aborted(): void
-}
-
-export class BuildJournal {
-  readonly #options: BuildJournalOptions
-  /** By id, the oldest first. */
+export class BuildJournal implements JournalWriter, BuildHistory {
+  readonly #records: RecordStore<BuildEntry>
+  readonly #log: Log
+  readonly #mostInMemory: number
+  readonly #mostStored: number
+  /** By id, oldest first. */
   readonly #entries = new Map<string, BuildEntry>()
-  readonly #storage = new PQueue({ concurrency })
-  #writesUntilSweep = writesBetweenSweeps
-  #disturbed = false
+  readonly #writes = new PQueue({ concurrency })
+  #writesUntilDeletion = writesBetweenDeletions
+  #isStorageFailing = false
 
-  constructor(options: BuildJournalOptions) {
-    this.#options = options
+  constructor({ records, log, mostInMemory, mostStored }: BuildJournalOptions) {
+    this.#records = records
+    this.#log = log
+    this.#mostInMemory = mostInMemory ?? defaultMostInMemory
+    this.#mostStored = mostStored ?? defaultMostStored
   }
 
-  /** Takes the newest records into memory, and deletes what is too old. Never fails. */
+  /** Reads the newest records into memory, and deletes the oldest. Never rejects. */
   async load(): Promise<void> {
-    const { records } = this.#options
     await this.#attempt('read', async () => {
-      const ids = await this.#sweep()
-      const newest = ids.slice(-this.#recentSize)
-      const reads = newest.map((id) => () => records.get(id))
-      const found = await new PQueue({ concurrency }).addAll(reads)
-      const since = [...this.#entries.values()]
-      const entries = [...found.filter((entry) => entry !== undefined), ...since]
+      const ids = await this.#deleteOldest()
+      const newest = ids.slice(-this.#mostInMemory)
+      const reads = newest.map((id) => () => this.#records.get(id))
+      const stored = await new PQueue({ concurrency }).addAll(reads)
+      const startedMeanwhile = this.#entries.values()
+      const entries = [...stored.filter((entry) => entry !== undefined), ...startedMeanwhile]
+      entries.sort((a, b) => compareCodeUnits(a.startedAt, b.startedAt))
       this.#entries.clear()
-      for (const entry of entries.sort(byStart)) this.#keep(entry)
+      for (const entry of entries) this.#remember(entry)
     })
   }
 
   begin({ image, revision, ref, cause }: NewBuild): RunningBuild {
     const startedAt = new Date()
     let entry: BuildEntry = {
-      id: buildId(startedAt),
+      id: newBuildId(startedAt),
       image,
       revision,
       ...(ref === undefined ? {} : { ref }),
@@ -80,99 +74,84 @@ export class BuildJournal {
       outcome: 'running',
       stages: {},
     }
-    const change = (news: Partial<BuildEntry>): void => {
+    const change = (changes: Partial<BuildEntry>): void => {
       if (entry.outcome !== 'running') return
-      entry = { ...entry, ...news }
-      // One that so many others have followed that it was dropped does not come back.
+      entry = { ...entry, ...changes }
+      // An entry that newer ones have displaced from memory stays out of it.
       if (this.#entries.has(entry.id)) this.#entries.set(entry.id, entry)
       if (entry.outcome !== 'running') this.#write(entry)
     }
-    const end = (news: Partial<BuildEntry>): void =>
-      change({ endedAt: new Date().toISOString(), ...news })
-    this.#keep(entry)
+    const end = (changes: Partial<BuildEntry>): void =>
+      change({ endedAt: new Date().toISOString(), ...changes })
+    this.#remember(entry)
     return {
       id: entry.id,
       stage: (name, milliseconds) =>
         change({ stages: { ...entry.stages, [name]: Math.round(milliseconds) } }),
       built: (digest) => end({ outcome: 'built', digest }),
-      failed: (error) => end({ outcome: 'failed', ...explain(error) }),
+      failed: (error) => end({ outcome: 'failed', ...failureAndLogOf(error) }),
       aborted: () => end({ outcome: 'aborted' }),
     }
   }
 
-  /** Builds in memory, the newest first. */
   recent(limit = Number.POSITIVE_INFINITY): readonly BuildEntry[] {
     return [...this.#entries.values()].reverse().slice(0, limit)
   }
 
-  /**
-   * A build from memory, else from its record; undefined if there is none.
-   * @throws Failure unavailable
-   */
   async get(id: string): Promise<BuildEntry | undefined> {
     if (!isBuildId(id)) return undefined
-    return this.#entries.get(id) ?? this.#options.records.get(id)
+    return this.#entries.get(id) ?? this.#records.get(id)
   }
 
-  /** Waits until everything that has ended is stored, or could not be. Never fails. */
+  /** Waits until every entry that has ended is written, or its write has failed. Never rejects. */
   async flush(): Promise<void> {
-    await this.#storage.onIdle()
+    await this.#writes.onIdle()
   }
 
-  get #recentSize(): number {
-    return this.#options.recent ?? defaultRecent
-  }
-
-  /** Of too many, the oldest that has ended goes; if none has, the oldest. */
-  #keep(entry: BuildEntry): void {
+  /** Takes an entry into memory. If there are too many, drops the oldest that has ended, else the oldest. */
+  #remember(entry: BuildEntry): void {
     this.#entries.set(entry.id, entry)
-    if (this.#entries.size <= this.#recentSize) return
+    if (this.#entries.size <= this.#mostInMemory) return
     const entries = [...this.#entries.values()]
-    const victim = entries.find(({ outcome }) => outcome !== 'running') ?? entries[0]
-    if (victim) this.#entries.delete(victim.id)
+    const dropped = entries.find(({ outcome }) => outcome !== 'running') ?? entries[0]
+    if (dropped) this.#entries.delete(dropped.id)
   }
 
   #write(entry: BuildEntry): void {
-    const { records } = this.#options
-    if (this.#storage.size >= mostWaiting) return
-    void this.#storage.add(() =>
+    if (this.#writes.size >= mostWaiting) return
+    void this.#writes.add(() =>
       this.#attempt('stored', async () => {
-        await records.replace(entry.id, entry)
-        this.#writesUntilSweep -= 1
-        if (this.#writesUntilSweep <= 0) await this.#sweep()
+        await this.#records.replace(entry.id, entry)
+        this.#writesUntilDeletion -= 1
+        if (this.#writesUntilDeletion <= 0) await this.#deleteOldest()
       }),
     )
   }
 
-  /** Deletes the oldest records where there are too many. @returns the ids that stay, the oldest first */
-  async #sweep(): Promise<string[]> {
-    const { records, kept = defaultKept } = this.#options
-    this.#writesUntilSweep = writesBetweenSweeps
+  /** Deletes the oldest records if there are too many. @returns the ids that remain, oldest first */
+  async #deleteOldest(): Promise<string[]> {
+    this.#writesUntilDeletion = writesBetweenDeletions
     const ids: string[] = []
-    // What has another name was put there by others.
-    for await (const id of records.keys()) if (isBuildId(id)) ids.push(id)
-    ids.sort()
-    const surplus = ids.splice(0, Math.max(0, ids.length - kept))
-    await new PQueue({ concurrency }).addAll(surplus.map((id) => () => records.delete(id)))
+    // A key that is no build id was not written by Slipway, and is left alone.
+    for await (const id of this.#records.keys()) if (isBuildId(id)) ids.push(id)
+    ids.sort(compareCodeUnits)
+    const surplus = ids.splice(0, Math.max(0, ids.length - this.#mostStored))
+    const deletions = surplus.map((id) => () => this.#records.delete(id))
+    await new PQueue({ concurrency }).addAll(deletions)
     return ids
   }
 
+  /** Runs work on the storage. Logs the first of several failures, and the first success after them. */
   async #attempt(verb: 'read' | 'stored', work: () => Promise<void>): Promise<void> {
-    const { log } = this.#options
     try {
       await work()
-      if (this.#disturbed) log.info({}, 'the journal of builds can be stored again')
-      this.#disturbed = false
+      if (this.#isStorageFailing) this.#log.info({}, 'the journal of builds can be stored again')
+      this.#isStorageFailing = false
     } catch (error) {
-      // Of a state that lasts, once is enough.
-      if (!this.#disturbed) {
-        log.warn({ failure: messageOf(error) }, `the journal of builds cannot be ${verb}`)
+      if (!this.#isStorageFailing) {
+        this.#log.warn({ failure: messageOf(error) }, `the journal of builds cannot be ${verb}`)
       }
-      this.#disturbed = true
+      this.#isStorageFailing = true
     }
   }
-}
-
-function byStart(a: BuildEntry, b: BuildEntry): number {
-  return a.startedAt < b.startedAt ? -1 : a.startedAt > b.startedAt ? 1 : 0
 }

@@ -6,97 +6,99 @@ import { Failure } from '../image/errors.ts'
 import { addedPackages, type ImageName } from '../image/image-name.ts'
 import type { Revision } from '../source/ports.ts'
 import type { Log } from '../telemetry/ports.ts'
-import { foundPackages } from './found-packages.ts'
-import type { PackageSets } from './package-sets.ts'
-import type { Evaluator } from './ports.ts'
+import { evaluationFailure, type FailedOutcome } from './evaluation-failure.ts'
+import type { Evaluator, ImageEvaluation } from './ports.ts'
+import type { SourceTrees } from './source-trees.ts'
 
 export interface EvaluateImageOptions {
-  readonly packageSets: PackageSets
+  readonly sourceTrees: SourceTrees
   readonly evaluator: Evaluator
   readonly log: Log
 }
 
-export class EvaluateImage {
+export class EvaluateImage implements ImageEvaluation {
   readonly #options: EvaluateImageOptions
-  /** Warnings that were given: a folder is evaluated at each pull, and once is enough. */
-  readonly #warned = new LRUCache<string, true>({ max: 10_000 })
+  /** Warnings that were logged. A live folder is evaluated at each pull, and would repeat them. */
+  readonly #logged = new LRUCache<string, true>({ max: 10_000 })
 
   constructor(options: EvaluateImageOptions) {
     this.#options = options
   }
 
-  /**
-   * The packages that were asked for, and of the added ones those that the set has.
-   * @throws Failure manifest-unknown, evaluation-failed, unavailable
-   */
   async packages(name: ImageName, revision: Revision): Promise<EvaluatedPackage[]> {
     const [packages] = await this.batch([name], revision)
     if (packages === undefined || packages instanceof Failure) throw packages
     return packages
   }
 
-  /**
-   * The same for many images of one platform, in one evaluation: what of one image cannot be evaluated
-   * is that image's failure alone.
-   * @throws Failure evaluation-failed, if the set itself cannot be evaluated; unavailable
-   */
   async batch(
     names: readonly ImageName[],
     revision: Revision,
   ): Promise<(EvaluatedPackage[] | Failure)[]> {
-    const { packageSets, evaluator } = this.#options
-    const wanted = [...new Set([...names.flatMap(({ packages }) => packages), ...addedPackages])]
+    const { sourceTrees, evaluator } = this.#options
+    const packages = [...new Set([...names.flatMap((name) => name.packages), ...addedPackages])]
     const outcomes = await evaluator.evaluate({
-      folder: await packageSets.folder(revision),
+      folder: await sourceTrees.folderOf(revision),
       system: names[0]?.platform.system ?? '',
-      packages: wanted,
+      packages,
     })
-    const found = new Map(wanted.map((one, index) => [one, outcomes[index] as PackageOutcome]))
-    return names.map((name) => this.#packagesOf(name, found))
+    const byName = new Map(packages.map((one, index) => [one, outcomes[index] as PackageOutcome]))
+    return names.map((name) => this.#packagesOf(name, byName))
   }
 
   #packagesOf(
     name: ImageName,
-    found: ReadonlyMap<string, PackageOutcome>,
+    byName: ReadonlyMap<string, PackageOutcome>,
   ): EvaluatedPackage[] | Failure {
-    const added = addedPackages.filter((extra) => !name.packages.includes(extra))
-    const outcomesOf = (packages: readonly string[]) =>
-      packages.map((one) => found.get(one)).filter((outcome) => outcome !== undefined)
-    try {
-      const packages = foundPackages([
-        ...outcomesOf(name.packages),
-        ...outcomesOf(added).filter((outcome) => this.#isThere(outcome)),
-      ])
-      this.#warnOfForeign(name, packages)
-      return packages
-    } catch (error) {
-      if (error instanceof Failure) return error
-      throw error
-    }
+    const added = addedPackages.filter((one) => !name.packages.includes(one))
+    const outcomes = [
+      ...outcomesOf(name.packages, byName),
+      ...outcomesOf(added, byName).filter((outcome) => this.#isUsable(outcome)),
+    ]
+    const failed = outcomes.filter((outcome): outcome is FailedOutcome => !isFound(outcome))
+    if (failed.length > 0) return evaluationFailure(failed)
+    const packages = outcomes.filter(isFound).map((outcome) => outcome.package)
+    this.#warnAboutSystems(name, packages)
+    return packages
   }
 
-  /** Nobody asked for an added package: a set that has a broken one is a set without it. */
-  #isThere(outcome: PackageOutcome): boolean {
-    if (outcome.status === 'found' || outcome.status === 'timed-out') return true
+  /** Returns false for an added package that is missing or broken: the image is built without it. */
+  #isUsable(outcome: PackageOutcome): boolean {
+    // After a time-out the package may be fine, and an image must not be smaller for that.
+    if (isFound(outcome) || outcome.status === 'timed-out') return true
     if (outcome.status !== 'missing') {
-      this.#warnOnce({ outcome }, 'images go without a package that is usually added')
+      this.#warnOnce({ outcome }, 'added package left out of images: it cannot be evaluated')
     }
     return false
   }
 
-  /** Data is the same for all platforms, programs are not; only their author can tell which it is. */
-  #warnOfForeign(name: ImageName, packages: readonly EvaluatedPackage[]): void {
+  /**
+   * Warns about packages that are built on another system than that of the image. Data is the same for all
+   * platforms, programs are not, and only the author of a package knows which of the two it is.
+   */
+  #warnAboutSystems(name: ImageName, packages: readonly EvaluatedPackage[]): void {
     const { system } = name.platform
-    const foreign = packages.filter((found) => found.system !== system).map((found) => found.name)
-    if (foreign.length === 0) return
-    const fields = { image: name.text, system, packages: foreign }
-    this.#warnOnce(fields, 'packages are built on another system than the image is for')
+    const others = packages.filter((found) => found.system !== system).map((found) => found.name)
+    if (others.length === 0) return
+    const fields = { image: name.text, system, packages: others }
+    this.#warnOnce(fields, 'packages are built on another system than that of the image')
   }
 
   #warnOnce(fields: object, message: string): void {
     const warning = JSON.stringify([message, fields])
-    if (this.#warned.has(warning)) return
-    this.#warned.set(warning, true)
+    if (this.#logged.has(warning)) return
+    this.#logged.set(warning, true)
     this.#options.log.warn(fields, message)
   }
+}
+
+function isFound(outcome: PackageOutcome): outcome is Extract<PackageOutcome, { status: 'found' }> {
+  return outcome.status === 'found'
+}
+
+function outcomesOf(
+  packages: readonly string[],
+  byName: ReadonlyMap<string, PackageOutcome>,
+): PackageOutcome[] {
+  return packages.map((one) => byName.get(one)).filter((outcome) => outcome !== undefined)
 }

@@ -1,50 +1,44 @@
-/** Images by their key: from storage, or built; each once at a time, whoever asks and however many. */
+/** Images by image key: loaded from the storage, or built once for all requests. */
 
 import { Failure } from '../image/errors.ts'
 import type { Lease, WorkLeases } from '../queue/ports.ts'
-import type { ImageStore, StoredImage } from '../storage/ports.ts'
+import type { ImageStore } from '../storage/ports.ts'
 import type { BuildImage } from './build-image.ts'
-import type { BuildQueue } from './build-queue.ts'
-import type { BuildRequest } from './ports.ts'
+import type { BuildRequest, FoundImage, ImageBuilds as ImageBuildsPort } from './ports.ts'
+import type { RememberedFailures } from './remembered-failures.ts'
+import { RunningBuilds } from './running-builds.ts'
 
-/** Seconds after which asking again makes sense when the storage lost what was just stored. */
+/** Seconds after which a client should try again if the storage lost blobs that were just stored. */
 const retryAfter = 10
 
-export interface FoundImage {
-  readonly image: StoredImage
-  /** Whether it was there, or had to be built. */
-  readonly outcome: 'record' | 'built'
+export interface ImageBuildsOptions {
+  readonly images: ImageStore
+  readonly build: BuildImage
+  readonly leases: WorkLeases
+  readonly failures: RememberedFailures
 }
 
-export class ImageBuilds {
-  readonly #queue: BuildQueue<FoundImage>
-  readonly #images: ImageStore
-  readonly #builds: BuildImage
-  readonly #leases: WorkLeases
+export class ImageBuilds implements ImageBuildsPort {
+  readonly #options: ImageBuildsOptions
+  readonly #running = new RunningBuilds<FoundImage>()
 
-  constructor(
-    queue: BuildQueue<FoundImage>,
-    images: ImageStore,
-    builds: BuildImage,
-    leases: WorkLeases,
-  ) {
-    this.#queue = queue
-    this.#images = images
-    this.#builds = builds
-    this.#leases = leases
+  constructor(options: ImageBuildsOptions) {
+    this.#options = options
   }
 
-  /** @throws what the build throws, now or a short while ago; Failure overloaded */
-  get(request: BuildRequest): Promise<FoundImage> {
-    return this.#queue.join(request.imageKey, request.cause, () => this.#loadOrBuild(request))
+  async get(request: BuildRequest): Promise<FoundImage> {
+    const { imageKey, cause } = request
+    const failure = this.#options.failures.get(imageKey, cause)
+    if (failure !== undefined) throw failure
+    return this.#running.join(imageKey, () => this.#loadOrBuild(request))
   }
 
-  /** What keeps other instances from building the image; undefined if one of them does, or has. */
   async claim(imageKey: string): Promise<Lease | undefined> {
-    const lease = await this.#leases.take(imageKey)
-    if (lease === undefined || !this.#leases.areShared) return lease
+    const { images, leases } = this.#options
+    const lease = await leases.take(imageKey)
+    if (lease === undefined || !leases.areShared) return lease
     try {
-      if ((await this.#images.loadFresh(imageKey)) === undefined) return lease
+      if ((await images.loadFresh(imageKey)) === undefined) return lease
     } catch (error) {
       await lease.release()
       throw error
@@ -53,42 +47,48 @@ export class ImageBuilds {
     return undefined
   }
 
-  /** Whether somebody has asked already, and waits. */
+  /** Returns whether a build of this image runs or waits for Nix. */
   isUnderWay(imageKey: string): boolean {
-    return this.#queue.has(imageKey)
-  }
-
-  /** Has those who ask for an image get a failure that was found without building it. */
-  remember(imageKey: string, failure: Failure): void {
-    this.#queue.remember(imageKey, failure, 'prebuild')
-  }
-
-  /** Has the next who ask try again whatever failed. */
-  forgetFailures(): void {
-    this.#queue.forgetFailures()
+    return this.#running.has(imageKey)
   }
 
   async #loadOrBuild(request: BuildRequest): Promise<FoundImage> {
+    const { failures } = this.#options
+    const { imageKey, cause } = request
+    const start = performance.now()
+    try {
+      const found = (await this.#load(imageKey)) ?? (await this.#buildOnce(request))
+      failures.forget(imageKey)
+      return found
+    } catch (error) {
+      failures.note(imageKey, error, cause, performance.now() - start)
+      throw error
+    }
+  }
+
+  async #load(imageKey: string): Promise<FoundImage | undefined> {
+    const image = await this.#options.images.load(imageKey)
+    return image && { image, outcome: 'record' }
+  }
+
+  /** Builds the image on this instance, or waits until another instance has built it. */
+  #buildOnce(request: BuildRequest): Promise<FoundImage> {
+    const { images, leases } = this.#options
     const { imageKey } = request
-    const stored = await this.#images.load(imageKey)
-    if (stored !== undefined) return { image: stored, outcome: 'record' }
-    return this.#leases.findOrMake(
-      imageKey,
-      async () => {
-        const made = await this.#images.loadFresh(imageKey)
-        return made && { image: made, outcome: 'record' }
-      },
-      () => this.#build(request),
-    )
+    const find = async (): Promise<FoundImage | undefined> => {
+      const image = await images.loadFresh(imageKey)
+      return image && { image, outcome: 'record' }
+    }
+    return leases.findOrMake(imageKey, find, () => this.#build(request))
   }
 
   async #build(request: BuildRequest): Promise<FoundImage> {
+    const { images, build } = this.#options
     const { imageKey, name } = request
-    const { record, manifests } = await this.#builds.build(request)
-    const built = await this.#images.keep(imageKey, record, manifests)
-    if (built !== undefined) return { image: built, outcome: 'built' }
-    throw new Failure('unavailable', `${name.text} was built, but the storage lost part of it`, {
-      retryAfter,
-    })
+    const { record, manifests } = await build.build(request)
+    const image = await images.keep(imageKey, record, manifests)
+    if (image !== undefined) return { image, outcome: 'built' }
+    const message = `${name.text} was built, but the storage lost blobs of it: pull again`
+    throw new Failure('unavailable', message, { retryAfter })
   }
 }

@@ -1,4 +1,4 @@
-/** Packed layers: each is packed once, stored under its digest, and remembered under its layer key. */
+/** Cache of packed layers: packs each layer once, stores its blob, and records its digest by layer key. */
 
 import { z } from 'zod'
 import { SingleFlight } from '../concurrency/single-flight.ts'
@@ -8,7 +8,7 @@ import type { BlobStore, DiskSpace, PackedLayer, RecordStore } from '../storage/
 import type { Log } from '../telemetry/ports.ts'
 import type { BuildMetrics } from './ports.ts'
 
-/** What `layers/<layer key>` holds. */
+/** Content of `layers/<layer key>`. */
 export const layerRecord = z.object({
   digest: digestSchema,
   /** Bytes, compressed. */
@@ -22,9 +22,9 @@ export type LayerRecord = z.infer<typeof layerRecord>
 export interface LayerRequest {
   readonly key: string
   readonly description: string
-  /** Bytes that the layer takes at most while it is packed. */
+  /** Most bytes that the layer takes on disk while it is packed. */
   readonly size: number
-  /** Called only if the layer is not stored yet. */
+  /** Packs the layer. Called only if it is not stored yet. */
   readonly pack: () => Promise<PackedLayer>
 }
 
@@ -37,51 +37,70 @@ export interface LayerCacheOptions {
 }
 
 export class LayerCache {
-  readonly #records: RecordStore<LayerRecord>
-  readonly #blobs: BlobStore
-  readonly #space: DiskSpace
-  readonly #metrics: BuildMetrics
-  readonly #log: Log
+  readonly #options: LayerCacheOptions
   readonly #flights = new SingleFlight<LayerRecord>()
 
-  constructor({ records, blobs, space, metrics, log }: LayerCacheOptions) {
-    this.#records = records
-    this.#blobs = blobs
-    this.#space = space
-    this.#metrics = metrics
-    this.#log = log
+  constructor(options: LayerCacheOptions) {
+    this.#options = options
   }
 
-  /** The layer, stored whole. */
+  /**
+   * Returns the layers in the order of the requests. Rejects only after every pack has ended: a pack reads
+   * store paths, and the caller stops protecting these from garbage collection.
+   */
+  async getAll(requests: readonly LayerRequest[]): Promise<Layer[]> {
+    const layers = new Map<LayerRequest, Promise<Layer>>()
+    // The largest first, so that at the end no core is idle while a large layer is packed.
+    for (const request of requests.toSorted((a, b) => b.size - a.size)) {
+      layers.set(request, this.get(request))
+    }
+    const outcomes = await Promise.allSettled(requests.map((request) => layers.get(request)))
+    return outcomes.map((outcome) => {
+      if (outcome.status === 'rejected') throw outcome.reason
+      return outcome.value as Layer
+    })
+  }
+
+  /** Returns a layer whose blob is stored. */
   async get(request: LayerRequest): Promise<Layer> {
     const { key, description } = request
-    const { digest, size, diffId } = await this.#flights.run(key, () => this.#find(request))
+    const { digest, size, diffId } = await this.#flights.run(key, () => this.#findOrPack(request))
     return { digest, size, diffId, description }
   }
 
-  async #find({ key, size, pack }: LayerRequest): Promise<LayerRecord> {
-    const known = await this.#records.get(key)
+  async #findOrPack(request: LayerRequest): Promise<LayerRecord> {
+    const { records, metrics } = this.#options
+    const known = await records.get(request.key)
     if (known !== undefined && (await this.#isStored(known))) {
-      this.#metrics.layerTaken('reused')
+      metrics.layerTaken('reused')
       return known
     }
-    const packed = await this.#space.hold(size, async () => {
+    return this.#record(request.key, await this.#pack(request))
+  }
+
+  /** Packs the layer and stores its blob. */
+  #pack({ size, pack }: LayerRequest): Promise<LayerRecord> {
+    const { blobs, space, metrics } = this.#options
+    return space.hold(size, async () => {
       const packed = await pack()
-      this.#metrics.layerTaken('packed')
-      await this.#blobs.putLayer(packed)
-      return packed
+      metrics.layerTaken('packed')
+      await blobs.putLayer(packed)
+      const { digest, diffId, tarSize, file } = packed
+      return { digest, size: file.size, diffId, tarSize }
     })
-    const { digest, diffId, tarSize } = packed
-    const record = { digest, size: packed.file.size, diffId, tarSize }
-    const settled = await this.#records.settle(key, record)
-    // The layer of a record that somebody else wrote may be lost.
-    if (settled === record || (await this.#isStored(settled))) return settled
-    this.#log.warn({ layer: key, lost: settled.digest }, 'a stored layer was lost: packed again')
-    await this.#records.replace(key, record)
-    return record
+  }
+
+  /** Records a packed layer, unless another instance has recorded one that is still stored. */
+  async #record(key: string, packed: LayerRecord): Promise<LayerRecord> {
+    const { records, log } = this.#options
+    const settled = await records.settle(key, packed)
+    if (settled === packed || (await this.#isStored(settled))) return settled
+    log.warn({ layer: key, lost: settled.digest }, 'the blob of a layer was lost: packed again')
+    await records.replace(key, packed)
+    return packed
   }
 
   async #isStored({ digest, size }: LayerRecord): Promise<boolean> {
-    return (await this.#blobs.confirm(digest))?.size === size
+    return (await this.#options.blobs.confirm(digest))?.size === size
   }
 }

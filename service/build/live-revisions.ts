@@ -1,6 +1,6 @@
 /**
- * A folder that may change under our hands has no revision of its own; what an image is evaluated to
- * has one. So the image is evaluated first, and the outcome stands for the revision.
+ * Gives a revision of a live folder an id. Such a folder may change at any time and has no commit, so the
+ * id is a hash of the packages that the image evaluates to at the moment.
  */
 
 import { createHash } from 'node:crypto'
@@ -9,43 +9,50 @@ import type { EvaluatedPackage } from '../closure/package.ts'
 import { Failure } from '../image/errors.ts'
 import type { ImageName } from '../image/image-name.ts'
 import type { Revision } from '../source/ports.ts'
-import type { EvaluateImage } from './evaluate-image.ts'
+import type { ImageEvaluation } from './ports.ts'
 
 /**
- * Milliseconds that an evaluation is good for, from its end; and for which one that runs is joined, from
- * its start. So the requests of one pull share it, and nobody gets what is older than their request.
+ * Milliseconds: how long an evaluation is reused after its end, and how long after its start further requests
+ * join it. So HEAD and GET of one pull share an evaluation, and a pull after an edit of the folder sees the edit.
  */
 const freshness = 1000
-/** Images that are evaluated, or wait for it, at a time. */
+/** Images that are being evaluated at a time. */
 const mostImages = 1000
 
-export interface Pinned {
+export interface IdentifiedRevision {
+  /** A revision whose id determines the image. */
   readonly revision: Revision
-  /** What the evaluation found, where one was needed. */
+  /** The packages of the image; absent for a commit, which needs no evaluation to be identified. */
   readonly packages?: readonly EvaluatedPackage[]
 }
 
-interface Evaluation {
-  readonly outcome: Promise<Pinned>
+interface RunningEvaluation {
+  readonly outcome: Promise<IdentifiedRevision>
+  /** By `performance.now()`. */
   readonly startedAt: number
 }
 
 export class LiveRevisions {
-  readonly #evaluation: EvaluateImage
-  readonly #recent = new LRUCache<string, Promise<Pinned>>({ max: mostImages, ttl: freshness })
-  readonly #running = new Map<string, Evaluation>()
-  /** Those that start when the running one of the same image ends. */
-  readonly #next = new Map<string, Promise<Pinned>>()
+  readonly #evaluation: Pick<ImageEvaluation, 'packages'>
+  readonly #recent = new LRUCache<string, Promise<IdentifiedRevision>>({
+    max: mostImages,
+    ttl: freshness,
+    // The clock of `startedAt`, also in tests that replace it.
+    perf: performance,
+  })
+  readonly #running = new Map<string, RunningEvaluation>()
+  /** Evaluations that start as soon as the running one of the same image ends. */
+  readonly #queued = new Map<string, Promise<IdentifiedRevision>>()
 
-  constructor(evaluation: EvaluateImage) {
+  constructor(evaluation: Pick<ImageEvaluation, 'packages'>) {
     this.#evaluation = evaluation
   }
 
   /**
-   * A revision whose id determines the image.
+   * Returns the revision itself if it is a commit; else evaluates the image to find its id.
    * @throws what the evaluation throws; Failure overloaded
    */
-  async pin(name: ImageName, revision: Revision): Promise<Pinned> {
+  async identify(name: ImageName, revision: Revision): Promise<IdentifiedRevision> {
     if (revision.liveFolder === undefined) return { revision }
     const key = JSON.stringify([name.packages, name.platform.system])
     const recent = this.#recent.get(key)
@@ -53,23 +60,35 @@ export class LiveRevisions {
     const running = this.#running.get(key)
     if (running === undefined) return this.#start(key, name, revision)
     if (performance.now() - running.startedAt < freshness) return running.outcome
-    const next =
-      this.#next.get(key) ??
-      running.outcome
-        .catch(() => {})
-        .then(() => {
-          this.#next.delete(key)
-          return this.#start(key, name, revision)
-        })
-    this.#next.set(key, next)
+    return this.#queue(key, running, name, revision)
+  }
+
+  /** Returns the evaluation that follows the running one: that one may have read files before they changed. */
+  #queue(
+    key: string,
+    running: RunningEvaluation,
+    name: ImageName,
+    revision: Revision,
+  ): Promise<IdentifiedRevision> {
+    const queued = this.#queued.get(key)
+    if (queued !== undefined) return queued
+    const next = running.outcome
+      .catch(() => {})
+      .then(() => {
+        this.#queued.delete(key)
+        return this.#start(key, name, revision)
+      })
+    this.#queued.set(key, next)
     return next
   }
 
-  async #start(key: string, name: ImageName, revision: Revision): Promise<Pinned> {
+  async #start(key: string, name: ImageName, revision: Revision): Promise<IdentifiedRevision> {
     if (this.#running.size >= mostImages) {
-      throw new Failure('overloaded', `${mostImages} images are being evaluated: try again later`, {
-        retryAfter: 10,
-      })
+      throw new Failure(
+        'overloaded',
+        `${name.text} is not evaluated now: ${mostImages} images are being evaluated; try again later`,
+        { retryAfter: 10 },
+      )
     }
     const outcome = this.#evaluate(name, revision)
     this.#running.set(key, { outcome, startedAt: performance.now() })
@@ -81,7 +100,7 @@ export class LiveRevisions {
     }
   }
 
-  async #evaluate(name: ImageName, revision: Revision): Promise<Pinned> {
+  async #evaluate(name: ImageName, revision: Revision): Promise<IdentifiedRevision> {
     const packages = await this.#evaluation.packages(name, revision)
     const id = createHash('sha256').update(JSON.stringify(packages)).digest('hex')
     return { revision: { ...revision, id }, packages }

@@ -1,4 +1,4 @@
-/** What the build room needs of Nix and of packing, and what it offers to other rooms. */
+/** Ports of the build room: Nix and the packer, which it uses, and what it offers to other rooms. */
 import type { Closure, StorePath } from '../closure/closure.ts'
 import type { EvaluatedPackage, PackageOutcome } from '../closure/package.ts'
 import type { Cause } from '../concurrency/priority-limiter.ts'
@@ -22,7 +22,8 @@ export interface EvaluationRequest {
 /** Evaluates a package set. */
 export interface Evaluator {
   /**
-   * Returns one outcome for each package, in order. One that cannot be evaluated does not fail the others.
+   * Returns one outcome for each package, in order. A package that cannot be evaluated does not fail the
+   * others.
    * @throws Failure evaluation-failed, if the set itself cannot be evaluated; unavailable
    */
   evaluate(request: EvaluationRequest): Promise<PackageOutcome[]>
@@ -30,10 +31,10 @@ export interface Evaluator {
 
 export type { Cause }
 
-/** How long one builder may run. */
+/** Time that one Nix builder may run. */
 export interface BuilderLimit {
   readonly seconds: number
-  /** The setting that says so, for messages. */
+  /** The setting that the limit comes from, for messages. */
   readonly setting: 'NIX_TIMEOUT' | 'SLIPWAY_PREBUILD_TIMEOUT'
 }
 
@@ -45,7 +46,7 @@ export interface RealiseOptions {
 }
 
 export interface RealiseEachOptions extends Omit<RealiseOptions, 'roots'> {
-  /** Ends Nix, and with it every build that has not ended. */
+  /** Stops Nix, and with it all its builders. */
   readonly signal?: AbortSignal
 }
 
@@ -53,10 +54,10 @@ export interface RealiseEachOptions extends Omit<RealiseOptions, 'roots'> {
 export interface NixStore {
   /**
    * Calls `write` with an empty folder, and copies that folder into the store as `<hash>-source`.
-   * @param roots name of the set of GC roots that keeps it until `release`
+   * @param roots name of the set of GC roots that keeps the copy until `release`
    */
   addSource(roots: string, write: (folder: string) => Promise<void>): Promise<StorePath>
-  /** Returns whether a store path is still there: garbage collection may have taken it. */
+  /** Returns whether a store path exists: garbage collection may have deleted it. */
   has(path: StorePath): Promise<boolean>
   /**
    * Builds or fetches the packages' outputs.
@@ -65,20 +66,20 @@ export interface NixStore {
   realise(packages: readonly EvaluatedPackage[], options: RealiseOptions): Promise<void>
   /**
    * Builds the packages of many images in one Nix process; a failure of one does not stop the others.
-   * @returns for each image a promise that settles as soon as its own outputs are valid, or cannot
-   *   become so; it fails as `realise` does
+   * @returns one promise for each image: it resolves as soon as all outputs of that image are valid, and
+   *   rejects like `realise`
    */
   realiseEach(
     images: readonly (readonly EvaluatedPackage[])[],
     options: RealiseEachOptions,
   ): Promise<void>[]
-  /** Returns the store paths and all that they refer to. */
+  /** Returns the store paths and everything that they refer to, directly or not. */
   closure(paths: readonly StorePath[]): Promise<Closure>
   /** Removes a set of GC roots. */
   release(roots: string): Promise<void>
 }
 
-/** Writes layers. The uncompressed bytes are a function of the arguments alone. */
+/** Writes layers. The uncompressed bytes of a layer depend on the arguments alone. */
 export interface LayerPacker {
   packStorePaths(paths: readonly StorePath[]): Promise<PackedLayer>
   packLinkFarm(linkFarm: LinkFarm): Promise<PackedLayer>
@@ -87,13 +88,13 @@ export interface LayerPacker {
 /** Finds the packages of images in a revision of the package set. */
 export interface ImageEvaluation {
   /**
-   * Returns the packages of an image.
+   * Returns the requested packages of an image, then the added packages that the set has.
    * @throws Failure manifest-unknown, evaluation-failed, unavailable
    */
   packages(name: ImageName, revision: Revision): Promise<EvaluatedPackage[]>
   /**
-   * Like `packages` for many images of one platform, in one evaluation. A package that cannot be
-   * evaluated fails the images that have it, and no other.
+   * Like `packages` for many images of one platform, in one evaluation. A package that cannot be evaluated
+   * fails only the images that contain it.
    * @throws Failure evaluation-failed, if the set itself cannot be evaluated; unavailable
    */
   batch(names: readonly ImageName[], revision: Revision): Promise<(EvaluatedPackage[] | Failure)[]>
@@ -103,9 +104,9 @@ export interface BuildRequest {
   readonly name: ImageName
   readonly revision: Revision
   readonly imageKey: string
-  /** What the name was evaluated to, if that is known already. */
+  /** The packages of the name, if they are evaluated already. */
   readonly packages?: readonly EvaluatedPackage[]
-  /** The outputs are valid already: they only have to be kept from garbage collection. */
+  /** True if the outputs are valid already: they only have to be protected from garbage collection. */
   readonly realised?: boolean
   readonly cause: Cause
   readonly limit: BuilderLimit
@@ -113,43 +114,58 @@ export interface BuildRequest {
 
 export interface FoundImage {
   readonly image: StoredImage
-  /** `record`: it was stored already. */
+  /** `record`: the image was stored already. */
   readonly outcome: 'record' | 'built'
 }
 
 /** Images by key: found, or built. */
 export interface ImageBuilds {
-  /** Returns the image. @throws what the build throws, now or a short while ago; Failure overloaded */
+  /**
+   * Returns the image, found or built.
+   * @throws what the build throws, or a remembered failure of an earlier build; Failure overloaded
+   */
   get(request: BuildRequest): Promise<FoundImage>
-  /** Keeps other instances from building the image; undefined if one of them builds or has built it. */
+  /** Takes the lease on an image, so that no other instance builds it; undefined if one builds or has built it. */
   claim(imageKey: string): Promise<Lease | undefined>
-  /** Answers requests for an image with a failure that was found without building it, for a while. */
-  remember(imageKey: string, failure: Failure): void
 }
 
-/** What a manifest request by tag or digest is answered from. */
+/** Failed builds by image key. */
+export interface BuildFailures {
+  /** Returns the failure that answers a pull, or stops a prebuild; undefined if the build may start. */
+  get(imageKey: string, cause: Cause): Failure | undefined
+  /**
+   * Stores what a build threw; an error that is no Failure is ignored.
+   * @param cause of the build that failed
+   * @param milliseconds that the build took @default 0
+   */
+  note(imageKey: string, error: unknown, cause: Cause, milliseconds?: number): void
+  /** Deletes all failures, so that every image may be built again. */
+  clear(): void
+}
+
+/** Answers manifest requests. */
 export interface ManifestPull {
   /**
-   * Returns the image that a tag names, built if need be.
+   * Returns the image that a tag names, and builds it if it is not stored.
    * @throws Failure manifest-unknown, evaluation-failed, build-failed, build-timed-out, still-building,
    *   overloaded, unavailable
    */
   byTag(name: ImageName, tag: string): Promise<StoredImage>
-  /** Returns a manifest as it is stored; undefined if there is none with this digest. */
+  /** Returns a stored manifest; undefined if there is none with this digest. */
   byDigest(digest: Digest): Promise<Document | undefined>
-  /** Counts an answer that was repeated without a call of `byTag`. */
+  /** Counts an answer to a request by tag that was given again without a call of `byTag`. */
   repeated(): void
 }
 
-/** One build: what was built when, how long each stage took, how it ended. */
+/** One build, as the journal records it. */
 export interface BuildEntry {
   readonly id: string
   readonly image: string
-  /** A full commit id; for a live folder, a hash of what it was evaluated to. */
+  /** A full commit id; for a live folder, a hash of the evaluated packages. */
   readonly revision: string
-  /** In full: `refs/tags/v1`. */
+  /** Full name of the ref: `refs/tags/v1`. */
   readonly ref?: string | undefined
-  /** Why it was started first. */
+  /** Cause of the first request for the image. */
   readonly cause: Cause
   /** ISO 8601. */
   readonly startedAt: string
@@ -157,36 +173,56 @@ export interface BuildEntry {
   readonly outcome: 'running' | 'built' | 'failed' | 'aborted'
   /** Milliseconds by stage, in the order in which the stages ended. */
   readonly stages: Readonly<Record<string, number>>
-  /** Of the OCI manifest. */
+  /** Digest of the OCI manifest. */
   readonly digest?: string | undefined
   readonly failure?: string | undefined
-  /** The end of what Nix printed. */
+  /** The last lines that Nix printed. */
   readonly log?: string | undefined
 }
 
-/** The recent builds. */
+export type NewBuild = Pick<BuildEntry, 'image' | 'revision' | 'ref' | 'cause'>
+
+/** Writes the journal of builds. */
+export interface JournalWriter {
+  /** Adds an entry for a build that starts now; it is stored when the build ends. */
+  begin(build: NewBuild): RunningBuild
+}
+
+/** The journal entry of a build that runs. Calls after its end are ignored. */
+export interface RunningBuild {
+  readonly id: string
+  /** Adds a stage that has ended. */
+  stage(name: string, milliseconds: number): void
+  built(digest: string): void
+  /** @param error what the build threw; the lines after the first of its message are the log */
+  failed(error: unknown): void
+  /** Ends the entry of a build that was cancelled: no ref needs it any more, or the service stops. */
+  aborted(): void
+}
+
+/** Reads the journal of builds. */
 export interface BuildHistory {
-  /** Lists builds in memory, the newest first. */
+  /** Lists the builds in memory, newest first. */
   recent(limit?: number): readonly BuildEntry[]
-  /** Returns a build from memory, else from its record. @throws Failure unavailable */
+  /** Returns a build from memory, else from its record; undefined if there is none. @throws Failure unavailable */
   get(id: string): Promise<BuildEntry | undefined>
 }
 
 export type BuildOutcome = 'built' | 'failed' | 'aborted'
 
 /**
- * How a manifest that was asked for by tag was found. `record`: in memory or storage. `built`: for
- * this request. `waited`: by a build that another request had started. `failed`: an error was answered,
- * also that of a build that goes on.
+ * How a request for a manifest by tag was answered. `record`: from memory or storage. `built`: by a build
+ * that this request started. `waited`: by a build that another request had started. `failed`: with an
+ * error, also "still building".
  */
 export type ManifestOutcome = 'record' | 'built' | 'waited' | 'failed'
 
 export type LayerOutcome = 'reused' | 'packed'
 
-/** What the build room reports to monitoring. Never fails, never waits. */
+/** Receives the events of the build room that monitoring counts. Methods neither throw nor block. */
 export interface BuildMetrics {
   buildEnded(outcome: BuildOutcome, cause: Cause): void
-  /** @param stage of a build, out of a small set of names: `realise` */
+  /** @param stage name from a small set: `realise` */
   stageEnded(stage: string, seconds: number): void
   layerTaken(outcome: LayerOutcome): void
   manifestAnswered(outcome: ManifestOutcome): void

@@ -1,17 +1,17 @@
-/** Composes the build room: from an image name and a revision to a stored image. */
+/** Composes the build room: builds of images, and the pulls that wait for them. */
 import { availableParallelism } from 'node:os'
 import { LayerPacker } from '../adapters/packing/layer-packer.ts'
 import { buildEntry } from '../build/build-entry.ts'
 import { BuildImage } from '../build/build-image.ts'
 import { BuildJournal } from '../build/build-journal.ts'
-import { BuildQueue } from '../build/build-queue.ts'
 import { EvaluateImage } from '../build/evaluate-image.ts'
 import { ImageBuilds } from '../build/image-builds.ts'
 import { LayerCache, layerRecord } from '../build/layer-cache.ts'
 import { LiveRevisions } from '../build/live-revisions.ts'
-import { PackageSets } from '../build/package-sets.ts'
 import type { BuildMetrics } from '../build/ports.ts'
 import { PullManifest } from '../build/pull-manifest.ts'
+import { RememberedFailures } from '../build/remembered-failures.ts'
+import { SourceTrees } from '../build/source-trees.ts'
 import { PriorityLimiter } from '../concurrency/priority-limiter.ts'
 import type { Config } from '../config/config.ts'
 import type { Recipe } from '../image/keys.ts'
@@ -19,7 +19,6 @@ import type { LayerPlanner } from '../layering/ports.ts'
 import type { WorkLeases } from '../queue/ports.ts'
 import type { Source } from '../source/ports.ts'
 import type { Log } from '../telemetry/ports.ts'
-import type { ServiceEvents } from './events.ts'
 import type { Nix } from './nix.ts'
 import type { Storage } from './storage.ts'
 
@@ -30,7 +29,6 @@ interface Tools {
   readonly planning: LayerPlanner
   readonly leases: WorkLeases
   readonly recipe: Recipe
-  readonly events: ServiceEvents
   readonly metrics: BuildMetrics
   readonly log: Log
 }
@@ -38,15 +36,15 @@ interface Tools {
 export interface Build {
   readonly evaluation: EvaluateImage
   readonly builds: ImageBuilds
+  readonly failures: RememberedFailures
   readonly journal: BuildJournal
-  readonly pull: PullManifest
-  /** Evaluations and Nix builds of all images. */
+  /** Limits evaluations and Nix builds of all images. */
   readonly nixLimiter: PriorityLimiter
   readonly packer: LayerPacker
 }
 
 export function composeBuild(config: Config, tools: Tools): Build {
-  const { nix, storage, source, planning, leases, recipe, events, metrics, log } = tools
+  const { nix, storage, source, planning, leases, recipe, metrics, log } = tools
   const { blobs, imageRecords, images, space } = storage
   const packer = new LayerPacker({
     folder: storage.stagingFolder,
@@ -56,12 +54,12 @@ export function composeBuild(config: Config, tools: Tools): Build {
     log,
   })
   const evaluation = new EvaluateImage({
-    packageSets: new PackageSets(source, nix.store),
+    sourceTrees: new SourceTrees(source, nix.store),
     evaluator: nix.evaluator,
     log,
   })
   const journal = new BuildJournal({ records: storage.records('builds', buildEntry), log })
-  // Not awaited: it only reads earlier builds into memory.
+  // Not awaited: the service can start before earlier builds are in memory.
   void journal.load()
   const nixLimiter = new PriorityLimiter(config.buildConcurrency)
   const layerRecords = storage.lastingRecords('layers', layerRecord)
@@ -80,17 +78,32 @@ export function composeBuild(config: Config, tools: Tools): Build {
     metrics,
     log,
   })
-  const builds = new ImageBuilds(new BuildQueue(), images, build, leases)
-  const pull = new PullManifest({
+  const failures = new RememberedFailures()
+  const builds = new ImageBuilds({ images, build, leases, failures })
+  return { evaluation, builds, failures, journal, nixLimiter, packer }
+}
+
+interface PullTools {
+  readonly storage: Storage
+  readonly source: Source
+  readonly build: Build
+  readonly recipe: Recipe
+  /** Called when a pull starts or joins a build. */
+  readonly onBuild: (imageKey: string, build: Promise<unknown>) => void
+  readonly metrics: BuildMetrics
+}
+
+export function composePull(config: Config, tools: PullTools): PullManifest {
+  const { storage, source, build, recipe, onBuild, metrics } = tools
+  return new PullManifest({
     source,
-    live: new LiveRevisions(evaluation),
-    images,
-    builds,
+    live: new LiveRevisions(build.evaluation),
+    images: storage.images,
+    builds: build.builds,
     recipe,
     pullWait: config.pullWait,
     limit: { seconds: config.builderTimeout, setting: 'NIX_TIMEOUT' },
     metrics,
-    onBuild: (imageKey, building) => events.emit('pull-building', imageKey, building),
+    onBuild,
   })
-  return { evaluation, builds, journal, pull, nixLimiter, packer }
 }

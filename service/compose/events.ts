@@ -1,17 +1,15 @@
 /**
- * What one room tells another against the direction of calls. Rooms report through a callback; here stands
- * which events there are, and `service.ts` says who hears them.
+ * Events between rooms: a room that is composed earlier reports something to a room that is composed later.
+ * A room knows only a callback; its composer emits the event, and the composer of the other room listens.
  */
 import { EventEmitter } from 'node:events'
 import type { Digest } from '../image/descriptor.ts'
 
 export interface Events {
-  /** The source has other branches or tags than before. */
+  /** The source room has a new ref table. */
   'refs-changed': []
-  /** A blob that was stored is not in the storage any more. */
+  /** A stored blob has disappeared from the storage. */
   'blob-lost': [digest: Digest]
-  /** A pull has started a build, or waits for one. */
-  'pull-building': [imageKey: string, build: Promise<unknown>]
 }
 
 export class ServiceEvents extends EventEmitter<Events> {}

@@ -1,6 +1,7 @@
 /** Composes the HTTP edge. */
 import type { RequestListener } from 'node:http'
 import type { PrometheusMetrics } from '../adapters/telemetry/prometheus.ts'
+import type { ManifestPull } from '../build/ports.ts'
 import type { Config } from '../config/config.ts'
 import { createApp } from '../http/app.ts'
 import { allowAll } from '../http/authorise.ts'
@@ -15,15 +16,16 @@ interface Tools {
   readonly storage: Storage
   readonly source: Source
   readonly build: Build
+  readonly pull: ManifestPull
   readonly prebuild: Prebuild
   readonly metrics: PrometheusMetrics
   readonly log: Log
 }
 
 export function composeHttp(config: Config, tools: Tools): RequestListener {
-  const { storage, source, build, prebuild, metrics, log } = tools
+  const { storage, source, build, pull, prebuild, metrics, log } = tools
   const { store, blobs, images, catalog } = storage
-  const { pull, journal, builds } = build
+  const { journal, failures } = build
   const { pulls, reconciler, refs } = prebuild
   return createApp({
     registry: {
@@ -43,7 +45,7 @@ export function composeHttp(config: Config, tools: Tools): RequestListener {
     },
     status: {
       ...{ builds: journal, refs, source, publicUrl: config.publicUrl },
-      retry: () => (reconciler ? reconciler.retry() : builds.forgetFailures()),
+      retry: () => (reconciler ? reconciler.retry() : failures.clear()),
     },
     ops: { source, storage: store, metrics },
     authorise: allowAll,

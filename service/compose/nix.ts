@@ -1,13 +1,14 @@
 /** Composes what runs Nix. */
 
 import type { StateFolder } from '../adapters/filesystem/state-folder.ts'
-import { askNix } from '../adapters/nix/ask.ts'
 import { evaluationEnvironment, nixEnvironment } from '../adapters/nix/environment.ts'
 import { NixEvaluator } from '../adapters/nix/evaluator.ts'
+import { runNix } from '../adapters/nix/run-nix.ts'
 import { LocalNixStore } from '../adapters/nix/store.ts'
 import { findLauncher, type Launcher } from '../adapters/process/launcher.ts'
 import { ProcessGroups } from '../adapters/process/process-group.ts'
 import type { Evaluator, NixStore } from '../build/ports.ts'
+import { reservedForPulls } from '../concurrency/priority-limiter.ts'
 import type { Config } from '../config/config.ts'
 import type { Log } from '../telemetry/ports.ts'
 
@@ -24,7 +25,7 @@ export interface FoundNix {
 export function findNix(): FoundNix {
   const groups = new ProcessGroups()
   const env = nixEnvironment(process.env)
-  const version = askNix({ groups, env }, 'nix-store', ['--version']).then((said) => said.trim())
+  const version = runNix({ groups, env }, 'nix-store', ['--version']).then((said) => said.trim())
   // compose awaits it; until then a rejection has no handler.
   version.catch(() => {})
   return { groups, env, launcher: findLauncher(env.PATH ?? ''), version }
@@ -56,8 +57,7 @@ export async function composeNix(
       env: evaluationEnvironment(env, state.emptyHome),
       launcher,
       timeout: config.evaluationTimeout,
-      // One more than prebuilds may take: see PriorityLimiter.
-      concurrency: config.buildConcurrency + 1,
+      concurrency: config.buildConcurrency + reservedForPulls,
       log,
     }),
   }

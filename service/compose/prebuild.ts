@@ -1,10 +1,12 @@
-/** Composes the prebuild room: following the repository, and counting pulls. */
+/** Composes the prebuild room: the queue of prebuilds, the reconciler that fills it, and the pull counter. */
 import type { Config } from '../config/config.ts'
 import type { Recipe } from '../image/keys.ts'
 import type { ReleaseLearning } from '../layering/ports.ts'
-import { FailedPrebuilds } from '../prebuild/failed-prebuilds.ts'
+import { BuildBatch } from '../prebuild/build-batch.ts'
+import { DeclaredImages } from '../prebuild/declared-images.ts'
+import { DesiredImages } from '../prebuild/desired-images.ts'
 import type { PrebuildMetrics } from '../prebuild/ports.ts'
-import { Prebuilds } from '../prebuild/prebuilds.ts'
+import { PrebuildQueue } from '../prebuild/prebuild-queue.ts'
 import { PullCounter, pullRecord } from '../prebuild/pull-counter.ts'
 import { Reconciler } from '../prebuild/reconciler.ts'
 import { GitRefStates } from '../prebuild/ref-states.ts'
@@ -31,57 +33,41 @@ interface Tools {
 
 export interface Prebuild {
   readonly pulls: PullCounter
-  readonly prebuilds: Prebuilds
-  /** Absent for a source without refs, as is `refs`. */
+  readonly queue: PrebuildQueue
+  /** Absent for a source without refs, like `refs`. */
   readonly reconciler?: Reconciler
   readonly refs?: GitRefStates
-  /** Follows the source from now on: what pulls counted must have been loaded before. */
+  /** Starts to reconcile, now and whenever the refs change. The pull counts must have been loaded. */
   follow(): void
 }
 
 export function composePrebuild(config: Config, tools: Tools): Prebuild {
   const { nix, storage, source, planning, build, instance, recipe, events, metrics, log } = tools
-  const { evaluation, builds, nixLimiter } = build
+  const { failures, nixLimiter } = build
+  const { prebuild: scope, buildConcurrency: concurrency } = config
   const pulls = new PullCounter({ records: storage.records('pulls', pullRecord), instance, log })
-  const failed = new FailedPrebuilds()
-  const prebuilds = new Prebuilds({
-    evaluation,
-    nix: nix.store,
-    builds,
-    failed,
-    planning,
+  const batches = new BuildBatch({
+    ...{ evaluation: build.evaluation, nix: nix.store, builds: build.builds, failures, planning },
     nixLimiter,
-    limit: { seconds: config.prebuild.builderTimeout, setting: 'SLIPWAY_PREBUILD_TIMEOUT' },
-    concurrency: config.buildConcurrency,
+    limit: { seconds: scope.builderTimeout, setting: 'SLIPWAY_PREBUILD_TIMEOUT' },
     log,
   })
-  events.on('pull-building', (imageKey, building) => prebuilds.take(imageKey, building))
-  metrics.watchQueue((queue) =>
-    queue === 'pull' ? nixLimiter.waitingPulls : prebuilds.waitingFor(queue),
-  )
-  if (source.git === undefined) return { pulls, prebuilds, follow() {} }
-  const following = {
-    ...source.git,
-    images: storage.imageRecords,
-    pulls,
-    prebuilds,
-    failed,
-    forgetFailures: () => builds.forgetFailures(),
-    scope: config.prebuild,
-    popular: config.prebuild.popular,
-    recipe,
-    metrics,
-    log,
-  }
+  const queue = new PrebuildQueue({ batches, failures, concurrency, log })
+  metrics.watchQueue((kind) => (kind === 'pull' ? nixLimiter.waitingPulls : queue.waitingFor(kind)))
+  if (source.git === undefined) return { pulls, queue, follow() {} }
+  const declared = new DeclaredImages(source.git.repository)
+  const desired = new DesiredImages({ declared, pulls, popular: scope.popular, recipe })
+  const images = storage.imageRecords
+  const following = { ...source.git, desired, images, queue, failures, scope, metrics, log }
   const reconciler = new Reconciler(following)
   return {
     pulls,
-    prebuilds,
+    queue,
     reconciler,
     refs: new GitRefStates(following),
     follow() {
       events.on('refs-changed', () => reconciler.run())
-      // The source may have its refs already.
+      // The source may have fetched its refs before this call.
       reconciler.run()
     },
   }

@@ -1,10 +1,10 @@
-/** The composition root: composes each room, in the order in which they need each other. */
+/** Composition root: composes each room after the rooms that it uses. */
 import type { RequestListener } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { StateFolder } from '../adapters/filesystem/state-folder.ts'
 import type { Config } from '../config/config.ts'
 import type { Log } from '../telemetry/ports.ts'
-import { composeBuild } from './build.ts'
+import { composeBuild, composePull } from './build.ts'
 import { ServiceEvents } from './events.ts'
 import { composeHttp } from './http.ts'
 import { composeLayering } from './layering.ts'
@@ -15,21 +15,21 @@ import { composeSource } from './source.ts'
 import { composeStorage } from './storage.ts'
 import { composeMetrics } from './telemetry.ts'
 
-/** Milliseconds that saving pull counts and the last builds may take at the end. */
+/** Most milliseconds that `stop` waits until pull counts, the journal and the layer knowledge are saved. */
 const flushLimit = 2000
-/** Milliseconds after the start: warm requests that arrive right then come first. */
+/** Milliseconds before the packer starts its threads, so that they do not delay the first requests. */
 const packerDelay = 1000
 
 export interface Service {
   readonly app: RequestListener
-  /** Ends timers, and every process that was started. */
+  /** Stops all timers, ends all processes that the service started, and saves counts, builds and knowledge. */
   stop(): Promise<void>
 }
 
 /**
- * Composes everything but the listening socket, and waits until it is ready to answer.
- * @param found the result of findNix
- * @throws Failure unavailable: storage, git source or Nix cannot be used
+ * Composes everything but the listening socket, and waits until the service can answer requests.
+ * @param found result of `findNix`
+ * @throws Failure unavailable, if the storage, the git source or Nix cannot be used
  */
 export async function compose(config: Config, log: Log, found: FoundNix): Promise<Service> {
   const events = new ServiceEvents()
@@ -39,7 +39,7 @@ export async function compose(config: Config, log: Log, found: FoundNix): Promis
   const recipe = { compression: config.compression, layerBudget: config.layerBudget }
 
   const nix = await composeNix(config, found, state, log)
-  // Awaited below, together with what else takes a while.
+  // Awaited below, together with the start of the source.
   const nixFound = found.version.then((version) => log.info({ nix: version }, 'Nix found'))
   nixFound.catch(() => {})
   const storage = await composeStorage(config.storage, state, events, log)
@@ -52,24 +52,26 @@ export async function compose(config: Config, log: Log, found: FoundNix): Promis
 
   const leases = composeQueue(storage, instance, log)
   const build = composeBuild(config, {
-    ...{ nix, storage, source, planning, leases, recipe, events, metrics, log },
+    ...{ nix, storage, source, planning, leases, recipe, metrics, log },
   })
   const prebuild = composePrebuild(config, {
     ...{ nix, storage, source: running, planning, build, instance, recipe, events, metrics, log },
   })
+  const onBuild = prebuild.queue.take.bind(prebuild.queue)
+  const pull = composePull(config, { storage, source, build, recipe, onBuild, metrics })
   await prebuild.pulls.load()
   prebuild.follow()
   const preparing = setTimeout(() => build.packer.prepare(), packerDelay).unref()
 
   return {
-    app: composeHttp(config, { storage, source, build, prebuild, metrics, log }),
+    app: composeHttp(config, { storage, source, build, pull, prebuild, metrics, log }),
     async stop() {
       clearTimeout(preparing)
       running.stop()
       popularity.stop()
       prebuild.reconciler?.stop()
-      prebuild.prebuilds.stop()
-      const flushed = [prebuild.pulls, build.journal, planning].map((room) => room.flush())
+      prebuild.queue.stop()
+      const flushed = [prebuild.pulls, build.journal, planning].map((unsaved) => unsaved.flush())
       await Promise.all([
         found.groups.killAll(),
         build.packer.close(),

@@ -1,4 +1,4 @@
-/** Composes the log and the metrics. */
+/** Creates the log and the metrics. */
 import { createLog } from '../adapters/telemetry/log.ts'
 import { PrometheusMetrics } from '../adapters/telemetry/prometheus.ts'
 import type { Config } from '../config/config.ts'

@@ -14,6 +14,12 @@ import PQueue from 'p-queue'
 /** Why work is done: a client waits for it, or it is done ahead. */
 export type Cause = 'pull' | 'prebuild'
 
+/**
+ * Number that is kept free for pulls: of the places of a PriorityLimiter, which limits how much work runs, and of
+ * the Nix builders that `BuilderSlots` divides among running Nix processes.
+ */
+export const reservedForPulls = 1
+
 export class PriorityLimiter {
   readonly #gate: PQueue
   readonly #places: PQueue
@@ -21,7 +27,7 @@ export class PriorityLimiter {
   /** @param capacity C */
   constructor(capacity: number) {
     this.#gate = new PQueue({ concurrency: capacity })
-    this.#places = new PQueue({ concurrency: capacity + 1 })
+    this.#places = new PQueue({ concurrency: capacity + reservedForPulls })
   }
 
   /** Pulls that wait for a place. */

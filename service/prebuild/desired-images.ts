@@ -1,147 +1,122 @@
 /**
- * Which images should exist before anybody asks for them.
+ * Decides which images should exist before a client pulls them.
  *
- *     refs in scope             images of each ref            what is missing
+ *     refs in scope             images of each ref            missing images
  *
  *     tag v2     ── pushed ──>  declared a, b; popular c  ──> those without a record
- *     tag v1     ── found ───>  declared a; popular c     ──> nothing, if a has a record
- *     main       ── found ───>  declared a, b; popular c  ──> all without a record, if a or b is one
+ *     tag v1     ── found ───>  declared a; popular c     ──> none, if a has a record
+ *     main       ── found ───>  declared a, b; popular c  ──> all without a record, if a or b is among them
  *
- * Only decisions: refs, dates, slipway.json and records are read by the caller, between the steps.
+ * Declared images are named in `slipway.json` at the ref's commit; popular images are pulled most.
  */
 
-import { canonicalName } from '../image/canonical-name.ts'
+import { Failure } from '../image/errors.ts'
 import type { ImageName } from '../image/image-name.ts'
+import { imageKey, type Recipe } from '../image/keys.ts'
 import { isTagRef, shortRefName } from '../image/ref-name.ts'
-import type { Refs } from '../source/ports.ts'
-import type { Globs } from '../text/globs.ts'
-import { compareCodeUnits } from '../text/order.ts'
-import type { PrebuildScope } from './ports.ts'
+import type { Revision } from '../source/ports.ts'
+import type { DeclaredImages } from './declared-images.ts'
+import type { PullCounter } from './pull-counter.ts'
+import type { RefInScope } from './refs-in-scope.ts'
+import type { PrebuildConfig } from './slipway-json.ts'
 
-/** What `slipway.json` says, at one commit. */
-export interface PrebuildConfig {
-  readonly images: readonly ImageName[]
-  /** Absent for whatever the settings let through, as is `branches`. */
-  readonly tags?: Globs
-  readonly branches?: Globs
-}
-
-export interface RefInScope {
-  /** In full: `refs/tags/v1`. */
-  readonly ref: string
-  readonly commit: string
-  /**
-   * `pushed`: new or moved since the last table, whatever the date of its commit. `found`: as it was,
-   * or met by a start-up, and not older than the settings allow.
-   */
-  readonly cause: 'pushed' | 'found'
-}
-
-export interface DesiredImage {
-  readonly ref: string
-  readonly commit: string
+/** Image that is built before a client pulls it. */
+export interface Prebuild {
+  readonly imageKey: string
   readonly name: ImageName
-  /** Whether `slipway.json` names it; otherwise it is one of the most pulled. */
-  readonly declared: boolean
+  readonly revision: Revision
 }
 
-export interface RefsQuestion {
-  readonly table: Refs
-  /** The last table whose refs were all dealt with; absent at start-up. */
-  readonly previous?: Refs | undefined
-  /**
-   * Full ref name → when its tag was made or, for branches and lightweight tags, its commit;
-   * milliseconds since 1970. A ref that is missing counts as older than all others.
-   */
-  readonly dates: ReadonlyMap<string, number>
-  readonly scope: PrebuildScope
-  /** Milliseconds since 1970. */
-  readonly now: number
+export interface DesiredImage extends Prebuild {
+  /** True if `slipway.json` names the image; otherwise it is one of the most pulled. */
+  readonly isDeclared: boolean
 }
 
-/**
- * The refs that may have images to build: tags before branches, newest first, then by name.
- * The default branch is found whatever its age, for it is what `latest` means.
- */
-export function refsInScope({
-  table,
-  previous,
-  dates,
-  scope,
-  now,
-}: RefsQuestion): readonly RefInScope[] {
-  const oldest = now - scope.maxAge
-  const dateOf = (ref: string): number => dates.get(ref) ?? Number.NEGATIVE_INFINITY
-  const found: RefInScope[] = []
-  for (const [ref, commit] of table.refs) {
-    if (!isInScope(ref, table, scope)) continue
-    if (previous && (previous.refs.get(ref) !== commit || !isInScope(ref, previous, scope))) {
-      found.push({ ref, commit, cause: 'pushed' })
-    } else if (dateOf(ref) >= oldest || ref === table.defaultBranch) {
-      found.push({ ref, commit, cause: 'found' })
-    }
+export interface ImagesOfRef {
+  readonly ref: RefInScope
+  readonly images: readonly DesiredImage[]
+  /** Why `slipway.json` is invalid; the images are then the popular ones only. */
+  readonly failure?: Failure
+}
+
+export interface DesiredImagesOptions {
+  readonly declared: DeclaredImages
+  readonly pulls: PullCounter
+  /** Number of the most pulled images that every ref should have. */
+  readonly popular: number
+  readonly recipe: Recipe
+}
+
+export class DesiredImages {
+  readonly #options: DesiredImagesOptions
+
+  constructor(options: DesiredImagesOptions) {
+    this.#options = options
   }
-  return found.sort(
-    (a, b) =>
-      Number(isTagRef(b.ref)) - Number(isTagRef(a.ref)) ||
-      // Infinity minus itself is not a number, which is as good as equal.
-      dateOf(b.ref) - dateOf(a.ref) ||
-      compareCodeUnits(a.ref, b.ref),
-  )
+
+  /** Returns the images that each ref should have. @throws Failure unavailable, if git cannot be read */
+  async of(refs: readonly RefInScope[]): Promise<readonly ImagesOfRef[]> {
+    const { declared, pulls, popular, recipe } = this.#options
+    const mostPulled = pulls.mostPulled(popular)
+    return Promise.all(
+      refs.map(async (ref) => {
+        const config = await declared.at(ref.commit)
+        if (!(config instanceof Failure)) {
+          return { ref, images: imagesOf(ref, config, mostPulled, recipe) }
+        }
+        const images = imagesOf(ref, { images: [] }, mostPulled, recipe)
+        return { ref, images, failure: config }
+      }),
+    )
+  }
 }
 
 /**
- * The images that a ref should have: the declared ones, then the popular ones, each once.
- * None if `slipway.json` leaves the ref out.
- * @param config what the ref's commit declares; undefined if nothing, or nothing that can be read
- * @param popular the most pulled first
+ * Returns the images that a ref should have: the declared ones, then the popular ones, each once. There are
+ * none if the globs of `slipway.json` exclude the ref.
+ * @param popular most pulled first
  */
 export function imagesOf(
   { ref, commit }: RefInScope,
-  config: PrebuildConfig | undefined,
+  config: PrebuildConfig,
   popular: readonly ImageName[],
+  recipe: Recipe,
 ): readonly DesiredImage[] {
-  const globs = isTagRef(ref) ? config?.tags : config?.branches
+  const globs = isTagRef(ref) ? config.tags : config.branches
   if (globs !== undefined && !globs.matches(shortRefName(ref))) return []
-  const declared = config?.images ?? []
+  const revision = { id: commit, ref }
+  const desired = (name: ImageName, isDeclared: boolean): DesiredImage => {
+    return { imageKey: imageKey(revision, name, recipe), name, revision, isDeclared }
+  }
   return eachOnce([
-    ...declared.map((name) => ({ ref, commit, name, declared: true })),
-    ...popular.map((name) => ({ ref, commit, name, declared: false })),
+    ...config.images.map((name) => desired(name, true)),
+    ...popular.map((name) => desired(name, false)),
   ])
 }
 
 /**
- * The images of one ref that are to be built now. A ref that was found, not pushed, is left alone when
- * nothing that it declares is missing or, if it declares nothing, when it has any of its images: what
- * becomes popular later is not built for every ref of the past.
- * @param images as `imagesOf` gave them
- * @param isSettled whether the image has a record, or is known not to build
+ * Returns the images of one ref that have to be built now. A ref that was found, not pushed, needs none if
+ * all its declared images exist or, if it declares none, if any of its images exists: an image that becomes
+ * popular later is not built for every old ref.
+ * @param images result of `imagesOf`
+ * @param isDone returns whether the image has a record, or is known not to build
  */
 export function missingImages(
   { cause }: RefInScope,
   images: readonly DesiredImage[],
-  isSettled: (image: DesiredImage) => boolean,
+  isDone: (image: DesiredImage) => boolean,
 ): readonly DesiredImage[] {
-  const missing = images.filter((image) => !isSettled(image))
+  const missing = images.filter((image) => !isDone(image))
   if (cause === 'pushed') return missing
-  const isDue = images.some(({ declared }) => declared)
-    ? missing.some(({ declared }) => declared)
+  const isDue = images.some(({ isDeclared }) => isDeclared)
+    ? missing.some(({ isDeclared }) => isDeclared)
     : missing.length === images.length
   return isDue ? missing : []
 }
 
-/** Of images that are the same but for their ref, the first: several refs may lead to one commit. */
-export function eachOnce(images: Iterable<DesiredImage>): readonly DesiredImage[] {
+/** Returns the first of all images with the same key: several refs may lead to one commit. */
+export function eachOnce(images: readonly DesiredImage[]): readonly DesiredImage[] {
   const first = new Map<string, DesiredImage>()
-  for (const image of images) {
-    const key = `${image.commit} ${canonicalName(image.name)}`
-    if (!first.has(key)) first.set(key, image)
-  }
+  for (const image of images) if (!first.has(image.imageKey)) first.set(image.imageKey, image)
   return [...first.values()]
-}
-
-/** Whether the settings let the ref through. */
-function isInScope(ref: string, { defaultBranch }: Refs, scope: PrebuildScope): boolean {
-  if (isTagRef(ref)) return scope.tags.matches(shortRefName(ref))
-  return scope.branches ? scope.branches.matches(shortRefName(ref)) : ref === defaultBranch
 }

@@ -1,54 +1,54 @@
-/** What the prebuild room offers to other rooms. */
+/** Ports of the prebuild room: what it offers to other rooms, and the metrics that it reports. */
 
 import type { ImageName } from '../image/image-name.ts'
 import type { Globs } from '../text/globs.ts'
 
-/** Which refs the settings let prebuild. */
+/** Refs that the settings let prebuild. */
 export interface PrebuildScope {
   readonly tags: Globs
   /** Absent for the default branch alone. */
   readonly branches?: Globs
-  /** Milliseconds: how old a ref may be that was not seen to be pushed. */
+  /** Greatest age, in milliseconds, of a ref that was not pushed while the service ran. */
   readonly maxAge: number
 }
 
 /**
- * `stored`: a pull is answered from storage. `failed`: it does not build. `absent`: it has not been
- * asked for yet, or was given up.
+ * `stored`: a pull is answered from the storage. `failed`: the image does not build. `absent`: no build is
+ * queued or running, and none has failed for good.
  */
 export type ImageState = 'stored' | 'building' | 'queued' | 'failed' | 'absent'
 
 export interface RefImage {
   readonly name: string
   readonly state: ImageState
-  /** Of the OCI manifest; of a stored image only. */
+  /** Digest of the OCI manifest; of a stored image only. */
   readonly digest?: string
-  /** Why it does not build. */
+  /** Why the image does not build. */
   readonly failure?: string
 }
 
 export interface RefState {
-  /** In full: `refs/tags/v1`. */
+  /** Full name: `refs/tags/v1`. */
   readonly ref: string
-  /** The tag under which it is pulled: `v1`, or the slug of a name that cannot be a tag. */
+  /** Image tag of the ref: `v1`, or the slug of a name that is no valid tag. */
   readonly tag: string
   readonly commit: string
-  /** Whether its images are prebuilt. */
+  /** True if the images of the ref are prebuilt. */
   readonly inScope: boolean
-  /** The images that it should have; none where it is not in scope. */
+  /** Images that the ref should have; none for a ref that is not in scope. */
   readonly images: readonly RefImage[]
-  /** What is wrong with its `slipway.json`. */
+  /** Why its `slipway.json` is invalid. */
   readonly failure?: string
 }
 
 export interface RefStateList {
-  /** Those in scope first, then as a person would look for them. */
+  /** Refs in scope first, in the order in which they are prebuilt. */
   readonly refs: readonly RefState[]
-  /** How many there are in all. */
+  /** Number of all refs. */
   readonly total: number
 }
 
-/** How far the images of each ref are. */
+/** States of the images of each ref. */
 export interface RefStates {
   /**
    * @param limit most refs in the list
@@ -59,19 +59,19 @@ export interface RefStates {
 
 /** Counts pulls by tag. */
 export interface PullCounting {
-  /** Counts a request for a manifest by tag. No I/O. */
+  /** Counts a request for a manifest by tag. Does no I/O. */
   count(name: ImageName, clientAddress: string): void
 }
 
-/** `settled`: nothing was missing. `queued`: something was, and builds were queued. */
+/** `settled`: no image was missing. `queued`: missing images were added to the queue. */
 export type ReconcileOutcome = 'settled' | 'queued' | 'failed'
 
-/** What waits for a build: a pull, or a prebuild for a tag or a branch. */
+/** Class of a waiting build: a pull, or a prebuild of a tag or a branch. */
 export type QueueClass = 'pull' | 'tag' | 'branch'
 
-/** What the prebuild room reports to monitoring. Never fails, never waits. */
+/** Receives the events of the prebuild room that monitoring counts. Methods neither throw nor block. */
 export interface PrebuildMetrics {
   reconciled(outcome: ReconcileOutcome): void
-  /** @param length called at each scrape: builds that have not started */
+  /** @param length returns the number of waiting builds; called at each scrape */
   watchQueue(length: (queue: QueueClass) => number): void
 }

@@ -1,75 +1,73 @@
-/** Prebuilds that failed, until they are tried again. */
-import type { Prebuild } from './prebuild.ts'
+/** Prebuilds that failed, and when they are tried again. */
+import type { Prebuild } from './desired-images.ts'
 
-/** Milliseconds. */
-export const defaultRetryDelays = [5000, 20_000, 60_000]
-/** Milliseconds after which what failed as often as that is begun with anew: an outage ends some day. */
-const startOver = 600_000
+/** Milliseconds before each retry. */
+const retryDelays = [5000, 20_000, 60_000]
+/** Delay before the retry schedule starts over, in milliseconds: an outage may last longer than the schedule. */
+const startOverDelay = 600_000
 
 export class PrebuildRetries {
-  readonly #delays: readonly number[]
-  readonly #again: (image: Prebuild) => void
-  /** Attempts that failed for a cause that may pass, by image key. */
+  readonly #onDue: (image: Prebuild) => void
+  /** Failed attempts since the retry schedule started, by image key. */
   readonly #attempts = new Map<string, number>()
-  /** What is tried again by itself, by image key. */
-  readonly #later = new Map<string, { image: Prebuild; timer: NodeJS.Timeout }>()
-  /** What does not build, by image key: only somebody else knows when it might. */
+  /** Images that a timer tries again, by image key. */
+  readonly #scheduled = new Map<string, { image: Prebuild; timer: NodeJS.Timeout }>()
+  /** Images that do not build, by image key. Only `takeAll` tries them again. */
   readonly #broken = new Map<string, Prebuild>()
-  #stopped = false
+  #isStopped = false
 
-  /** @param again called when an image's time has come */
-  constructor(delays: readonly number[], again: (image: Prebuild) => void) {
-    this.#delays = delays
-    this.#again = again
+  /** @param onDue called with an image when it has to be tried again */
+  constructor(onDue: (image: Prebuild) => void) {
+    this.#onDue = onDue
   }
 
-  /** It failed for a cause that may pass. @returns how often by now */
-  later(image: Prebuild): number {
+  /** Schedules a retry after a failure that may pass. @returns the failed attempts so far */
+  schedule(image: Prebuild): number {
     const { imageKey } = image
     const attempts = (this.#attempts.get(imageKey) ?? 0) + 1
-    const delay = this.#delays[attempts - 1]
+    const delay = retryDelays[attempts - 1]
     if (delay === undefined) this.#attempts.delete(imageKey)
     else this.#attempts.set(imageKey, attempts)
-    if (this.#stopped) return attempts
-    clearTimeout(this.#later.get(imageKey)?.timer)
+    if (this.#isStopped) return attempts
+    clearTimeout(this.#scheduled.get(imageKey)?.timer)
     const timer = setTimeout(() => {
-      this.#later.delete(imageKey)
-      this.#again(image)
-    }, delay ?? startOver).unref()
-    this.#later.set(imageKey, { image, timer })
+      this.#scheduled.delete(imageKey)
+      this.#onDue(image)
+    }, delay ?? startOverDelay).unref()
+    this.#scheduled.set(imageKey, { image, timer })
     return attempts
   }
 
-  /** It failed for a cause that stays. */
-  broken(image: Prebuild): void {
+  /** Keeps an image that does not build until `takeAll`. */
+  addBroken(image: Prebuild): void {
     this.#broken.set(image.imageKey, image)
   }
 
-  /** It has been built, or is not wanted any more. */
+  /** Removes an image that has been built or is not wanted any more. */
   forget({ imageKey }: Prebuild): void {
-    clearTimeout(this.#later.get(imageKey)?.timer)
-    this.#later.delete(imageKey)
+    clearTimeout(this.#scheduled.get(imageKey)?.timer)
+    this.#scheduled.delete(imageKey)
     this.#attempts.delete(imageKey)
     this.#broken.delete(imageKey)
   }
 
-  /** All that failed, which is then forgotten. */
+  /** Removes all images and returns them, the broken ones first. */
   takeAll(): Prebuild[] {
-    const later = [...this.#later.values()].map(({ image }) => image)
-    const all = [...this.#broken.values(), ...later]
+    const scheduled = [...this.#scheduled.values()].map(({ image }) => image)
+    const all = [...this.#broken.values(), ...scheduled]
     for (const image of all) this.forget(image)
     return all
   }
 
-  /** Forgets what is not wanted any more. */
+  /** Removes the images that are not wanted. */
   drop(isWanted: (image: Prebuild) => boolean): void {
-    for (const { image } of this.#later.values()) if (!isWanted(image)) this.forget(image)
+    for (const { image } of this.#scheduled.values()) if (!isWanted(image)) this.forget(image)
     for (const image of this.#broken.values()) if (!isWanted(image)) this.forget(image)
   }
 
-  /** Nothing is tried again by itself any more. */
+  /** Stops all timers and starts no more. */
   stop(): void {
-    this.#stopped = true
-    for (const { timer } of this.#later.values()) clearTimeout(timer)
+    this.#isStopped = true
+    for (const { timer } of this.#scheduled.values()) clearTimeout(timer)
   }
 }

@@ -1,6 +1,7 @@
 /**
- * Counts pulls by tag. Counting is a matter of memory; the storage is written now and then, each
- * instance its own record, and those of the others are read now and then. Who pulled is forgotten after minutes and never written.
+ * Counts pulls by tag. Counts are kept in memory. Each instance saves its own counts in one record, and reads
+ * those of the other instances from time to time. Client addresses are forgotten after some minutes and never
+ * stored.
  */
 
 import { LRUCache } from 'lru-cache'
@@ -11,20 +12,21 @@ import { messageOf } from '../image/errors.ts'
 import { type ImageName, parseImageName } from '../image/image-name.ts'
 import type { RecordStore } from '../storage/ports.ts'
 import type { Log } from '../telemetry/ports.ts'
+import type { PullCounting } from './ports.ts'
 import { PullCounts, type PullSnapshot } from './pull-counts.ts'
 
-/** Milliseconds: a client that pulls an image again within them is not counted again. */
+/** Milliseconds within which another pull of the same image by the same client is not counted. */
 const sameClientInterval = 10 * 60 * 1000
-/** Clients and images that are told apart within that time: some megabytes. */
+/** Most pairs of client and image that are remembered for that time: some megabytes. */
 const mostRecent = 50_000
-/** Milliseconds that a count may be unsaved: what a crash loses. */
+/** Milliseconds before a count is saved: a crash loses the counts of this time. */
 const saveInterval = 30_000
-/** Milliseconds after which the counts of other instances are read again. */
+/** Milliseconds between reads of the counts of other instances. */
 const othersInterval = 600_000
-/** RecordStore read at a time: enough to hide the latency of a bucket. */
+/** Records read at a time: enough to hide the latency of a bucket. */
 const readers = 16
 
-/** What is stored under `pulls/<instance>`. */
+/** Record under `pulls/<instance>`. */
 export const pullRecord: z.ZodType<PullSnapshot> = z.object({
   week: z.int().nonnegative(),
   weights: z.record(z.string(), z.number().nonnegative()),
@@ -32,55 +34,55 @@ export const pullRecord: z.ZodType<PullSnapshot> = z.object({
 
 export interface PullCounterOptions {
   readonly records: RecordStore<PullSnapshot>
-  /** Key of the one record that this instance writes. */
+  /** Name of this instance, and key of its record. */
   readonly instance: string
   readonly log: Log
 }
 
-export class PullCounter {
+export class PullCounter implements PullCounting {
   readonly #options: PullCounterOptions
-  /** Client and image of the pulls that were counted lately. */
+  /** Pairs of client and image that were counted a short while ago. */
   readonly #recent = new LRUCache<string, true>({
-    // Not `max`: for that all of them would be given room at once, at each start.
+    // Not `max`, for which LRUCache allocates all entries at once, at every start.
     maxSize: mostRecent,
     sizeCalculation: () => 1,
     ttl: sameClientInterval,
-    // Milliseconds between looks at the clock.
+    // Milliseconds for which LRUCache reuses a reading of the clock.
     ttlResolution: 1000,
   })
   #own = new PullCounts(Date.now())
-  /** What the other instances had counted; undefined until the storage has been read. */
+  /** Counts of the other instances; undefined until the storage has been read. */
   #others: PullSnapshot | undefined
   #othersRead = Number.NEGATIVE_INFINITY
-  #unsaved = false
+  #isUnsaved = false
   #timer: NodeJS.Timeout | undefined
   #saving: Promise<void> | undefined
-  #disturbed = false
+  /** True after a failure, which is then logged only once. */
+  #isFailing = false
 
   constructor(options: PullCounterOptions) {
     this.#options = options
   }
 
   /**
-   * Reads what all instances have counted. Counting may begin before. If the storage is out of reach,
-   * that is logged, and tried again later. Never fails.
+   * Reads the counts of all instances. Pulls may be counted before that. If the storage is out of reach, the
+   * failure is logged and the read is repeated later. Never rejects.
    */
   load(): Promise<void> {
     return this.flush()
   }
 
-  /** Counts a request for a manifest by tag. No I/O. */
   count(name: ImageName, clientAddress: string): void {
     const image = canonicalName(name)
     const pull = `${clientAddress} ${image}`
     if (this.#recent.has(pull)) return
     this.#recent.set(pull, true)
     this.#own.add(image, Date.now())
-    this.#unsaved = true
+    this.#isUnsaved = true
     this.#saveLater()
   }
 
-  /** The images with the most pulls on all instances, the most pulled first. */
+  /** Returns the images with the most pulls on all instances, the most pulled first. */
   mostPulled(limit: number): readonly ImageName[] {
     const now = Date.now()
     if (performance.now() - this.#othersRead > othersInterval) this.#saveLater()
@@ -88,13 +90,13 @@ export class PullCounter {
     return PullCounts.merge(all, now).mostPulled(limit).map(parseImageName)
   }
 
-  /** Saves what is not saved yet, as before the end of the process. Never fails. */
+  /** Saves the counts that are not saved yet. Never rejects. */
   async flush(): Promise<void> {
-    // What runs already may have looked at the counts before the latest of them.
+    // A save that is running may have read the counts before the latest pulls.
     await this.#saving
     this.#saving ??= this.#save().finally(() => {
       this.#saving = undefined
-      if (this.#unsaved || this.#others === undefined) this.#saveLater()
+      if (this.#isUnsaved || this.#others === undefined) this.#saveLater()
     })
     await this.#saving
   }
@@ -109,27 +111,26 @@ export class PullCounter {
     clearTimeout(this.#timer)
     this.#timer = undefined
     try {
-      // First, for saving replaces what this instance had counted before.
+      // Reads first: saving replaces the counts of this instance before its restart.
       if (performance.now() - this.#othersRead > othersInterval) await this.#read()
-      if (this.#unsaved) await this.#write()
-      if (this.#disturbed) log.info({}, 'pull counts can be stored again')
-      this.#disturbed = false
+      if (this.#isUnsaved) await this.#write()
+      if (this.#isFailing) log.info({}, 'pull counts can be stored again')
+      this.#isFailing = false
     } catch (error) {
-      // Of a state that lasts, once is enough.
-      if (!this.#disturbed) {
+      if (!this.#isFailing) {
         log.warn({ failure: messageOf(error) }, 'pull counts cannot be stored; trying again')
       }
-      this.#disturbed = true
+      this.#isFailing = true
     }
   }
 
   async #write(): Promise<void> {
     const { records, instance } = this.#options
-    this.#unsaved = false
+    this.#isUnsaved = false
     try {
       await records.replace(instance, this.#own.snapshot(Date.now()))
     } catch (error) {
-      this.#unsaved = true
+      this.#isUnsaved = true
       throw error
     }
   }
@@ -141,13 +142,13 @@ export class PullCounter {
     const reads: (() => Promise<void>)[] = []
     const isFirst = this.#others === undefined
     for await (const key of records.keys()) {
-      // What this instance has counted since it began is in memory.
+      // Counts of this instance since its start are in memory.
       if (key === instance && !isFirst) continue
       reads.push(async () => {
         const snapshot = await records.get(key)
         if (snapshot === undefined) return
-        if (key === instance) own = withoutStrangers(snapshot)
-        else others.push(withoutStrangers(snapshot))
+        if (key === instance) own = withImageNames(snapshot)
+        else others.push(withImageNames(snapshot))
       })
     }
     await new PQueue({ concurrency: readers }).addAll(reads)
@@ -158,8 +159,8 @@ export class PullCounter {
   }
 }
 
-/** Leaves out what is no image name, as another version may have written it. */
-function withoutStrangers({ week, weights }: PullSnapshot): PullSnapshot {
+/** Returns the counts of valid image names: another version may have written other names. */
+function withImageNames({ week, weights }: PullSnapshot): PullSnapshot {
   const known = Object.entries(weights).filter(([name]) => isImageName(name))
   return { week, weights: Object.fromEntries(known) }
 }

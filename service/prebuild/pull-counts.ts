@@ -1,31 +1,31 @@
 /**
- * How often images are pulled, where a pull of a week ago counts half as much as one of today.
+ * Weights of images by their pulls: a pull of a week ago counts half as much as a pull of today.
  *
- * Instead of all weights sinking, the weight of new pulls rises. A pull is worth 2^(weeks from a fixed
- * week to the pull), and a weight is the sum of these:
+ * The weights of old pulls do not sink; instead, the weight of new pulls rises. A pull adds
+ * 2^(weeks from a fixed week to the pull):
  *
- *     week            0      1      2                    in all   seen in week 2
+ *     week            0      1      2                    sum      divided by the weight of a pull in week 2
  *     git             ●●●●                  4 × 2⁰     =   4         4 / 2² = 1
  *     htop                   ●              1 × 2¹     =   2         2 / 2² = ½
  *     jq                            ●●      2 × 2²     =   8         8 / 2² = 2
  *
- * So time passing changes nothing that is stored and never the order, and moving the sums to another
- * week is a multiplication by a power of two, which is exact: they do not drift, however often they
- * are written and read. This is "forward decay" (Cormode, Shkapenyuk, Srivastava and Xu, ICDE 2009).
+ * So time changes neither the stored sums nor their order. Converting the sums to another fixed week is a
+ * multiplication by a power of two, which is exact, so the sums do not drift however often they are written
+ * and read. This is "forward decay" (Cormode, Shkapenyuk, Srivastava and Xu, ICDE 2009).
  * @see https://doi.org/10.1109/ICDE.2009.65
  */
 
-/** Milliseconds after which a pull counts half. */
+/** Milliseconds after which a pull counts half as much. */
 export const pullHalfLife = 7 * 24 * 60 * 60 * 1000
 
-/** Images that are counted, at most: a few hundred bytes each. */
+/** Most images that are counted; an image takes a few hundred bytes. */
 const mostImages = 10_000
-/** When there are too many, this share makes room, so that a newcomer has time to become popular. */
+/** Share of the images that is dropped when there are too many: a new image needs time to become popular. */
 const shareDropped = 1 / 8
 
-/** Weights as they are written down. */
+/** Weights as they are stored. */
 export interface PullSnapshot {
-  /** Weeks from 1970 to the one in whose measure the weights are. */
+  /** The fixed week of the weights, in weeks since 1970. */
   readonly week: number
   /** Canonical image name → weight. */
   readonly weights: Readonly<Record<string, number>>
@@ -37,18 +37,18 @@ export class PullCounts {
   readonly #most: number
   #weights = new Map<string, number>()
 
-  /** @param most images that are counted; of more, those with the least weight drop out @default 10,000 */
+  /** @param most images that are counted; those with the least weight are dropped @default 10,000 */
   constructor(now: number, most = mostImages) {
     this.#week = weekOf(now)
     this.#most = most
   }
 
-  /** The sum of several counts: the same in whatever order they are given. */
+  /** Returns the sum of several counts. The order of the snapshots does not matter. */
   static merge(snapshots: Iterable<PullSnapshot>, now: number, most?: number): PullCounts {
     const merged = new PullCounts(now, most)
     const parts = new Map<string, number[]>()
     for (const { week, weights } of snapshots) {
-      // Weeks to come are taken for this one: a clock that ran ahead must not outweigh all others.
+      // A future week counts as this one: a clock that ran ahead must not outweigh all others.
       const factor = 2 ** Math.min(0, week - merged.#week)
       for (const [name, weight] of Object.entries(weights)) {
         const known = parts.get(name)
@@ -61,7 +61,7 @@ export class PullCounts {
     return merged
   }
 
-  /** Images that are counted. */
+  /** Number of images that are counted. */
   get size(): number {
     return this.#weights.size
   }
@@ -69,19 +69,19 @@ export class PullCounts {
   /** Counts one pull. */
   add(name: string, now: number): void {
     const known = this.#weights.get(name)
-    // Before it is counted, for a newcomer would be the first to drop out.
+    // Drops images before it adds the new one, which would be dropped first.
     if (known === undefined && this.size >= this.#most) {
       this.#keep(this.#most - Math.max(1, Math.floor(this.#most * shareDropped)))
     }
-    this.#weights.set(name, (known ?? 0) + this.#worth(now))
+    this.#weights.set(name, (known ?? 0) + this.#pullWeight(now))
   }
 
-  /** What the pulls of an image count at that moment: 1 for one that is made then. */
+  /** Returns the weight of an image at this time: a pull at this time weighs 1. */
   weight(name: string, now: number): number {
-    return (this.#weights.get(name) ?? 0) / this.#worth(now)
+    return (this.#weights.get(name) ?? 0) / this.#pullWeight(now)
   }
 
-  /** Names by weight, the greatest first; of equal weights, by name. */
+  /** Returns names by weight, the greatest first; names of equal weight by name. */
   mostPulled(limit: number): readonly string[] {
     return this.#ranking()
       .slice(0, limit)
@@ -95,10 +95,10 @@ export class PullCounts {
     return { week, weights: Object.fromEntries(weights) }
   }
 
-  /** The weight of a pull, in the measure of this object's week. */
-  #worth(now: number): number {
+  /** Returns what a pull adds at this time, relative to the fixed week. */
+  #pullWeight(now: number): number {
     const week = weekOf(now)
-    // In two factors, so that which week is the measure does not touch the rounding.
+    // Two factors, so that the rounding does not depend on the fixed week.
     return 2 ** (week - this.#week) * 2 ** ((now - week * pullHalfLife) / pullHalfLife)
   }
 
@@ -108,7 +108,7 @@ export class PullCounts {
     )
   }
 
-  /** Lets all but the images with the most weight drop out. */
+  /** Drops all images but those with the greatest weights. */
   #keep(count: number): void {
     this.#weights = new Map(this.#ranking().slice(0, count))
   }
@@ -118,7 +118,7 @@ function weekOf(time: number): number {
   return Math.floor(time / pullHalfLife)
 }
 
-/** Sorted first, because the sum of floating-point numbers depends on their order. */
+/** Sorts first, because a sum of floating-point numbers depends on their order. */
 function sum(weights: number[]): number {
   return weights.sort((a, b) => a - b).reduce((total, weight) => total + weight, 0)
 }

@@ -1,76 +1,62 @@
 /**
- * The loop that follows the package set: what should exist follows from git, what does exist from the
- * storage, and what is missing is built. It is level-triggered: a run looks at what is, not at what
- * happened, so a lost webhook, a crash or a second instance costs time, never correctness.
+ * Reconciles the storage with git: git says which images should exist, the storage says which do exist, and
+ * the missing ones are queued. A run compares states, not events, so a lost webhook, a crash or a second
+ * instance costs time, never correctness.
  */
 
 import PQueue from 'p-queue'
+import type { BuildFailures } from '../build/ports.ts'
 import { messageOf } from '../image/errors.ts'
-import { imageKey, type Recipe } from '../image/keys.ts'
 import type { CommittedFiles, RefSource, Refs } from '../source/ports.ts'
 import type { ImageRecord, RecordStore } from '../storage/ports.ts'
 import type { Log } from '../telemetry/ports.ts'
-import {
-  type DesiredImage,
-  eachOnce,
-  imagesOf,
-  missingImages,
-  type PrebuildConfig,
-  refsInScope,
-} from './desired-images.ts'
-import type { FailedPrebuilds } from './failed-prebuilds.ts'
+import { type DesiredImage, type DesiredImages, eachOnce, missingImages } from './desired-images.ts'
 import type { PrebuildMetrics, PrebuildScope } from './ports.ts'
-import type { Prebuild } from './prebuild.ts'
-import type { Prebuilds } from './prebuilds.ts'
-import type { PullCounter } from './pull-counter.ts'
-import { prebuildConfigPath, readPrebuildConfig } from './slipway-json.ts'
+import type { PrebuildQueue } from './prebuild-queue.ts'
+import { refsInScope } from './refs-in-scope.ts'
 
-/** Milliseconds before a fetch that failed is tried again: doubled each time, up to the longest. */
+/** Milliseconds before a failed fetch is repeated: doubled after each failure, up to the longest. */
 const firstRetry = 2000
 const longestRetry = 300_000
 
-/** RecordStore looked up at a time: enough to hide the latency of a bucket. */
+/** Records looked up at a time: enough to hide the latency of a bucket. */
 const lookups = 16
 
 export interface ReconcilerOptions {
   readonly source: RefSource
   readonly repository: CommittedFiles
+  readonly desired: DesiredImages
   readonly images: RecordStore<ImageRecord>
-  readonly pulls: PullCounter
-  readonly prebuilds: Prebuilds
-  readonly failed: FailedPrebuilds
-  /** Has pulls try again what failed, too. */
-  readonly forgetFailures: () => void
+  readonly queue: PrebuildQueue
+  readonly failures: BuildFailures
   readonly scope: PrebuildScope
-  /** How many of the most pulled images are prebuilt besides the declared ones. */
-  readonly popular: number
-  readonly recipe: Recipe
   readonly metrics: PrebuildMetrics
   readonly log: Log
 }
 
 export class Reconciler {
   readonly #options: ReconcilerOptions
-  /** The last table whose refs were all dealt with. */
+  /** The last ref table whose missing images were all queued. */
   #previous: Refs | undefined
   #running: Promise<void> | undefined
-  #again = false
-  /** The last fetch that was asked for. */
+  #isRunRequested = false
+  /** The last fetch that `request` has waited for. */
   #fetch: Promise<void> | undefined
-  /** How often everything was to be looked at anew. */
-  #retries = 0
-  #failures = 0
-  #retry: NodeJS.Timeout | undefined
-  #stopped = false
+  /** Calls of `retry`: a run that started before the last of them does not set `#previous`. */
+  #retryCalls = 0
+  /** Fetches and runs that failed since the last successful run. */
+  #failedAttempts = 0
+  #fetchTimer: NodeJS.Timeout | undefined
+  #isStopped = false
 
   constructor(options: ReconcilerOptions) {
     this.#options = options
   }
 
-  /** Asks for a fetch and a run, and returns at once. However many ask, one runs and one waits. */
+  /** Requests a fetch and a run, and returns at once. Concurrent requests share a fetch. */
   request(): void {
     const fetch = this.#options.source.refresh()
-    // However many wait for one fetch, it fails once.
+    // Requests that share a fetch count its failure once.
     if (fetch === this.#fetch) return
     this.#fetch = fetch
     fetch.then(
@@ -79,37 +65,37 @@ export class Reconciler {
     )
   }
 
-  /** Has the refs that are known now dealt with: after each fetch, whoever asked for it. */
+  /** Reconciles the refs that are known now. During a run, another run is requested. */
   run(): void {
-    this.#again = true
-    this.#running ??= this.#runs().finally(() => {
+    this.#isRunRequested = true
+    this.#running ??= this.#runUntilDone().finally(() => {
       this.#running = undefined
-      // Asked for between the last look and this moment.
-      if (this.#again && !this.#stopped) this.run()
+      // A run may have been requested after the last check of the loop.
+      if (this.#isRunRequested && !this.#isStopped) this.run()
     })
   }
 
-  /** Forgets what does not build, and looks at everything anew. */
+  /** Forgets all failed builds, queues their images, and reconciles as after a start. */
   retry(): void {
-    this.#options.failed.clear()
-    this.#options.forgetFailures()
-    this.#options.prebuilds.retry()
+    const { failures, queue } = this.#options
+    failures.clear()
+    queue.retry()
     this.#previous = undefined
-    this.#retries += 1
+    this.#retryCalls += 1
     this.run()
   }
 
   stop(): void {
-    this.#stopped = true
-    clearTimeout(this.#retry)
+    this.#isStopped = true
+    clearTimeout(this.#fetchTimer)
   }
 
-  async #runs(): Promise<void> {
-    while (this.#again && !this.#stopped) {
-      this.#again = false
+  async #runUntilDone(): Promise<void> {
+    while (this.#isRunRequested && !this.#isStopped) {
+      this.#isRunRequested = false
       try {
         await this.#reconcile()
-        this.#failures = 0
+        this.#failedAttempts = 0
       } catch (error) {
         this.#options.log.warn({ failure: messageOf(error) }, 'reconcile failed')
         this.#options.metrics.reconciled('failed')
@@ -119,73 +105,58 @@ export class Reconciler {
   }
 
   async #reconcile(): Promise<void> {
-    const { source, prebuilds, metrics, log } = this.#options
+    const { source, queue, metrics, log } = this.#options
     const table = source.refs
     if (table === undefined || table === this.#previous) return
-    const retries = this.#retries
+    const retryCalls = this.#retryCalls
     const missing = await this.#missing(table)
     const commits = new Set(table.refs.values())
-    prebuilds.drop(({ revision }) => commits.has(revision.id))
-    prebuilds.add(missing.map((image) => this.#prebuildOf(image)))
-    if (retries === this.#retries) this.#previous = table
+    queue.drop(({ revision }) => commits.has(revision.id))
+    queue.add(missing)
+    if (retryCalls === this.#retryCalls) this.#previous = table
     metrics.reconciled(missing.length > 0 ? 'queued' : 'settled')
     log.info({ refs: table.refs.size, missing: missing.length }, 'reconciled')
   }
 
-  /** The images that should exist and have no record, in the order in which they are wanted. */
+  /** Returns the images that should exist and have no record, in the order in which they are built. */
   async #missing(table: Refs): Promise<readonly DesiredImage[]> {
-    const { repository, pulls, scope, popular } = this.#options
+    const { repository, desired, scope, log } = this.#options
     const dates = await repository.refDates()
     const previous = this.#previous
     const refs = refsInScope({ table, previous, dates, scope, now: Date.now() })
-    // Refs that did not move were dealt with before; at start-up nothing was.
+    // Refs that did not move were reconciled with the previous table.
     const due = previous ? refs.filter(({ cause }) => cause === 'pushed') : refs
-    const mostPulled = pulls.mostPulled(popular)
     const missing: DesiredImage[] = []
-    for (const ref of due) {
-      const images = imagesOf(ref, await this.#configAt(ref.ref, ref.commit), mostPulled)
-      const settled = await this.#settled(images)
-      missing.push(...missingImages(ref, images, (image) => settled.has(image)))
+    for (const { ref, images, failure } of await desired.of(due)) {
+      if (failure !== undefined) {
+        const fields = { ref: ref.ref, commit: ref.commit, failure: failure.message }
+        log.warn(fields, 'slipway.json is invalid')
+      }
+      const done = await this.#done(images)
+      missing.push(...missingImages(ref, images, (image) => done.has(image)))
     }
     return eachOnce(missing)
   }
 
-  /** What the package set declares at a commit; an invalid file is that ref's failure alone. */
-  async #configAt(ref: string, commit: string): Promise<PrebuildConfig | undefined> {
-    const { repository, log } = this.#options
-    const text = await repository.readFile(commit, prebuildConfigPath)
-    if (text === undefined) return undefined
-    try {
-      return readPrebuildConfig(text)
-    } catch (error) {
-      log.warn({ ref, commit, failure: messageOf(error) }, 'slipway.json is invalid')
-      return undefined
-    }
-  }
-
-  /** Those that have a record, or are known not to build. */
-  async #settled(images: readonly DesiredImage[]): Promise<ReadonlySet<DesiredImage>> {
-    const { images: records, failed } = this.#options
-    const settled = new Set<DesiredImage>()
+  /** Returns the images that have a record, or are known not to build. */
+  async #done(images: readonly DesiredImage[]): Promise<ReadonlySet<DesiredImage>> {
+    const { images: records, failures } = this.#options
+    const done = new Set<DesiredImage>()
     const checks = images.map((image) => async () => {
-      const key = this.#prebuildOf(image).imageKey
-      if (failed.get(key) !== undefined || (await records.has(key))) settled.add(image)
+      const { imageKey } = image
+      const isBroken = failures.get(imageKey, 'prebuild') !== undefined
+      if (isBroken || (await records.has(imageKey))) done.add(image)
     })
     await new PQueue({ concurrency: lookups }).addAll(checks)
-    return settled
+    return done
   }
 
-  #prebuildOf({ ref, commit, name }: DesiredImage): Prebuild {
-    const revision = { id: commit, ref }
-    return { imageKey: imageKey(revision, name, this.#options.recipe), name, revision }
-  }
-
-  /** With jitter, so that instances which lost one remote do not come back to it all at once. */
+  /** Requests a fetch later, with jitter, so that instances that lost the same remote do not return at once. */
   #fetchLater(): void {
-    if (this.#stopped) return
-    const delay = Math.min(firstRetry * 2 ** this.#failures, longestRetry)
-    this.#failures += 1
-    clearTimeout(this.#retry)
-    this.#retry = setTimeout(() => this.request(), delay * (0.5 + Math.random())).unref()
+    if (this.#isStopped) return
+    const delay = Math.min(firstRetry * 2 ** this.#failedAttempts, longestRetry)
+    this.#failedAttempts += 1
+    clearTimeout(this.#fetchTimer)
+    this.#fetchTimer = setTimeout(() => this.request(), delay * (0.5 + Math.random())).unref()
   }
 }

@@ -1,21 +1,28 @@
-/** `slipway.json`: what a package set wants to have built before anybody asks for it. */
+/** `slipway.json`: the images that a package set wants to have built before a client pulls them. */
 import { z } from 'zod'
 import { Failure, messageOf } from '../image/errors.ts'
 import { type ImageName, maxNameLength, parseImageName } from '../image/image-name.ts'
 import { Globs, globFault, maxGlobLength } from '../text/globs.ts'
-import type { PrebuildConfig } from './desired-images.ts'
 
-/** Where it is, in the package set. */
+/** Path of the file in the package set. */
 export const prebuildConfigPath = 'slipway.json'
 
-/** Characters of a value that a message quotes, at most. */
+/** Content of the file at one commit. */
+export interface PrebuildConfig {
+  readonly images: readonly ImageName[]
+  /** Absent if the file does not restrict tags; the same for `branches`. */
+  readonly tags?: Globs
+  readonly branches?: Globs
+}
+
+/** Most characters of a value that a message quotes. */
 const longestQuote = 60
 
-/** A wrong place in the file. */
-export interface PrebuildConfigMistake {
-  /** `images[2]`; empty for the file as a whole. */
+/** Invalid value in the file. */
+export interface PrebuildConfigFailure {
+  /** Place of the value: `images[2]`; empty for the file as a whole. */
   readonly place: string
-  /** A sentence that quotes the value. */
+  /** Sentence that quotes the value. */
   readonly failure: string
 }
 
@@ -24,11 +31,11 @@ const notA = (what: string) => ({
 })
 
 const imageName = z
-  .string(notA('an image name, a text'))
+  .string(notA('a string with an image name'))
   .meta({
     description: 'An image name as in docker pull, without registry and tag: "shell/git".',
     maxLength: maxNameLength,
-    // Coarser than the grammar, which only the service knows in full.
+    // Accepts more than the grammar of image names, which no pattern expresses.
     pattern: '^[a-z0-9][a-z0-9._/-]*$',
   })
   .transform((text, context): ImageName => {
@@ -41,7 +48,7 @@ const imageName = z
   })
 
 const glob = z
-  .string(notA('a glob, a text'))
+  .string(notA('a string with a glob'))
   .meta({ minLength: 1, maxLength: maxGlobLength, pattern: '^(?!!|refs/)[^\\s~^:\\[{\\\\]+$' })
   .refine((text) => globFault(text) === undefined, {
     error: ({ input }) => globFault(String(input)) ?? '',
@@ -52,22 +59,22 @@ const globs = (refs: string) =>
     .array(glob, notA('a list of globs'))
     .optional()
     .describe(
-      `Only ${refs} whose names match one of these globs are prebuilt, of those that the service ` +
-        'is set to prebuild. "*" stands for any characters, also "/", and "?" for one.',
+      `Restricts the ${refs} that the service is set to prebuild to those whose names match one of ` +
+        'these globs. "*" stands for any characters, also "/", and "?" for one.',
     )
 
 const prebuildConfig = z
   .strictObject(
     {
       $schema: z
-        .string(notA('the address of a JSON schema, a text'))
+        .string(notA('a string with the address of a JSON schema'))
         .optional()
         .describe('For editors; the service does not read it.'),
       images: z
         .array(imageName, notA('a list of image names'))
         .optional()
         .describe(
-          'Images that are built as soon as a ref is pushed, besides the most pulled ones.',
+          'Images to build as soon as a ref is pushed, in addition to the most pulled ones.',
         ),
       tags: globs('tags'),
       branches: globs('branches'),
@@ -76,21 +83,29 @@ const prebuildConfig = z
   )
   .meta({
     title: 'slipway.json',
-    description: 'What Slipway builds of this package set before anybody pulls it.',
+    description: 'The images of this package set that Slipway builds before a client pulls them.',
   })
 
-/** What belongs into a `slipway.json`, as a JSON schema for editors. */
+/** Returns the JSON schema of the file, for editors. */
 export function prebuildConfigSchema(): object {
   return z.toJSONSchema(prebuildConfig, { io: 'input' })
 }
 
 /**
- * @param text the whole file
- * @throws Failure evaluation-failed with all mistakes, a line each; `detail.mistakes` has them too
+ * Parses the file.
+ * @returns a Failure of kind evaluation-failed if the file is invalid. Its message has one line for each
+ *   invalid value; `detail.failures` has the same as data.
  */
-export function readPrebuildConfig(text: string): PrebuildConfig {
-  const parsed = prebuildConfig.safeParse(parseJson(text))
-  if (!parsed.success) throw faulty(parsed.error.issues.flatMap(mistakesOf))
+export function parsePrebuildConfig(text: string): PrebuildConfig | Failure {
+  let json: unknown
+  try {
+    // Some editors begin a file with a byte order mark.
+    json = JSON.parse(text.replace(/^\uFEFF/, ''))
+  } catch (error) {
+    return invalid([{ place: '', failure: `is not JSON: ${messageOf(error)}` }])
+  }
+  const parsed = prebuildConfig.safeParse(json)
+  if (!parsed.success) return invalid(parsed.error.issues.flatMap(failuresOf))
   const { images, tags, branches } = parsed.data
   return {
     images: images ?? [],
@@ -99,16 +114,7 @@ export function readPrebuildConfig(text: string): PrebuildConfig {
   }
 }
 
-function parseJson(text: string): unknown {
-  try {
-    // Some editors begin a file with a byte order mark.
-    return JSON.parse(text.replace(/^\uFEFF/, ''))
-  } catch (error) {
-    throw faulty([{ place: '', failure: `is not JSON: ${messageOf(error)}` }])
-  }
-}
-
-function mistakesOf(issue: z.core.$ZodIssue): PrebuildConfigMistake[] {
+function failuresOf(issue: z.core.$ZodIssue): PrebuildConfigFailure[] {
   if (issue.code === 'unrecognized_keys') {
     const known = Object.keys(prebuildConfig.shape)
       .filter((key) => key !== '$schema')
@@ -126,11 +132,11 @@ function placeOf(path: readonly PropertyKey[]): string {
   return path.map((part) => (typeof part === 'number' ? `[${part}]` : String(part))).join('')
 }
 
-function faulty(mistakes: readonly PrebuildConfigMistake[]): Failure {
-  const lines = mistakes.map(({ place, failure }) =>
+function invalid(failures: readonly PrebuildConfigFailure[]): Failure {
+  const lines = failures.map(({ place, failure }) =>
     [prebuildConfigPath, ...(place === '' ? [] : [place]), failure].join(': '),
   )
-  return new Failure('evaluation-failed', lines.join('\n'), { detail: { mistakes } })
+  return new Failure('evaluation-failed', lines.join('\n'), { detail: { failures } })
 }
 
 function quoted(value: unknown): string {

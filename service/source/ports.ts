@@ -46,6 +46,8 @@ export interface Refs {
   readonly defaultBranch: string | undefined
   /** Resolves a tag by names alone, without commit ids. */
   resolve(tag: string): Revision | undefined
+  /** Returns the image tag of a ref: its name or slug. Undefined if that tag resolves to another commit. */
+  tagOf(ref: string): string | undefined
 }
 
 /** A source with branches and tags. */

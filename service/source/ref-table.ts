@@ -61,6 +61,13 @@ export class RefTable implements Refs {
     return this.#tags
   }
 
+  /** Returns the image tag of a ref: its name or slug. Undefined if that tag resolves to another commit. */
+  tagOf(ref: string): string | undefined {
+    const name = shortRefName(ref)
+    const tag = isTag(name) ? name : slugOf(name)
+    return this.resolve(tag)?.id === this.refs.get(ref) ? tag : undefined
+  }
+
   /** Whether both tables say the same of every name. */
   equals(other: RefTable): boolean {
     if (this.defaultBranch !== other.defaultBranch || this.refs.size !== other.refs.size)

@@ -1,6 +1,6 @@
-/** What the service reports about itself, to whoever runs it. */
+/** Port of the log, which operators read. */
 
-/** Structured logging; the shape of pino. */
+/** Structured log. Its methods have the signatures of pino. */
 export interface Log {
   debug(fields: object, message: string): void
   info(fields: object, message: string): void

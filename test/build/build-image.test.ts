@@ -29,27 +29,27 @@ async function read(record: ImageRecord) {
   return { manifest, config }
 }
 
-/** Position of the first entry that begins like this. */
+/** Returns the index of the first journal entry that begins like this. */
 const position = (entry: string) => {
   const index = bench.journal.findIndex((line) => line.startsWith(entry))
-  if (index < 0) throw new Error(`nothing did "${entry}"`)
+  if (index < 0) throw new Error(`the journal has no entry "${entry}"`)
   return index
 }
 
-describe('a build', () => {
-  test('evaluates, realises, plans, packs, publishes, and lets go, in this order', async () => {
+describe('BuildImage', () => {
+  test('a build evaluates, realises, plans, packs, publishes and releases its GC roots, in this order', async () => {
     await build('hello')
     const stages = ['evaluate', 'realise', 'put plans/', 'pack', 'put images/', 'release']
     expect(stages.map(position)).toEqual(stages.map(position).toSorted((a, b) => a - b))
   })
 
-  test('reads the closure while outputs that are valid are held', async () => {
+  test('a build reads the closure once if the outputs are valid already', async () => {
     await build('hello')
     expect(bench.journal.filter((entry) => entry === 'closure')).toHaveLength(1)
     expect(position('closure')).toBeLessThan(position('put plans/'))
   })
 
-  test('reads the closure when the outputs are there, if they were not before', async () => {
+  test('a build reads the closure again after realising outputs that were not valid', async () => {
     const { nix } = bench
     const read = nix.closure.bind(nix)
     let valid = false
@@ -66,7 +66,7 @@ describe('a build', () => {
     expect(position('realise')).toBeLessThan(position('closure'))
   })
 
-  test('stores every blob before the manifests, and these before the record', async () => {
+  test('a build stores all blobs before the manifests, and the manifests before the record', async () => {
     const record = await build('hello')
     const { config, layers } = blobsOf({
       bytes: (await bench.blobs.document(record.oci.digest)) as Buffer,
@@ -81,32 +81,32 @@ describe('a build', () => {
     expect(manifestsEnd).toBeLessThan(position('put images/'))
   })
 
-  test('asks for the packages and for those that every image gets', async () => {
+  test('a build evaluates the requested and the added packages', async () => {
     await build('git/hello')
     expect(bench.evaluator.requests).toMatchObject([
       { system: 'x86_64-linux', packages: ['git', 'hello', 'cacert', 'iana-etc'] },
     ])
   })
 
-  test('realises what the set has of these, as long as the request allows', async () => {
+  test('a build realises the packages that the set has, within the time limit of the request', async () => {
     await build('git/hello')
     expect(bench.did('realise')).toEqual(['realise git hello cacert'])
     expect(bench.nix.timeouts).toEqual([7])
   })
 
-  test('does not ask twice for an added package that was asked for', async () => {
+  test('a build evaluates a requested cacert once', async () => {
     await build('cacert')
     expect(bench.evaluator.requests[0]?.packages).toEqual(['cacert', 'iana-etc'])
   })
 
-  test('is for the platform that the name says', async () => {
+  test('a name with arm64 builds an image for arm64', async () => {
     const record = await build('arm64/hello')
     expect(bench.evaluator.requests).toMatchObject([{ system: 'aarch64-linux' }])
     expect(record.architecture).toBe('arm64')
     expect((await read(record)).config.architecture).toBe('arm64')
   })
 
-  test('records what it is and how large', async () => {
+  test('the image record holds name, packages, platform, revision and size', async () => {
     const record = await build('git/hello')
     const { manifest } = await read(record)
     const sizes = manifest.layers.map(({ size }: { size: number }) => size)
@@ -120,7 +120,7 @@ describe('a build', () => {
     expect(await bench.imageRecords.get(bench.keyOf('git/hello'))).toEqual(record)
   })
 
-  test('is logged when it starts and when it ends, with the time of each stage', async () => {
+  test('the start and the end of a build are logged, with the time of each stage', async () => {
     const record = await build('hello')
     expect(bench.log.at('info')).toMatchObject([
       { message: 'building image', fields: { image: 'hello' } },
@@ -132,6 +132,8 @@ describe('a build', () => {
           milliseconds: {
             evaluate: expect.any(Number),
             realise: expect.any(Number),
+            closure: expect.any(Number),
+            plan: expect.any(Number),
             pack: expect.any(Number),
             publish: expect.any(Number),
           },
@@ -141,8 +143,8 @@ describe('a build', () => {
   })
 })
 
-describe('the image', () => {
-  test('has every path of the closure in a layer, and the link farm in the last', async () => {
+describe('the built image', () => {
+  test('an image has every path of the closure in a layer, and the link farm in the last layer', async () => {
     const record = await build('git/hello')
     const { config } = await read(record)
     const descriptions = config.history.map(({ created_by }: { created_by: string }) => created_by)
@@ -151,13 +153,13 @@ describe('the image', () => {
     expect(contents).toEqual(['cacert-1.0', 'git-1.0', 'glibc-1.0', 'hello-1.0', 'zlib-1.0'])
   })
 
-  test('starts the main program of what was asked for, with certificates', async () => {
+  test('an image starts the main program of its package, with SSL_CERT_FILE set', async () => {
     const { config } = await read(await build('hello'))
     expect(config.config.Cmd).toEqual([`${storePathOf('hello')}/bin/hello`])
     expect(config.config.Env).toContain('SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt')
   })
 
-  test('has no certificates where the set has none', async () => {
+  test('an image of a set without cacert has no SSL_CERT_FILE', async () => {
     await using bare = await Workbench.create({ packages: { hello: {} } })
     const record = await build('hello', 'v1', bare)
     const manifest = JSON.parse(String(await bare.blobs.document(record.oci.digest)))
@@ -165,14 +167,14 @@ describe('the image', () => {
     expect(config.config.Env).toHaveLength(1)
   })
 
-  test('knows no clock, commit or host', async () => {
+  test('config and manifest of an image contain no commit and no time but 1970', async () => {
     const { config, manifest } = await read(await build('hello'))
     const text = JSON.stringify([config, manifest])
     expect(text).not.toContain('1'.repeat(40))
     expect(text.match(/\d{4}-\d\d-\d\dT[^"]*/g)).toEqual(text.match(/1970-01-01T00:00:01Z/g))
   })
 
-  test('has a long description cut', async () => {
+  test('a long layer description is cut', async () => {
     const packages = Object.fromEntries(
       Array.from({ length: 20 }, (_, index) => [`a-package-with-a-long-name-${index}`, {}]),
     )
@@ -184,7 +186,7 @@ describe('the image', () => {
 })
 
 describe('the same packages at another revision', () => {
-  test('are the same image, and nothing is packed', async () => {
+  test('equal packages at two revisions give one image, and are packed once', async () => {
     const first = await build('hello', 'v1')
     bench.journal.length = 0
     const second = await build('hello', 'v2')
@@ -194,7 +196,7 @@ describe('the same packages at another revision', () => {
     expect(bench.did('pack')).toEqual([])
   })
 
-  test('are the same image after a restart, with a packer that compresses otherwise', async () => {
+  test('equal packages give one image after a restart, even if the packer compresses differently', async () => {
     const first = await build('hello', 'v1')
     const next = await Workbench.create({ restarted: bench })
     next.packer.compression = 'b'
@@ -204,17 +206,17 @@ describe('the same packages at another revision', () => {
   })
 })
 
-test('images share the layers of what they have in common', async () => {
+test('images share the layers of their common store paths', async () => {
   const [hello, git] = [await bench.image('hello'), await bench.image('git')]
   const shared = blobsOf(hello.oci).layers.filter((digest) => git.blobs.has(digest))
   expect(shared.length).toBeGreaterThan(0)
 })
 
-describe('when a stage fails', () => {
+describe('a failed build', () => {
   const broken = new Failure('build-failed', 'hello does not build')
 
   test.each(['evaluate', 'realise', 'pack', 'publish'])(
-    '%s: nothing is recorded, and the roots are let go',
+    'a build that fails in stage %s stores no record and releases its GC roots',
     async (stage) => {
       const fail = () => {
         throw broken
@@ -233,7 +235,7 @@ describe('when a stage fails', () => {
     },
   )
 
-  test('a missing package is no build: nothing is realised', async () => {
+  test('an image with a missing package fails with the nearest names, before anything is realised', async () => {
     await expect(build('helo')).rejects.toMatchObject({
       kind: 'manifest-unknown',
       message: expect.stringContaining('hello'),
@@ -241,7 +243,7 @@ describe('when a stage fails', () => {
     expect(bench.did('realise')).toEqual([])
   })
 
-  test('the roots stay until the last layer of it is packed', async () => {
+  test('a failed build keeps its GC roots until its last layer is packed', async () => {
     const slow = Promise.withResolvers<void>()
     bench.packer.before = (what) => {
       if (what.startsWith('link-farm')) throw broken
@@ -257,19 +259,21 @@ describe('when a stage fails', () => {
   })
 })
 
-describe('roots that cannot be let go', () => {
+describe('GC roots that cannot be removed', () => {
   beforeEach(() => {
     bench.nix.before = (operation) => {
       if (operation === 'release') throw new Error('no such folder')
     }
   })
 
-  test('do not make a finished image fail', async () => {
+  test('a build succeeds, with a warning, if its GC roots cannot be removed', async () => {
     expect(await build('hello')).toMatchObject({ name: 'hello' })
-    expect(bench.log.at('warn')).toHaveLength(1)
+    expect(bench.log.at('warn')).toMatchObject([
+      { message: 'the GC roots of the build could not be removed', fields: { image: 'hello' } },
+    ])
   })
 
-  test('do not hide why a build failed', async () => {
+  test('a failed build keeps its failure if its GC roots cannot be removed', async () => {
     await expect(build('helo')).rejects.toMatchObject({ kind: 'manifest-unknown' })
   })
 })

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { buildEntry } from '../../service/build/build-entry.ts'
-import { BuildJournal, type NewBuild } from '../../service/build/build-journal.ts'
-import type { BuildEntry } from '../../service/build/ports.ts'
+import { BuildJournal } from '../../service/build/build-journal.ts'
+import type { BuildEntry, NewBuild } from '../../service/build/ports.ts'
 import { Failure } from '../../service/image/errors.ts'
 import { Records } from '../../service/storage/records.ts'
 import { buildEntryOf } from '../support/build-entries.ts'
@@ -21,7 +21,7 @@ beforeEach(() => {
   log = new RecordingLog()
 })
 
-function journalOf(sizes: { recent?: number; kept?: number } = {}): BuildJournal {
+function journalOf(sizes: { mostInMemory?: number; mostStored?: number } = {}): BuildJournal {
   const records = new Records(store, 'builds', buildEntry, log)
   return new BuildJournal({ records, log, ...sizes })
 }
@@ -45,8 +45,8 @@ function breakStorage(): void {
 
 const images = (entries: readonly BuildEntry[]) => entries.map(({ image }) => image)
 
-describe('a build', () => {
-  test('is seen while it runs, with the stages that it has behind it', () => {
+describe('the journal entry of a build', () => {
+  test('a running build is listed with its finished stages', () => {
     const journal = journalOf()
     const build = begin(journal)
     build.stage('evaluate', 420.4)
@@ -65,7 +65,7 @@ describe('a build', () => {
     ])
   })
 
-  test('is stored when it has ended, not before', async () => {
+  test('a build is stored when it ends, and not before', async () => {
     const journal = journalOf()
     const build = begin(journal)
     build.stage('evaluate', 420)
@@ -81,7 +81,7 @@ describe('a build', () => {
     )
   })
 
-  test('that fails is kept with the failure and the end of the log', async () => {
+  test('a failed build is listed with its failure and the end of its log', async () => {
     const journal = journalOf()
     const build = begin(journal)
     build.failed(new Failure('build-failed', 'it broke; the end of its log:\nError 1'))
@@ -92,7 +92,7 @@ describe('a build', () => {
     })
   })
 
-  test('ends once', async () => {
+  test('calls after the end of a build are ignored', async () => {
     const journal = journalOf()
     const build = begin(journal)
     build.aborted()
@@ -104,8 +104,8 @@ describe('a build', () => {
   })
 })
 
-describe('with the storage out of reach', () => {
-  test('builds begin, go on and end as ever', async () => {
+describe('the journal without a working storage', () => {
+  test('builds begin and end in memory while the storage fails', async () => {
     breakStorage()
     const journal = journalOf()
     for (let times = 0; times < 5; times++) {
@@ -117,7 +117,7 @@ describe('with the storage out of reach', () => {
     expect(journal.recent().map(({ outcome }) => outcome)).toEqual(Array(5).fill('built'))
   })
 
-  test('that is logged once, and once that it is over', async () => {
+  test('a failing storage is logged once, and once when it works again', async () => {
     breakStorage()
     const journal = journalOf()
     for (let times = 0; times < 5; times++) begin(journal).aborted()
@@ -132,7 +132,7 @@ describe('with the storage out of reach', () => {
     expect(memory.objects.size).toBe(5)
   })
 
-  test('loading is no failure', async () => {
+  test('load() resolves with a warning if the storage fails', async () => {
     breakStorage()
     const journal = journalOf()
     await journal.load()
@@ -142,13 +142,13 @@ describe('with the storage out of reach', () => {
     ])
   })
 
-  test('those who ask for an older build are told', async () => {
+  test('get() of a build that is not in memory throws if the storage fails', async () => {
     const [entry] = await putEntries(1)
     breakStorage()
     await expect(journalOf().get(entry?.id ?? '')).rejects.toThrow('no answer')
   })
 
-  test('a storage that hangs holds up no build, and what waits for it is bounded', async () => {
+  test('a storage that hangs delays no build, and at most some 1000 entries wait for it', async () => {
     const hanging = Promise.withResolvers<void>()
     store.before = () => hanging.promise
     const journal = journalOf()
@@ -161,16 +161,16 @@ describe('with the storage out of reach', () => {
   })
 })
 
-describe('memory', () => {
-  test('has the newest first, and no more than it should', () => {
-    const journal = journalOf({ recent: 3 })
+describe('builds in memory', () => {
+  test('recent() lists the newest builds first, up to the limit', () => {
+    const journal = journalOf({ mostInMemory: 3 })
     for (const image of ['a', 'b', 'c', 'd', 'e']) begin(journal, { image }).aborted()
     expect(images(journal.recent())).toEqual(['e', 'd', 'c'])
     expect(images(journal.recent(1))).toEqual(['e'])
   })
 
-  test('keeps what still runs, as long as there is anything else to drop', () => {
-    const journal = journalOf({ recent: 3 })
+  test('a running build stays in memory as long as a finished one can be dropped', () => {
+    const journal = journalOf({ mostInMemory: 3 })
     begin(journal, { image: 'running' })
     for (const image of ['b', 'c', 'd']) begin(journal, { image }).aborted()
     expect(images(journal.recent())).toEqual(['d', 'c', 'running'])
@@ -178,8 +178,8 @@ describe('memory', () => {
     expect(images(journal.recent())).toEqual(['g', 'f', 'e'])
   })
 
-  test('that has dropped a build does not take it back, but stores its end', async () => {
-    const journal = journalOf({ recent: 1 })
+  test('a build dropped from memory is not listed again, but its end is stored', async () => {
+    const journal = journalOf({ mostInMemory: 1 })
     const first = begin(journal, { image: 'first' })
     begin(journal, { image: 'second' })
     first.built(digest)
@@ -189,44 +189,44 @@ describe('memory', () => {
   })
 })
 
-describe('the storage', () => {
-  test('tells a new process of the newest builds', async () => {
+describe('builds in the storage', () => {
+  test('load() reads the newest builds into memory, before those that started meanwhile', async () => {
     const entries = await putEntries(5)
-    const journal = journalOf({ recent: 3 })
-    begin(journal, { image: 'since' })
+    const journal = journalOf({ mostInMemory: 3 })
+    begin(journal, { image: 'meanwhile' })
     await journal.load()
     expect(journal.recent()).toEqual([
-      expect.objectContaining({ image: 'since' }),
+      expect.objectContaining({ image: 'meanwhile' }),
       entries[4],
       entries[3],
     ])
   })
 
-  test('is asked for a build that is older than those in memory', async () => {
+  test('get() reads a build that is too old for the memory from the storage', async () => {
     const [oldest] = await putEntries(5)
-    const journal = journalOf({ recent: 1 })
+    const journal = journalOf({ mostInMemory: 1 })
     await journal.load()
     expect(await journal.get(oldest?.id ?? '')).toEqual(oldest)
   })
 
-  test('is asked for nothing that is no id', async () => {
+  test('get() of a text that is no build id does not ask the storage', async () => {
     const journal = journalOf()
     for (const id of ['', 'x', '../images/x']) expect(await journal.get(id)).toBeUndefined()
     expect(store.calls).toEqual([])
     expect(await journal.get('20260101T000000Z-ffffffff')).toBeUndefined()
   })
 
-  test('loses the oldest when there are too many, at start-up', async () => {
+  test('load() deletes the oldest builds if there are too many, and no foreign object', async () => {
     const entries = await putEntries(10)
     await memory.put('builds/README', Buffer.from('not ours'))
-    await journalOf({ kept: 4 }).load()
+    await journalOf({ mostStored: 4 }).load()
     const kept = entries.slice(-4).map(({ id }) => `builds/${id}`)
     expect([...memory.objects.keys()].sort()).toEqual([...kept, 'builds/README'].sort())
   })
 
-  test('loses the oldest when there are too many, after enough have been added', async () => {
+  test('the oldest builds are deleted after every hundred new ones', async () => {
     const [oldest] = await putEntries(1)
-    const journal = journalOf({ kept: 20 })
+    const journal = journalOf({ mostStored: 20 })
     for (let times = 0; times < 250; times++) begin(journal).aborted()
     await journal.flush()
     expect(memory.objects.has(`builds/${oldest?.id}`)).toBe(false)
@@ -234,7 +234,7 @@ describe('the storage', () => {
     expect(store.calls.filter((call) => call.startsWith('list'))).toHaveLength(2)
   })
 
-  test('may hold damaged records', async () => {
+  test('load() skips damaged records', async () => {
     const [damaged, whole] = await putEntries(2)
     await memory.put(`builds/${damaged?.id}`, Buffer.from('{"id"'))
     const journal = journalOf()

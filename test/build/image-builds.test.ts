@@ -1,104 +1,133 @@
-import { beforeEach, describe, expect, test } from 'vitest'
-import { BuildQueue } from '../../service/build/build-queue.ts'
-import { ImageBuilds } from '../../service/build/image-builds.ts'
-import type { Cause, FoundImage } from '../../service/build/ports.ts'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { ImageBuilds } from '../../service/build/image-builds.ts'
+import type { BuildRequest, Cause } from '../../service/build/ports.ts'
 import { Failure } from '../../service/image/errors.ts'
 import { parseImageName } from '../../service/image/image-name.ts'
-import { Leases } from '../../service/queue/leases.ts'
-import { MemoryStore } from '../support/memory-store.ts'
-import { RecordingLog } from '../support/recording-log.ts'
+import { SharedStore } from '../support/shared-store.ts'
+import { Workbench } from '../support/workbench.ts'
 
-/** Stands for what is stored under a key. */
-let stored: Map<string, { key: string }>
-let built: string[]
-/** What a build waits for, or fails with. */
-let gate: Promise<void> | undefined
-/** Whether what was just built can be read. */
-let lost: boolean
+const broken = new Failure('build-failed', 'hello does not build')
+
+let bench: Workbench
 let builds: ImageBuilds
 
-const request = (imageKey: string, cause: Cause = 'pull') => ({
-  imageKey,
-  cause,
-  name: parseImageName('hello'),
-  revision: { id: 'c1' },
-  limit: { seconds: 60, setting: 'NIX_TIMEOUT' } as const,
+beforeEach(async () => {
+  bench = await Workbench.create()
+  builds = bench.imageBuilds
 })
+afterEach(() => bench[Symbol.asyncDispose]())
 
-beforeEach(() => {
-  stored = new Map()
-  built = []
-  gate = undefined
-  lost = false
-  const images = {
-    load: async (key: string) => stored.get(key),
-    async keep(key: string, record: { key: string }) {
-      if (!lost) stored.set(key, record)
-      return stored.get(key)
-    },
+function requestOf(name: string, cause: Cause = 'pull'): BuildRequest {
+  return {
+    name: parseImageName(name),
+    revision: { id: bench.source.refs.get('v1') ?? '' },
+    imageKey: bench.keyOf(name),
+    cause,
+    limit: { seconds: 60, setting: 'NIX_TIMEOUT' },
   }
-  const build = {
-    async build({ imageKey: key }: { imageKey: string }) {
-      built.push(key)
-      await gate
-      return { record: { key }, manifests: [] }
-    },
+}
+
+function failRealisation(failure: Failure): void {
+  bench.nix.before = (operation) => {
+    if (operation === 'realise') throw failure
   }
-  builds = new ImageBuilds(
-    new BuildQueue<FoundImage>(),
-    images as never,
-    build as never,
-    new Leases({ store: new MemoryStore(), instance: 'one', log: new RecordingLog() }),
+}
+
+test('an image without a record is built once and then loaded from its record', async () => {
+  expect((await builds.get(requestOf('hello'))).outcome).toBe('built')
+  expect((await builds.get(requestOf('hello'))).outcome).toBe('record')
+  expect(bench.did('realise')).toHaveLength(1)
+})
+
+test('a pull joins the build of a prebuild, and a prebuild that of a pull', async () => {
+  const gate = Promise.withResolvers<void>()
+  bench.nix.before = () => gate.promise
+  const requests = (['prebuild', 'pull', 'prebuild'] as const).map((cause) =>
+    builds.get(requestOf('hello', cause)),
   )
+  expect(builds.isUnderWay(bench.keyOf('hello'))).toBe(true)
+  expect(builds.isUnderWay(bench.keyOf('git'))).toBe(false)
+  gate.resolve()
+  const images = (await Promise.all(requests)).map(({ image }) => image)
+  expect(new Set(images).size).toBe(1)
+  expect(bench.did('realise')).toHaveLength(1)
+  expect(builds.isUnderWay(bench.keyOf('hello'))).toBe(false)
 })
 
-test('an image that is stored is not built', async () => {
-  stored.set('a', { key: 'a' })
-  expect(await builds.get(request('a'))).toEqual({ image: { key: 'a' }, outcome: 'record' })
-  expect(built).toEqual([])
-})
-
-test('an image that is not stored is built, and stored from then on', async () => {
-  expect((await builds.get(request('a'))).outcome).toBe('built')
-  expect((await builds.get(request('a'))).outcome).toBe('record')
-  expect(built).toEqual(['a'])
-})
-
-test('a pull joins the build of a prebuild, and the other way round', async () => {
-  const held = Promise.withResolvers<void>()
-  gate = held.promise
-  const all = (['prebuild', 'pull', 'prebuild'] as const).map((cause) =>
-    builds.get(request('a', cause)),
-  )
-  expect(builds.isUnderWay('a')).toBe(true)
-  expect(builds.isUnderWay('b')).toBe(false)
-  held.resolve()
-  expect((await Promise.all(all)).map(({ image }) => image)).toEqual(Array(3).fill({ key: 'a' }))
-  expect(built).toEqual(['a'])
-  expect(builds.isUnderWay('a')).toBe(false)
-})
-
-test('an image that the storage loses at once is out of reach', async () => {
-  lost = true
-  await expect(builds.get(request('a'))).rejects.toMatchObject({
+test('an image whose blobs the storage loses at once is unavailable', async () => {
+  bench.store.before = async (operation, key) => {
+    if (operation !== 'put' || !key.startsWith('images/')) return
+    for await (const blob of bench.disk.list('blobs/')) await bench.disk.delete(blob)
+  }
+  await expect(builds.get(requestOf('hello'))).rejects.toMatchObject({
     kind: 'unavailable',
-    message: expect.stringContaining('the storage lost part of it'),
+    message: expect.stringContaining('the storage lost blobs of it'),
   })
 })
 
-describe('a failure that was found without building', () => {
-  const broken = new Failure('build-failed', 'hello is broken')
-
-  test('is what a pull hears, until it is to be forgotten', async () => {
-    builds.remember('a', broken)
-    await expect(builds.get(request('a'))).rejects.toBe(broken)
-    expect(built).toEqual([])
-    builds.forgetFailures()
-    expect((await builds.get(request('a'))).outcome).toBe('built')
+describe('a failed build', () => {
+  test('a failed build is remembered, and answers the next request without a build', async () => {
+    failRealisation(broken)
+    await expect(builds.get(requestOf('hello'))).rejects.toBe(broken)
+    expect(bench.failures.get(bench.keyOf('hello'), 'pull')).toBe(broken)
+    await expect(builds.get(requestOf('hello'))).rejects.toBe(broken)
+    expect(bench.did('realise')).toHaveLength(1)
   })
 
-  test('is nothing to other images', async () => {
-    builds.remember('a', broken)
-    expect((await builds.get(request('b'))).outcome).toBe('built')
+  test('a failure that was noted without a build answers pulls until it is cleared', async () => {
+    bench.failures.note(bench.keyOf('hello'), broken, 'prebuild')
+    await expect(builds.get(requestOf('hello'))).rejects.toBe(broken)
+    expect((await builds.get(requestOf('git'))).outcome).toBe('built')
+    bench.failures.clear()
+    expect((await builds.get(requestOf('hello'))).outcome).toBe('built')
+  })
+
+  test('a prebuild tries an image that ran out of time in a pull', async () => {
+    failRealisation(new Failure('build-timed-out', 'hello took longer than 60 seconds'))
+    await expect(builds.get(requestOf('hello'))).rejects.toMatchObject({ kind: 'build-timed-out' })
+    bench.nix.before = () => {}
+    expect((await builds.get(requestOf('hello', 'prebuild'))).outcome).toBe('built')
+    expect(bench.failures.get(bench.keyOf('hello'), 'pull')).toBeUndefined()
+  })
+
+  test('a build that succeeds deletes the failures of its image', async () => {
+    const gate = Promise.withResolvers<void>()
+    bench.nix.before = () => gate.promise
+    const pull = builds.get(requestOf('hello'))
+    bench.failures.note(bench.keyOf('hello'), broken, 'prebuild')
+    gate.resolve()
+    await pull
+    expect(bench.failures.get(bench.keyOf('hello'), 'pull')).toBeUndefined()
+    expect(bench.failures.get(bench.keyOf('hello'), 'prebuild')).toBeUndefined()
+  })
+})
+
+describe('claim on a storage that instances share', () => {
+  let other: Workbench
+
+  beforeEach(async () => {
+    const store = new SharedStore()
+    const options = { store, versioned: store.versioned }
+    await bench[Symbol.asyncDispose]()
+    bench = await Workbench.create(options)
+    other = await Workbench.create(options)
+  })
+  afterEach(async () => {
+    await Promise.all([bench, other].map(({ leases }) => leases.close()))
+    await other[Symbol.asyncDispose]()
+  })
+
+  test('only one of two instances gets the lease on an image', async () => {
+    const key = bench.keyOf('hello')
+    const lease = await bench.imageBuilds.claim(key)
+    expect(lease).toBeDefined()
+    expect(await other.imageBuilds.claim(key)).toBeUndefined()
+    await lease?.release()
+    expect(await other.imageBuilds.claim(key)).toBeDefined()
+  })
+
+  test('no instance gets the lease on an image that another instance has built', async () => {
+    await bench.imageBuilds.get(requestOf('hello'))
+    expect(await other.imageBuilds.claim(bench.keyOf('hello'))).toBeUndefined()
   })
 })

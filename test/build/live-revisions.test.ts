@@ -1,86 +1,99 @@
-import { beforeEach, describe, expect, test, vi } from 'vitest'
-import type { EvaluateImage } from '../../service/build/evaluate-image.ts'
+import { beforeEach, expect, test, vi } from 'vitest'
 import { LiveRevisions } from '../../service/build/live-revisions.ts'
 import type { EvaluatedPackage } from '../../service/closure/package.ts'
 import { parseImageName } from '../../service/image/image-name.ts'
+import { evaluated } from '../support/fake-nix.ts'
 
 const live = { id: 'live', liveFolder: '/packages' }
 const hello = parseImageName('hello')
+const packagesAt = (storePath: string) => [evaluated('hello', { storePath })]
 
-let ends: ((outcome: EvaluatedPackage[] | Error) => void)[]
+/** The evaluations that were started. */
+let evaluations: PromiseWithResolvers<EvaluatedPackage[]>[]
 let revisions: LiveRevisions
 
 beforeEach(() => {
-  ends = []
-  const evaluation = {
-    packages: () =>
-      new Promise<EvaluatedPackage[]>((resolve, reject) => {
-        ends.push((outcome) => (outcome instanceof Error ? reject(outcome) : resolve(outcome)))
-      }),
-  }
-  revisions = new LiveRevisions(evaluation as unknown as EvaluateImage)
   vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout', 'Date'] })
+  // LRUCache never expires what was stored at time 0.
+  vi.advanceTimersByTime(1)
+  evaluations = []
+  revisions = new LiveRevisions({
+    packages: () => {
+      const evaluation = Promise.withResolvers<EvaluatedPackage[]>()
+      evaluations.push(evaluation)
+      return evaluation.promise
+    },
+  })
   return () => vi.useRealTimers()
 })
 
-const packageAt = (storePath: string) => [{ name: 'hello', storePath }] as EvaluatedPackage[]
+const identify = () => revisions.identify(hello, live)
 
-describe('a pinned revision', () => {
-  test('stays as it is, unevaluated', async () => {
-    const revision = { id: 'c'.repeat(40) }
-    expect(await revisions.pin(hello, revision)).toEqual({ revision })
-    expect(ends).toHaveLength(0)
-  })
+test('a commit keeps its id and is not evaluated', async () => {
+  const revision = { id: 'c'.repeat(40) }
+  expect(await revisions.identify(hello, revision)).toEqual({ revision })
+  expect(evaluations).toHaveLength(0)
 })
 
-describe('a live folder', () => {
-  test('has the revision that an image evaluates to', async () => {
-    const one = revisions.pin(hello, live)
-    ends[0]?.(packageAt('/nix/store/a'))
-    const { revision, packages } = await one
-    expect(revision.id).toMatch(/^[0-9a-f]{64}$/)
-    expect(packages).toEqual(packageAt('/nix/store/a'))
-  })
+test('the id of a live folder is a hash of the packages of the image', async () => {
+  const identified = identify()
+  evaluations[0]?.resolve(packagesAt('/nix/store/a'))
+  const { revision, packages } = await identified
+  expect(revision.id).toMatch(/^[0-9a-f]{64}$/)
+  expect(packages).toEqual(packagesAt('/nix/store/a'))
+})
 
-  test('is evaluated once for requests that come together', async () => {
-    const pulls = [revisions.pin(hello, live), revisions.pin(hello, live)]
-    ends[0]?.(packageAt('/nix/store/a'))
-    const [head, get] = await Promise.all(pulls)
-    expect(get).toBe(head)
-    expect(ends).toHaveLength(1)
-  })
+test('a live folder whose packages changed gets another id', async () => {
+  const first = identify()
+  evaluations[0]?.resolve(packagesAt('/nix/store/a'))
+  await first
+  vi.advanceTimersByTime(2000)
+  const second = identify()
+  evaluations[1]?.resolve(packagesAt('/nix/store/b'))
+  expect((await second).revision.id).not.toBe((await first).revision.id)
+})
 
-  test('is not evaluated again for a second after an evaluation that took long', async () => {
-    const head = revisions.pin(hello, live)
-    vi.advanceTimersByTime(10_000)
-    ends[0]?.(packageAt('/nix/store/a'))
-    const first = await head
-    expect(await revisions.pin(hello, live)).toBe(first)
-    expect(ends).toHaveLength(1)
-  })
+test('concurrent requests share one evaluation of a live folder', async () => {
+  const pulls = [identify(), identify()]
+  evaluations[0]?.resolve(packagesAt('/nix/store/a'))
+  const [head, get] = await Promise.all(pulls)
+  expect(get).toBe(head)
+  expect(evaluations).toHaveLength(1)
+})
 
-  test('is evaluated anew, and once, for those who ask later than a second after it began', async () => {
-    const first = revisions.pin(hello, live)
-    vi.advanceTimersByTime(2000)
-    const later = [revisions.pin(hello, live), revisions.pin(hello, live)]
-    vi.advanceTimersByTime(2000)
-    later.push(revisions.pin(hello, live))
-    expect(ends).toHaveLength(1)
-    ends[0]?.(packageAt('/nix/store/a'))
-    await first
-    await vi.waitFor(() => expect(ends).toHaveLength(2))
-    ends[1]?.(packageAt('/nix/store/b'))
-    const outcomes = await Promise.all(later)
-    expect(new Set(outcomes).size).toBe(1)
-    expect(outcomes[0]?.packages).toEqual(packageAt('/nix/store/b'))
-    expect(ends).toHaveLength(2)
-  })
+test('a long evaluation of a live folder is reused for a second after its end', async () => {
+  const head = identify()
+  vi.advanceTimersByTime(10_000)
+  evaluations[0]?.resolve(packagesAt('/nix/store/a'))
+  const first = await head
+  expect(await identify()).toBe(first)
+  expect(evaluations).toHaveLength(1)
+})
 
-  test('that cannot be evaluated says so to all who asked, and is tried again', async () => {
-    const failing = [revisions.pin(hello, live), revisions.pin(hello, live)]
-    ends[0]?.(new Error('broken'))
-    for (const one of failing) await expect(one).rejects.toThrow('broken')
-    await new Promise((resolve) => setImmediate(resolve))
-    expect(ends).toHaveLength(1)
-  })
+test('requests more than a second after the start of an evaluation share one later evaluation', async () => {
+  const first = identify()
+  vi.advanceTimersByTime(2000)
+  const later = [identify(), identify()]
+  vi.advanceTimersByTime(2000)
+  later.push(identify())
+  expect(evaluations).toHaveLength(1)
+  evaluations[0]?.resolve(packagesAt('/nix/store/a'))
+  await first
+  await vi.waitFor(() => expect(evaluations).toHaveLength(2))
+  evaluations[1]?.resolve(packagesAt('/nix/store/b'))
+  const outcomes = await Promise.all(later)
+  expect(new Set(outcomes).size).toBe(1)
+  expect(outcomes[0]?.packages).toEqual(packagesAt('/nix/store/b'))
+  expect(evaluations).toHaveLength(2)
+})
+
+test('a failed evaluation of a live folder reaches all who share it, and is repeated a second later', async () => {
+  const failing = [identify(), identify()]
+  evaluations[0]?.reject(new Error('broken'))
+  for (const one of failing) await expect(one).rejects.toThrow('broken')
+  expect(evaluations).toHaveLength(1)
+  vi.advanceTimersByTime(2000)
+  const next = identify()
+  evaluations[1]?.resolve(packagesAt('/nix/store/a'))
+  expect((await next).packages).toEqual(packagesAt('/nix/store/a'))
 })

@@ -1,67 +1,63 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { parseImageName } from '../../service/image/image-name.ts'
-import type { Prebuild } from '../../service/prebuild/prebuild.ts'
+import type { Prebuild } from '../../service/prebuild/desired-images.ts'
 import { PrebuildRetries } from '../../service/prebuild/prebuild-retries.ts'
+import { prebuildOf } from '../support/prebuild-bench.ts'
 
-const image: Prebuild = {
-  imageKey: 'key',
-  name: parseImageName('hello'),
-  revision: { id: 'c1' } as Prebuild['revision'],
-}
+const longTime = 3_600_000
+const image = prebuildOf('a', 1)
+const broken = prebuildOf('b', 1)
 
-let again: Prebuild[]
+let due: Prebuild[]
 let retries: PrebuildRetries
 
 beforeEach(() => {
   vi.useFakeTimers()
-  again = []
-  retries = new PrebuildRetries([10, 20], (image) => again.push(image))
+  due = []
+  retries = new PrebuildRetries((image) => due.push(image))
 })
 afterEach(() => {
   vi.useRealTimers()
 })
 
-test('each further attempt comes later; after the last it begins anew, much later', () => {
-  for (const [attempt, delay] of [10, 20, 600_000, 10].entries()) {
-    expect(retries.later(image)).toBe((attempt % 3) + 1)
+test('each retry comes later than the one before; the schedule starts over after ten minutes', () => {
+  for (const [attempt, delay] of [5000, 20_000, 60_000, 600_000, 5000].entries()) {
+    expect(retries.schedule(image)).toBe((attempt % 4) + 1)
     vi.advanceTimersByTime(delay - 1)
-    expect(again).toHaveLength(attempt)
+    expect(due).toHaveLength(attempt)
     vi.advanceTimersByTime(1)
-    expect(again).toHaveLength(attempt + 1)
+    expect(due).toHaveLength(attempt + 1)
   }
 })
 
-test('what has been built meanwhile is not tried again', () => {
-  retries.later(image)
-  retries.broken(image)
+test('an image that has been built is not tried again, and its attempts are forgotten', () => {
+  retries.schedule(image)
+  retries.addBroken(image)
   retries.forget(image)
-  vi.advanceTimersByTime(1_000_000)
-  expect([again, retries.takeAll()]).toEqual([[], []])
-  expect(retries.later(image)).toBe(1)
+  vi.advanceTimersByTime(longTime)
+  expect([due, retries.takeAll()]).toEqual([[], []])
+  expect(retries.schedule(image)).toBe(1)
 })
 
-test('all that failed is given once, also what does not build', () => {
-  const broken = { ...image, imageKey: 'broken' }
-  retries.later(image)
-  retries.broken(broken)
+test('takeAll returns each failed image once, the broken ones first', () => {
+  retries.schedule(image)
+  retries.addBroken(broken)
   expect(retries.takeAll()).toEqual([broken, image])
-  vi.advanceTimersByTime(1_000_000)
-  expect([again, retries.takeAll()]).toEqual([[], []])
+  vi.advanceTimersByTime(longTime)
+  expect([due, retries.takeAll()]).toEqual([[], []])
 })
 
-test('what is not wanted any more is forgotten', () => {
-  const broken = { ...image, imageKey: 'broken' }
-  retries.later(image)
-  retries.broken(broken)
+test('drop removes the images that are not wanted and keeps the others', () => {
+  retries.schedule(image)
+  retries.addBroken(broken)
   retries.drop(() => true)
-  retries.drop(({ imageKey }) => imageKey === 'broken')
+  retries.drop(({ imageKey }) => imageKey === broken.imageKey)
   expect(retries.takeAll()).toEqual([broken])
 })
 
-test('nothing is tried again after the end', () => {
-  retries.later(image)
+test('no image is tried again after stop', () => {
+  retries.schedule(image)
   retries.stop()
-  retries.later({ ...image, imageKey: 'late' })
-  vi.advanceTimersByTime(1_000_000)
-  expect(again).toEqual([])
+  retries.schedule(broken)
+  vi.advanceTimersByTime(longTime)
+  expect(due).toEqual([])
 })

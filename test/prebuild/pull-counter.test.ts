@@ -6,6 +6,7 @@ import { Records } from '../../service/storage/records.ts'
 import { MemoryStore } from '../support/memory-store.ts'
 import { ObservedStore } from '../support/observed-store.ts'
 import { RecordingLog } from '../support/recording-log.ts'
+import { until } from '../support/until.ts'
 
 const second = 1000
 const minute = 60 * second
@@ -30,14 +31,14 @@ function counterOf(instance: string): PullCounter {
   return new PullCounter({ records: new Records(store, 'pulls', pullRecord, log), instance, log })
 }
 
-/** As a restart would. */
+/** Starts an instance, with the counts that are stored. */
 async function loaded(instance: string): Promise<PullCounter> {
   const counter = counterOf(instance)
   await counter.load()
   return counter
 }
 
-/** Each pull by another client. */
+/** Counts a pull of each image, each by another client. */
 let clients = 0
 function pull(counter: PullCounter, ...names: string[]): void {
   for (const name of names) counter.count(parseImageName(name), `client ${clients++}`)
@@ -46,8 +47,8 @@ function pull(counter: PullCounter, ...names: string[]): void {
 const top = (counter: PullCounter, limit = 10) => counter.mostPulled(limit).map(({ text }) => text)
 
 const puts = () => store.calls.filter((call) => call.startsWith('put '))
-/** Lets what the timers started come to its end, without any time passing. */
-async function settled(): Promise<void> {
+/** Waits for the reads and writes that a timer has started: the store in memory needs a few turns. */
+async function storageIdle(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
 }
 
@@ -57,15 +58,15 @@ function breakStorage(): void {
   }
 }
 
-describe('a pull', () => {
-  test('counts for its image, whatever the spelling of the name', async () => {
+describe('counting pulls', () => {
+  test('pulls of one image count together, whatever the spelling of its name', async () => {
     const counter = await loaded('one')
     pull(counter, 'jq', 'git/htop', 'htop/git', 'htop/git/htop')
     expect(top(counter)).toEqual(['git/htop', 'jq'])
     expect(top(counter, 1)).toEqual(['git/htop'])
   })
 
-  test('counts once per client and image in ten minutes', async () => {
+  test('pulls of one image by one client count once in ten minutes', async () => {
     const counter = await loaded('one')
     const git = parseImageName('git')
     pull(counter, 'jq', 'jq')
@@ -79,13 +80,13 @@ describe('a pull', () => {
     expect(top(counter)).toEqual(['git', 'jq'])
   })
 
-  test('counts for each image of a client', async () => {
+  test('pulls of several images by one client count for each image', async () => {
     const counter = await loaded('one')
     for (const name of ['git', 'jq']) counter.count(parseImageName(name), '192.0.2.1')
     expect(top(counter)).toEqual(['git', 'jq'])
   })
 
-  test('counts less the longer ago it was', async () => {
+  test('a pull counts less the longer ago it was', async () => {
     const counter = await loaded('one')
     pull(counter, 'old', 'old', 'old')
     vi.advanceTimersByTime(2 * week)
@@ -93,30 +94,30 @@ describe('a pull', () => {
     expect(top(counter)).toEqual(['new', 'old'])
   })
 
-  test('does no I/O', async () => {
+  test('counting a pull does no I/O', async () => {
     const counter = await loaded('one')
     store.calls.length = 0
     pull(counter, 'git')
-    await settled()
+    await storageIdle()
     expect(store.calls).toEqual([])
   })
 })
 
-describe('the counts', () => {
-  test('are written at most every 30 seconds, and only when there is something new', async () => {
+describe('storing counts', () => {
+  test('counts are stored at most every 30 seconds, and only if they have changed', async () => {
     const counter = await loaded('one')
     for (let elapsed = 0; elapsed < 60; elapsed++) {
       pull(counter, 'git')
       await vi.advanceTimersByTimeAsync(second)
-      await settled()
+      await storageIdle()
     }
     expect(puts()).toHaveLength(2)
     await vi.advanceTimersByTimeAsync(10 * minute)
-    await settled()
+    await storageIdle()
     expect(puts()).toEqual(['put pulls/one', 'put pulls/one'])
   })
 
-  test('are written at once when they are flushed', async () => {
+  test('a flush stores changed counts at once', async () => {
     const counter = await loaded('one')
     pull(counter, 'git')
     await counter.flush()
@@ -125,13 +126,13 @@ describe('the counts', () => {
     expect(puts()).toHaveLength(1)
   })
 
-  test('are all written by a flush, also those of while an earlier one was running', async () => {
+  test('a flush during another flush stores the pulls between them, too', async () => {
     const counter = await loaded('one')
     const gate = Promise.withResolvers<void>()
     store.before = (operation) => (operation === 'put' ? gate.promise : undefined)
     pull(counter, 'git')
     const earlier = counter.flush()
-    await settled()
+    await until(() => puts().length > 0)
     pull(counter, 'jq')
     const later = counter.flush()
     gate.resolve()
@@ -139,7 +140,7 @@ describe('the counts', () => {
     expect(top(await loaded('one'))).toEqual(['git', 'jq'])
   })
 
-  test('are there after a restart, of all instances', async () => {
+  test('after a restart, the counts of all instances are added up', async () => {
     const [one, two] = [await loaded('one'), await loaded('two')]
     pull(one, 'git', 'jq')
     pull(two, 'jq', 'htop', 'htop', 'htop')
@@ -148,7 +149,7 @@ describe('the counts', () => {
     expect(top(await loaded('three'))).toEqual(['htop', 'jq', 'git'])
   })
 
-  test('of other instances are not written by this one', async () => {
+  test('an instance does not store the counts of other instances', async () => {
     const two = await loaded('two')
     pull(two, 'htop', 'htop')
     await two.flush()
@@ -161,14 +162,14 @@ describe('the counts', () => {
     expect(await storedBy('one')).toEqual(['git'])
   })
 
-  test('hold no client addresses when they are stored', async () => {
+  test('stored counts contain no client addresses', async () => {
     const counter = await loaded('one')
     counter.count(parseImageName('git'), '192.0.2.77')
     await counter.flush()
     expect(JSON.stringify(await record('one'))).not.toContain('192.0.2')
   })
 
-  test('leave out what a damaged record or one of another version holds', async () => {
+  test('damaged records and invalid image names in records are ignored', async () => {
     await store.put('pulls/two', Buffer.from('{"week": 29'))
     const weights = { 'Not A Name': 9, jq: 5 }
     await store.put('pulls/three', Buffer.from(JSON.stringify({ week: 2922, weights })))
@@ -179,27 +180,27 @@ describe('the counts', () => {
 })
 
 describe('a storage that is out of reach', () => {
-  test('disturbs no pull, and is reported once, as is its return', async () => {
+  test('an outage of the storage and its end are logged once each, and no count is lost', async () => {
     const counter = await loaded('one')
     breakStorage()
     for (let elapsed = 0; elapsed < 5; elapsed++) {
       pull(counter, 'git')
       await vi.advanceTimersByTimeAsync(minute)
-      await settled()
+      await storageIdle()
     }
     expect(log.lines.map(({ level, message }) => `${level}: ${message}`)).toEqual([
       'warn: pull counts cannot be stored; trying again',
     ])
     store.before = () => {}
     await vi.advanceTimersByTimeAsync(minute)
-    await settled()
+    await until(() => log.at('info').length > 0)
     expect(log.at('info').map(({ message }) => message)).toEqual([
       'pull counts can be stored again',
     ])
     expect(await storedBy('one')).toEqual(['git'])
   })
 
-  test('at start-up loses nothing of what was counted before', async () => {
+  test('an outage of the storage at start-up loses no earlier counts', async () => {
     const before = await loaded('one')
     pull(before, 'git', 'git', 'git')
     await before.flush()
@@ -210,13 +211,13 @@ describe('a storage that is out of reach', () => {
     await counter.flush()
     store.before = () => {}
     await vi.advanceTimersByTimeAsync(minute)
-    await settled()
+    await until(() => puts().length > 1)
     expect(top(counter)).toEqual(['git', 'jq'])
     expect(await storedBy('one')).toEqual(['git', 'jq'])
   })
 })
 
-test('a pull costs microseconds', async () => {
+test('counting a pull takes microseconds', async () => {
   vi.useRealTimers()
   const counter = counterOf('one')
   const names = Array.from({ length: 1000 }, (_, index) => parseImageName(`git/name${index}`))
@@ -224,7 +225,7 @@ test('a pull costs microseconds', async () => {
   for (let client = 0; client < 10; client++) {
     for (const name of names) counter.count(name, `192.0.2.${client}`)
   }
-  // A hundred times what it takes: this finds I/O and whole scans, not slow machines.
+  // A hundred times the usual time, in milliseconds: finds I/O and full scans, not slow machines.
   expect((performance.now() - start) / 10_000).toBeLessThan(0.2)
   await counter.flush()
 })
@@ -233,7 +234,7 @@ async function record(instance: string): Promise<{ weights: Record<string, numbe
   return new Records(store, 'pulls', pullRecord, log).get(instance)
 }
 
-/** Names in an instance's own record, the most pulled first. */
+/** Returns the names in the record of one instance, the most pulled first. */
 async function storedBy(instance: string): Promise<string[]> {
   const { weights = {} } = (await record(instance)) ?? {}
   return Object.keys(weights).sort((a, b) => (weights[b] ?? 0) - (weights[a] ?? 0))

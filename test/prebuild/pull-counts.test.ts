@@ -5,7 +5,7 @@ import { PullCounts, pullHalfLife } from '../../service/prebuild/pull-counts.ts'
 const day = 24 * 60 * 60 * 1000
 const now = Date.UTC(2026, 2, 14, 15, 9, 26)
 
-/** `{ git: [0, 1.5] }`: pulled now, and a day and a half ago. */
+/** Counts pulls by their age in days: `{ git: [0, 1.5] }` is a pull now and one a day and a half ago. */
 function counted(pulls: Record<string, number[]>, at = now): PullCounts {
   const counts = new PullCounts(at)
   for (const [name, daysAgo] of Object.entries(pulls)) {
@@ -20,13 +20,13 @@ const pulls = fc.dictionary(
 )
 
 describe('the weight of an image', () => {
-  test('is the number of its pulls while they are fresh', () => {
+  test('the weight of an image is the number of its pulls at the time of the pulls', () => {
     const counts = counted({ git: [0, 0, 0] })
     expect(counts.weight('git', now)).toBe(3)
     expect(counts.weight('htop', now)).toBe(0)
   })
 
-  test('is exactly halved by each week that passes', () => {
+  test('each week halves the weight of an image exactly', () => {
     fc.assert(
       fc.property(pulls, fc.nat(100), fc.nat(pullHalfLife), (all, weeks, offset) => {
         const counts = counted(all)
@@ -38,7 +38,7 @@ describe('the weight of an image', () => {
     )
   })
 
-  test('is that of the formula', () => {
+  test('the weight of an image is the sum of 2^(-age in weeks) over its pulls', () => {
     fc.assert(
       fc.property(pulls, (all) => {
         for (const [name, days] of Object.entries(all)) {
@@ -49,12 +49,12 @@ describe('the weight of an image', () => {
     )
   })
 
-  test('makes old pulls give way to new ones', () => {
+  test('one new pull weighs more than three pulls of four weeks ago', () => {
     const counts = counted({ old: [28, 28, 28], fresh: [0] })
     expect(counts.mostPulled(2)).toEqual(['fresh', 'old'])
   })
 
-  test('stays finite over decades', () => {
+  test('weights stay finite over decades', () => {
     let counts = counted({ git: [0] })
     const later = now + 30 * 365 * day
     counts = PullCounts.merge([counts.snapshot(later)], later)
@@ -65,14 +65,14 @@ describe('the weight of an image', () => {
 })
 
 describe('the most pulled images', () => {
-  test('come by weight, then by name, up to the limit', () => {
+  test('the most pulled images are ordered by weight, then by name, up to the limit', () => {
     const counts = counted({ b: [0], a: [0], c: [0, 0], d: [1] })
     expect(counts.mostPulled(3)).toEqual(['c', 'a', 'b'])
     expect(counts.mostPulled(0)).toEqual([])
     expect(counts.mostPulled(99)).toEqual(['c', 'a', 'b', 'd'])
   })
 
-  test('do not depend on when counting began', () => {
+  test('the most pulled images do not depend on the week in which counting began', () => {
     fc.assert(
       fc.property(pulls, fc.nat(400), (all, earlier) => {
         const limit = 10
@@ -85,7 +85,7 @@ describe('the most pulled images', () => {
 })
 
 describe('counts of several instances', () => {
-  test('add up', () => {
+  test('the weights of several instances are added up', () => {
     const merged = PullCounts.merge(
       [counted({ git: [0, 7] }).snapshot(now), counted({ git: [0], jq: [7] }).snapshot(now)],
       now,
@@ -94,7 +94,7 @@ describe('counts of several instances', () => {
     expect(merged.weight('jq', now)).toBe(0.5)
   })
 
-  test('add up to exactly the same in any order', () => {
+  test('the sum of several instances does not depend on their order', () => {
     const shuffled = fc.array(pulls, { maxLength: 6 }).chain((all) => {
       const snapshots = all.map((one, index) => counted(one).snapshot(now + index * pullHalfLife))
       return fc.tuple(
@@ -113,7 +113,7 @@ describe('counts of several instances', () => {
     )
   })
 
-  test('are not outweighed by one whose clock ran ahead', () => {
+  test('an instance whose clock ran ahead does not outweigh the others', () => {
     const ahead = new PullCounts(now)
     ahead.add('wrong', now + 3650 * day)
     const merged = PullCounts.merge(
@@ -124,7 +124,7 @@ describe('counts of several instances', () => {
   })
 })
 
-test('writing and reading counts a thousand times does not change them', () => {
+test('storing and reading counts a thousand times does not change them', () => {
   fc.assert(
     fc.property(pulls, (all) => {
       const counts = counted(all)
@@ -142,13 +142,13 @@ test('writing and reading counts a thousand times does not change them', () => {
 })
 
 describe('a bound on the images counted', () => {
-  test('lets those with the least weight drop out', () => {
+  test('beyond the bound, the images with the least weight are dropped', () => {
     const counts = new PullCounts(now, 3)
     for (const name of ['a', 'a', 'b', 'c', 'c', 'd']) counts.add(name, now)
     expect(counts.mostPulled(9)).toEqual(['a', 'c', 'd'])
   })
 
-  test('is kept by adding and by merging', () => {
+  test('neither adding nor merging exceeds the bound', () => {
     const counts = new PullCounts(now, 100)
     for (let index = 0; index < 1000; index++) {
       counts.add(`name${index}`, now)
@@ -160,7 +160,7 @@ describe('a bound on the images counted', () => {
     expect(merged.mostPulled(1)).toEqual(['n149'])
   })
 
-  test('leaves room for a newcomer to become popular', () => {
+  test('a new image has time to become popular although the bound is reached', () => {
     const counts = new PullCounts(now, 80)
     for (let index = 0; index < 80; index++) counts.add(`old${index}`, now)
     for (let index = 0; index < 80; index++) counts.add(`old${index}`, now)

@@ -1,166 +1,132 @@
-import { beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { Failure } from '../../service/image/errors.ts'
 import { parseImageName } from '../../service/image/image-name.ts'
-import { imageKey } from '../../service/image/keys.ts'
-import { FailedPrebuilds } from '../../service/prebuild/failed-prebuilds.ts'
-import { GitRefStates } from '../../service/prebuild/ref-states.ts'
-import { RefTable } from '../../service/source/ref-table.ts'
-import { imageRecord } from '../../service/storage/image-record.ts'
-import type { ImageRecord } from '../../service/storage/ports.ts'
-import { Records } from '../../service/storage/records.ts'
-import { Globs } from '../../service/text/globs.ts'
-import { FakeGit } from '../support/fake-git.ts'
-import { MemoryStore } from '../support/memory-store.ts'
-import { silentLog } from '../support/silent-log.ts'
+import {
+  commitOf,
+  day,
+  keyOf,
+  main,
+  PrebuildBench,
+  prebuildOf,
+  World,
+} from '../support/prebuild-bench.ts'
+import { until } from '../support/until.ts'
 
-const main = 'refs/heads/main'
-const A = 'a'.repeat(40)
-const B = 'b'.repeat(40)
-const recipe = { compression: 'none', layerBudget: 94 } as const
-const descriptor = { mediaType: 'a/b', digest: `sha256:${'0'.repeat(64)}`, size: 1 } as const
+/** Milliseconds: older than what start-up prebuilds, so that no image is built or queued. */
+const old = 31 * day
 
-let git: FakeGit
-let records: Records<ImageRecord>
-let failed: FailedPrebuilds
-let refs: RefTable | undefined
-let popular: string[]
-/** By image key. */
-let building: Map<string, 'queued' | 'building'>
+let world: World
+let bench: PrebuildBench
 
-const keyOf = (name: string, commit: string) =>
-  imageKey({ id: commit }, parseImageName(name), recipe)
+beforeEach(async () => {
+  world = new World()
+  bench = await PrebuildBench.create(world, { popular: 5, concurrency: 1 })
+})
+afterEach(() => bench[Symbol.asyncDispose]())
 
-function states(): GitRefStates {
-  return new GitRefStates({
-    source: { refs } as never,
-    repository: git,
-    images: records,
-    pulls: { mostPulled: () => popular.map(parseImageName) } as never,
-    prebuilds: { stateOf: (key: string) => building.get(key) } as never,
-    failed,
-    scope: { tags: new Globs(['*']), maxAge: 0 },
-    popular: 5,
-    recipe,
-  })
-}
+const list = async (limit = 100) => (await bench.refs.list(limit)).refs
 
-const list = async (limit = 100) => (await states().list(limit)).refs
-const tagsOf = async () => (await list()).map(({ ref, tag }) => [ref, tag])
-
-beforeEach(() => {
-  git = new FakeGit()
-  records = new Records(new MemoryStore(), 'images', imageRecord, silentLog)
-  failed = new FailedPrebuilds()
-  refs = undefined
-  popular = []
-  building = new Map()
+test('before the first fetch there are no refs', async () => {
+  expect(await bench.refs.list(10)).toEqual({ refs: [], total: 0 })
 })
 
-test('before the first fetch there are none', async () => {
-  expect(await states().list(10)).toEqual({ refs: [], total: 0 })
-})
-
-test('images are stored, building, queued, failed or absent', async () => {
-  const images = ['stored', 'building', 'queued', 'failed', 'absent']
-  refs = new RefTable([['refs/tags/v1', A]])
-  git.files.set(`${A}:slipway.json`, JSON.stringify({ images }))
-  const record = { name: 'stored', packages: [], architecture: 'amd64', revision: A, size: 1 }
-  await records.replace(keyOf('stored', A), { ...record, oci: descriptor, docker: descriptor })
-  building.set(keyOf('building', A), 'building').set(keyOf('queued', A), 'queued')
-  failed.note(keyOf('failed', A), new Failure('build-failed', 'no header'))
+test('an image is stored, building, queued, failed or absent', async () => {
+  const images = ['a', 'b', 'c', 'd', 'liked']
+  world.push('refs/tags/release-1', 1, { images }, old)
+  await bench.start()
+  await bench.pull('a', 1)
+  world.isHolding = true
+  bench.queue.add([prebuildOf('b', 1)])
+  await until(() => world.held.length === 1)
+  bench.queue.add([prebuildOf('c', 1)])
+  bench.workbench.failures.note(keyOf('d', 1), new Failure('build-failed', 'no header'), 'prebuild')
+  const record = await bench.workbench.imageRecords.get(keyOf('a', 1))
   expect((await list())[0]?.images).toEqual([
-    { name: 'stored', state: 'stored', digest: descriptor.digest },
-    { name: 'building', state: 'building' },
-    { name: 'queued', state: 'queued' },
-    { name: 'failed', state: 'failed', failure: 'no header' },
-    { name: 'absent', state: 'absent' },
+    { name: 'a', state: 'stored', digest: record?.oci.digest },
+    { name: 'b', state: 'building' },
+    { name: 'c', state: 'queued' },
+    { name: 'd', state: 'failed', failure: 'no header' },
+    { name: 'liked', state: 'absent' },
   ])
 })
 
-test('an invalid slipway.json is told, beside the popular images', async () => {
-  popular = ['liked']
-  refs = new RefTable([['refs/tags/v1', A]])
-  git.files.set(`${A}:slipway.json`, '{"image": []}')
+test('a ref with an invalid slipway.json has its failure and the popular images', async () => {
+  world.push('refs/tags/release-1', 1, '{"image": []}', old)
+  await bench.start()
+  bench.pulls.count(parseImageName('liked'), 'a client')
   const [state] = await list()
   expect(state?.failure).toMatch(/"image".*the keys are images, tags, branches/)
   expect(state?.images).toEqual([{ name: 'liked', state: 'absent' }])
 })
 
-test('refs in scope come first, whatever their age; of others no images are told', async () => {
-  popular = ['liked']
-  refs = new RefTable(
-    [
-      ['refs/heads/feature', B],
-      [main, A],
-      ['refs/tags/old', A],
-    ],
-    main,
-  )
-  git.dates.set('refs/tags/old', 0)
+test('refs in scope are listed first, at any age; refs out of scope have no images', async () => {
+  world.push('refs/heads/feature', 2)
+  world.push(main, 1)
+  world.push('refs/tags/release-1', 1, undefined, old)
+  await bench.start()
+  bench.pulls.count(parseImageName('liked'), 'a client')
   expect((await list()).map(({ ref, inScope, images }) => [ref, inScope, images.length])).toEqual([
-    ['refs/tags/old', true, 1],
+    ['refs/tags/release-1', true, 1],
     [main, true, 1],
     ['refs/heads/feature', false, 0],
   ])
-  expect(await states().list(1)).toMatchObject({ refs: [{ ref: 'refs/tags/old' }], total: 3 })
-})
-
-describe('the tag of a ref', () => {
-  test('is its name, or its slug', async () => {
-    refs = new RefTable([
-      ['refs/heads/feature/login', A],
-      ['refs/tags/v1', A],
-    ])
-    expect(await tagsOf()).toEqual([
-      ['refs/tags/v1', 'v1'],
-      ['refs/heads/feature/login', 'feature-login'],
-    ])
-  })
-
-  test('is its commit where the name means another ref', async () => {
-    refs = new RefTable(
-      [
-        ['refs/tags/v1', A],
-        ['refs/heads/v1', B],
-        ['refs/heads/feature/login', A],
-        ['refs/heads/feature+login', B],
-        [main, A],
-        ['refs/heads/latest', B],
-      ],
-      main,
-    )
-    expect(Object.fromEntries(await tagsOf())).toEqual({
-      'refs/tags/v1': 'v1',
-      'refs/heads/v1': B,
-      'refs/heads/feature+login': 'feature-login',
-      'refs/heads/feature/login': A,
-      [main]: 'main',
-      'refs/heads/latest': B,
-    })
+  expect(await bench.refs.list(1)).toMatchObject({
+    refs: [{ ref: 'refs/tags/release-1' }],
+    total: 3,
   })
 })
 
-test('however many refs are asked for, git is asked about a few at a time', async () => {
-  refs = new RefTable(Array.from({ length: 500 }, (_, n) => [`refs/tags/v${n}`, A]))
+test('the tag of a ref is its name; its commit if the name means another commit', async () => {
+  world.push('refs/tags/release-1', 1, undefined, old)
+  world.push('refs/heads/release-1', 2)
+  await bench.start()
+  expect((await list()).map(({ ref, tag }) => [ref, tag])).toEqual([
+    ['refs/tags/release-1', 'release-1'],
+    ['refs/heads/release-1', commitOf(2)],
+  ])
+})
+
+test('refs at one commit share the read of slipway.json, and later lists read no file', async () => {
+  for (let n = 0; n < 500; n++) world.push(`refs/tags/release-${n}`, n % 2, undefined, old)
+  await bench.start()
+  const lists = await Promise.all([list(500), list(500)])
+  expect(lists.map((refs) => refs.length)).toEqual([500, 500])
+  await list(500)
+  expect(world.git.reads.toSorted()).toEqual([0, 1].map((n) => `${commitOf(n)}:slipway.json`))
+})
+
+test('refs with the same images share the reads of their records, a few at a time', async () => {
+  const images = ['a', 'b', 'c', 'd']
+  for (let n = 0; n < 100; n++) world.push(`refs/tags/release-${n}`, n % 10, { images }, old)
+  await bench.start()
+  let reads = 0
   let running = 0
   let mostRunning = 0
-  git.readFile = async () => {
+  world.store.before = async (operation, key) => {
+    if (operation !== 'get' || !key.startsWith('images/')) return
+    reads += 1
     running += 1
     mostRunning = Math.max(mostRunning, running)
     await new Promise(setImmediate)
     running -= 1
-    return undefined
   }
-  const both = states()
-  const lists = await Promise.all([both.list(500), both.list(500)])
-  expect(lists.map((one) => one.refs.length)).toEqual([500, 500])
-  expect(mostRunning).toBeLessThanOrEqual(4)
+  expect(await list(100)).toHaveLength(100)
+  expect(reads).toBe(40)
+  expect(mostRunning).toBe(16)
 })
 
-test('git that cannot be read is out of reach, not an empty list', async () => {
-  refs = new RefTable([['refs/tags/v1', A]])
-  git.readFile = async () => {
-    throw new Failure('unavailable', 'git hangs')
+test('refs beyond the limit are not read', async () => {
+  for (let n = 0; n < 10; n++) world.push(`refs/tags/release-${n}`, n, undefined, old)
+  await bench.start()
+  await list(3)
+  expect(world.git.reads).toHaveLength(3)
+})
+
+test('a git that cannot be read is reported as unavailable', async () => {
+  world.push('refs/tags/release-1', 1, undefined, old)
+  await bench.start()
+  world.git.before = (operation) => {
+    if (operation === 'readFile') throw new Failure('unavailable', 'git hangs')
   }
-  await expect(states().list(10)).rejects.toMatchObject({ kind: 'unavailable' })
+  await expect(list()).rejects.toMatchObject({ kind: 'unavailable', message: 'git hangs' })
 })

@@ -3,25 +3,30 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Failure } from '../../service/image/errors.ts'
 import { parseImageName } from '../../service/image/image-name.ts'
-import { prebuildConfigSchema, readPrebuildConfig } from '../../service/prebuild/slipway-json.ts'
+import {
+  type PrebuildConfig,
+  parsePrebuildConfig,
+  prebuildConfigSchema,
+} from '../../service/prebuild/slipway-json.ts'
 import { globFault } from '../../service/text/globs.ts'
 
 const schemaFile = join(import.meta.dirname, '../../nix/slipway.schema.json')
 
-function failureOf(text: string): Failure {
-  try {
-    readPrebuildConfig(text)
-  } catch (error) {
-    if (error instanceof Failure) return error
-  }
-  throw new Error(`${text} was read`)
+function configOf(text: string): PrebuildConfig {
+  const config = parsePrebuildConfig(text)
+  if (config instanceof Failure) throw config
+  return config
 }
 
-const mistakes = (content: unknown) => failureOf(JSON.stringify(content)).message.split('\n')
+function failureOf(text: string): Failure {
+  const failure = parsePrebuildConfig(text)
+  if (failure instanceof Failure) return failure
+  throw new Error(`${text} is valid`)
+}
 
 describe('slipway.json', () => {
-  test('names images, and globs of tags and branches', () => {
-    const { images, tags, branches } = readPrebuildConfig(
+  test('slipway.json names images, and globs of tags and branches', () => {
+    const { images, tags, branches } = configOf(
       '{ "images": ["custom-service", "shell/git"], "tags": ["release-*"], "branches": ["main"] }',
     )
     expect(images).toEqual([parseImageName('custom-service'), parseImageName('shell/git')])
@@ -29,39 +34,42 @@ describe('slipway.json', () => {
     expect(branches?.matches('main')).toBe(true)
   })
 
-  test('may leave everything out', () => {
-    expect(readPrebuildConfig('{}')).toEqual({ images: [] })
+  test('every key of slipway.json is optional', () => {
+    expect(configOf('{}')).toEqual({ images: [] })
   })
 
-  test('may leave all refs of a kind out', () => {
-    expect(readPrebuildConfig('{"tags": []}').tags?.matches('v1')).toBe(false)
+  test('an empty list of globs in slipway.json excludes all refs of its kind', () => {
+    expect(configOf('{"tags": []}').tags?.matches('v1')).toBe(false)
   })
 
-  test('may name its schema and begin with a byte order mark', () => {
-    expect(readPrebuildConfig('\uFEFF{"$schema": "./slipway.schema.json"}').images).toEqual([])
+  test('slipway.json may name its schema and begin with a byte order mark', () => {
+    expect(configOf('\uFEFF{"$schema": "./slipway.schema.json"}').images).toEqual([])
   })
 
-  test('with several mistakes reports them all, each with its place and value', () => {
-    const text = mistakes({
+  test('all failures of slipway.json are reported, each with its place and value', () => {
+    const content = {
       images: ['git', 'Git', 7],
       tags: ['v*', '!v2'],
       branches: 'main',
       image: ['git'],
-    })
-    expect(text).toHaveLength(5)
-    expect(text[0]).toMatch(/^slipway\.json: images\[1\]: "Git" is not an image name: .*lower-case/)
-    expect(text[1]).toBe('slipway.json: images[2]: 7 is not an image name, a text')
-    expect(text[2]).toMatch(/^slipway\.json: tags\[1\]: "!v2" is not a glob of ref names: /)
-    expect(text[3]).toBe('slipway.json: branches: "main" is not a list of globs')
-    expect(text[4]).toBe(
+    }
+    const lines = failureOf(JSON.stringify(content)).message.split('\n')
+    expect(lines).toHaveLength(5)
+    expect(lines[0]).toMatch(
+      /^slipway\.json: images\[1\]: "Git" is not an image name: .*lower-case/,
+    )
+    expect(lines[1]).toBe('slipway.json: images[2]: 7 is not a string with an image name')
+    expect(lines[2]).toMatch(/^slipway\.json: tags\[1\]: "!v2" is not a glob of ref names: /)
+    expect(lines[3]).toBe('slipway.json: branches: "main" is not a list of globs')
+    expect(lines[4]).toBe(
       'slipway.json: "image": there is no such key; the keys are images, tags, branches',
     )
   })
 
-  test('gives its mistakes as data too', () => {
+  test('the failures of slipway.json are also in the detail of the Failure', () => {
     const { kind, detail } = failureOf('{"tags": 5}')
     expect(kind).toBe('evaluation-failed')
-    expect(detail).toEqual({ mistakes: [{ place: 'tags', failure: '5 is not a list of globs' }] })
+    expect(detail).toEqual({ failures: [{ place: 'tags', failure: '5 is not a list of globs' }] })
   })
 
   test.each([
@@ -71,28 +79,24 @@ describe('slipway.json', () => {
     ['["git"]', /^slipway\.json: \["git"\] is not an object such as/],
     ['{"images": null}', /^slipway\.json: images: null is not a list of image names/],
     [`{"tags": "${'x'.repeat(1000)}"}`, /^slipway\.json: tags: "x{59}… is not a list/],
-  ])('may not be %s', (text, message) => {
+  ])('slipway.json with the content %s is invalid', (text, message) => {
     expect(failureOf(text).message).toMatch(message)
   })
 
-  test('never ends in anything but a config or a Failure', () => {
+  test('the parser of slipway.json never throws', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.json(), fc.json().map(asConfig)), (text) => {
-        try {
-          readPrebuildConfig(text)
-        } catch (error) {
-          expect(error).toBeInstanceOf(Failure)
-        }
+        expect(() => parsePrebuildConfig(text)).not.toThrow()
       }),
     )
   })
 })
 
-describe('the schema for editors', () => {
-  test('is checked in as it is generated', async () => {
+describe('the JSON schema of slipway.json', () => {
+  test('the schema in nix/ is the generated one', async () => {
     await expect(
       `${JSON.stringify(prebuildConfigSchema(), null, 2)}\n`,
-      'nix/slipway.schema.json is out of date; write it anew: npx vitest run --project unit prebuild-config -u',
+      'nix/slipway.schema.json is out of date; write it with: npx vitest run --project unit slipway-json -u',
     ).toMatchFileSnapshot(schemaFile)
   })
 
@@ -101,11 +105,14 @@ describe('the schema for editors', () => {
   }
   const pattern = (key: 'images' | 'tags') => new RegExp(properties[key].items.pattern, 'u')
 
-  test.each(['git', 'a.b/c-d/e_f', '7zip', 'a__b--c'])('lets the image name %s pass', (name) => {
-    expect(parseImageName(name).text).toMatch(pattern('images'))
-  })
+  test.each(['git', 'a.b/c-d/e_f', '7zip', 'a__b--c'])(
+    'the schema accepts the image name %s',
+    (name) => {
+      expect(parseImageName(name).text).toMatch(pattern('images'))
+    },
+  )
 
-  test('says of globs what the service says', () => {
+  test('the schema accepts the same globs as the service', () => {
     const text = fc.string({
       unit: fc.constantFrom(...'av*?!/[]{}\\ :~^\n', 'refs/'),
       maxLength: 20,

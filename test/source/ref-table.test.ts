@@ -153,3 +153,27 @@ test('20,000 tags cost milliseconds', () => {
   expect(table.tags()).toHaveLength(20_000)
   expect(performance.now() - start).toBeLessThan(1000)
 })
+
+test('the tag of a ref is its name, or the slug of a name that is no valid tag', () => {
+  const table = new RefTable([
+    ['refs/heads/feature/login', A],
+    ['refs/tags/v1', A],
+  ])
+  expect(table.tagOf('refs/tags/v1')).toBe('v1')
+  expect(table.tagOf('refs/heads/feature/login')).toBe('feature-login')
+})
+
+test('a ref has no tag of its own if its name or slug resolves to another commit', () => {
+  const refs: [string, string][] = [
+    ['refs/tags/v1', A],
+    ['refs/heads/v1', B],
+    ['refs/heads/feature/login', A],
+    ['refs/heads/feature+login', B],
+    ['refs/heads/main', A],
+    ['refs/heads/latest', B],
+  ]
+  const table = new RefTable(refs, 'refs/heads/main')
+  expect(refs.map(([ref]) => table.tagOf(ref))).toEqual([
+    ...['v1', undefined, undefined, 'feature-login', 'main', undefined],
+  ])
+})

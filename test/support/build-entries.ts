@@ -1,10 +1,10 @@
-/** Builds as a journal tells of them. */
+/** Entries of the journal of builds. */
 import type { BuildEntry } from '../../service/build/ports.ts'
 
 const commit = '3fa9c1d2b7e4'.padEnd(40, '0')
 let made = 0
 
-/** One that ended well, but for what is given. Each is a second later than the one before it. */
+/** Returns a successful build with these changes. Each build starts a second after the one before it. */
 export function buildEntryOf(entry: Partial<BuildEntry> = {}): BuildEntry {
   made += 1
   const time = Date.UTC(2026, 0, 1) + made * 1000

@@ -1,27 +1,27 @@
-/** How far the build of one image has come, by what stands in the folders of the service. */
+/** Progress of the build of one image, as the files of the service show it. */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Workspace } from './slipway.ts'
 
-/** Numbers of files. */
+/** Each field is a number of files. */
 export interface BuildProgress {
-  /** Trees of commits on their way into the Nix store. */
+  /** Exported source trees that are not in the Nix store yet. */
   readonly exported: number
-  /** Trees of commits that are there. */
+  /** Source trees in the Nix store. */
   readonly sources: number
-  /** Packages that are held in the Nix store. */
+  /** GC roots of packages. */
   readonly held: number
   readonly plans: number
-  /** Layers that are being packed. */
+  /** Staged files of layers that are being packed. */
   readonly packing: number
   /** Layers, configs and manifests. */
   readonly blobs: number
-  /** Layers that are remembered. */
+  /** Layer records. */
   readonly layers: number
   readonly images: number
 }
 
-/** Synchronous: the answer is to be about one moment. */
+/** Counts the files. Synchronous, so that all numbers are of one moment. */
 export function buildProgress({ storage, state }: Workspace): BuildProgress {
   const count = (folder: string, prefix = '') =>
     namesIn(folder).filter((name) => name.startsWith(prefix)).length

@@ -1,28 +1,31 @@
-/** Nix without Nix: packages that a test declares, their closures, and what was asked of them. */
+/** Evaluator and Nix store without Nix: a test declares packages, and reads the journal of calls. */
 
 import { createHash } from 'node:crypto'
 import type {
+  Cause,
   EvaluationRequest,
   Evaluator,
   NixStore,
+  RealiseEachOptions,
   RealiseOptions,
 } from '../../service/build/ports.ts'
 import type { Closure, StorePath } from '../../service/closure/closure.ts'
 import type { EvaluatedPackage, PackageOutcome } from '../../service/closure/package.ts'
 
-/** A package of the fake set. */
+/** Package of the fake set. */
 export interface FakePackage extends Partial<Omit<EvaluatedPackage, 'name'>> {
-  /** Names of the packages that it refers to at run time. */
+  /** Names of its run-time references. */
   readonly references?: readonly string[]
 }
 
 export type FakePackageSet = Record<string, FakePackage>
 
-/** `hello` → `/nix/store/<32 characters>-hello-1.0`, the same at each call. */
+/** Returns a store path that depends on the name alone: `/nix/store/<32 characters>-hello-1.0`. */
 export function storePathOf(name: string): StorePath {
   return `/nix/store/${createHash('sha256').update(name).digest('hex').slice(0, 32)}-${name}-1.0`
 }
 
+/** Returns a package as an evaluation finds it. */
 export function evaluated(name: string, facts: FakePackage = {}): EvaluatedPackage {
   const { references: _, ...rest } = facts
   return {
@@ -41,7 +44,7 @@ export class FakeEvaluator implements Evaluator {
   readonly requests: EvaluationRequest[] = []
   readonly #packages: FakePackageSet
   readonly #journal: string[]
-  /** Runs before each evaluation; may wait or throw. */
+  /** Called before each evaluation; may wait or throw. */
   before: () => void | Promise<void> = () => {}
 
   constructor(packages: FakePackageSet, journal: string[]) {
@@ -64,13 +67,21 @@ export class FakeEvaluator implements Evaluator {
 export class FakeNix implements NixStore {
   readonly #packages: FakePackageSet
   readonly #journal: string[]
-  /** Source trees that were added. */
+  /** Source trees in the store. */
   readonly sources = new Set<StorePath>()
-  /** Sets of GC roots that are held. */
+  /** Sets of GC roots that are not released. */
   readonly roots = new Set<string>()
+  /** Seconds: the limits of all calls of `realise`. */
   readonly timeouts: number[] = []
-  /** Runs at each realise, release and addSource; may wait or throw. */
-  before: (operation: 'realise' | 'release' | 'addSource') => void | Promise<void> = () => {}
+  /**
+   * Called before each operation; may wait or throw. `realiseEach` calls it once for each image.
+   * @param packages names of the packages that are realised, separated by spaces
+   */
+  before: (
+    operation: 'realise' | 'realiseEach' | 'release' | 'addSource',
+    packages: string,
+    cause?: Cause,
+  ) => void | Promise<void> = () => {}
   #added = 0
 
   constructor(packages: FakePackageSet, journal: string[]) {
@@ -80,7 +91,7 @@ export class FakeNix implements NixStore {
 
   async addSource(_roots: string, write: (folder: string) => Promise<void>): Promise<StorePath> {
     await write('/an/empty/folder')
-    await this.before('addSource')
+    await this.before('addSource', '')
     this.#added += 1
     const path = `/nix/store/${String(this.#added).padStart(32, '0')}-source`
     this.sources.add(path)
@@ -92,16 +103,25 @@ export class FakeNix implements NixStore {
   }
 
   async realise(packages: readonly EvaluatedPackage[], options: RealiseOptions): Promise<void> {
-    this.#journal.push(`realise ${packages.map(({ name }) => name).join(' ')}`)
+    const names = namesOf(packages)
+    this.#journal.push(`realise ${names}`)
     this.timeouts.push(options.limit.seconds)
     this.roots.add(options.roots)
-    await this.before('realise')
+    await this.before('realise', names, options.cause)
   }
 
-  realiseEach(images: readonly (readonly EvaluatedPackage[])[]): Promise<void>[] {
-    const names = images.map((packages) => packages.map(({ name }) => name).join(' '))
-    this.#journal.push(`realise each of ${names.join(', ')}`)
-    return images.map(async () => this.before('realise'))
+  realiseEach(
+    images: readonly (readonly EvaluatedPackage[])[],
+    { cause, signal }: RealiseEachOptions,
+  ): Promise<void>[] {
+    this.#journal.push(`realise each of ${images.map(namesOf).join(', ')}`)
+    const aborted = new Promise<never>((_, reject) => {
+      signal?.addEventListener('abort', () => reject(signal.reason))
+    })
+    aborted.catch(() => {})
+    return images.map(async (packages) => {
+      await Promise.race([this.before('realiseEach', namesOf(packages), cause), aborted])
+    })
   }
 
   async closure(paths: readonly StorePath[]): Promise<Closure> {
@@ -119,11 +139,15 @@ export class FakeNix implements NixStore {
 
   async release(roots: string): Promise<void> {
     this.#journal.push('release')
-    await this.before('release')
+    await this.before('release', '')
     this.roots.delete(roots)
   }
 
   #referencesOf(name: string | undefined): StorePath[] {
     return (this.#packages[name ?? '']?.references ?? []).map(storePathOf)
   }
+}
+
+function namesOf(packages: readonly EvaluatedPackage[]): string {
+  return packages.map(({ name }) => name).join(' ')
 }

@@ -1,4 +1,4 @@
-/** A source whose tags a test declares. */
+/** Source whose tags a test declares. */
 
 import { Failure } from '../../service/image/errors.ts'
 import type { Revision, Source, SourceStatus } from '../../service/source/ports.ts'
@@ -6,8 +6,9 @@ import type { Revision, Source, SourceStatus } from '../../service/source/ports.
 export class FakeSource implements Source {
   /** Tag → commit. */
   readonly refs: Map<string, string>
+  /** Ids of the exported revisions, in order. */
   readonly exports: string[] = []
-  #told = { text: '' }
+  #version = { refs: '' }
   currentStatus: SourceStatus = { ready: true, refreshedAt: '2024-01-01T00:00:00.000Z' }
 
   constructor(refs: Record<string, string>) {
@@ -20,11 +21,11 @@ export class FakeSource implements Source {
     return { id, ref: `refs/tags/${tag}` }
   }
 
-  /** Another one whenever a test has changed `refs`. */
+  /** Returns another object after a test has changed `refs`. */
   get version(): object {
-    const text = JSON.stringify([...this.refs])
-    if (text !== this.#told.text) this.#told = { text }
-    return this.#told
+    const refs = JSON.stringify([...this.refs])
+    if (refs !== this.#version.refs) this.#version = { refs }
+    return this.#version
   }
 
   tags(): readonly string[] {

@@ -1,4 +1,4 @@
-/** Metrics that nobody looks at. */
+/** Metrics that count nothing. */
 import type { BuildMetrics } from '../../service/build/ports.ts'
 import type { HttpMetrics } from '../../service/http/ports.ts'
 import type { PrebuildMetrics } from '../../service/prebuild/ports.ts'

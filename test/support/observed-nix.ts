@@ -1,4 +1,4 @@
-/** The real Nix behind programs that count how often they are run, and can be made to fail. */
+/** The real Nix, behind scripts that count runs and can be made to fail. */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -11,7 +11,7 @@ export class ObservedNix {
     this.#folder = folder
   }
 
-  /** @param folder where the programs are made */
+  /** @param folder for the scripts */
   static async create(folder: string): Promise<ObservedNix> {
     const nix = new ObservedNix(folder)
     await mkdir(join(folder, 'bin'), { recursive: true })
@@ -26,12 +26,12 @@ PATH=\${PATH#*:} exec ${program} "$@"
     return nix
   }
 
-  /** For the service's environment. */
+  /** PATH that finds the scripts first. */
   get path(): string {
     return `${this.#folder}/bin:${process.env.PATH}`
   }
 
-  /** How often a program was run, with this first argument if one is given. */
+  /** Returns how often a program was run, with this first argument if one is given. */
   async runs(program: (typeof programs)[number], argument = ''): Promise<number> {
     const text = await readFile(join(this.#folder, 'runs'), 'utf8').catch(() => '')
     return text.split('\n').filter((line) => line.startsWith(`${program} ${argument}`)).length
@@ -41,6 +41,7 @@ PATH=\${PATH#*:} exec ${program} "$@"
     await rm(join(this.#folder, 'runs'), { force: true })
   }
 
+  /** Makes every further run fail. */
   async break(): Promise<void> {
     await writeFile(join(this.#folder, 'broken'), '')
   }

@@ -1,4 +1,4 @@
-/** A log that tests can read. */
+/** Log that tests can read. */
 import type { Log } from '../../service/telemetry/ports.ts'
 
 export interface LogLine {
@@ -10,6 +10,7 @@ export interface LogLine {
 export class RecordingLog implements Log {
   readonly lines: LogLine[] = []
 
+  /** Returns the lines of these levels. */
   at(...levels: LogLine['level'][]): LogLine[] {
     return this.lines.filter(({ level }) => levels.includes(level))
   }

@@ -1,4 +1,4 @@
 import type { Log } from '../../service/telemetry/ports.ts'
 
-/** For tests that do not look at the log. */
+/** Log that writes nothing. */
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} }

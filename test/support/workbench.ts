@@ -1,15 +1,16 @@
-/** The rooms below the HTTP edge, on a real file-system store, with fakes of Nix and git. */
+/** All rooms below the HTTP edge but the prebuild room. Only Nix, the packer and git are fakes. */
+
 import { join } from 'node:path'
 import { FilesystemStore } from '../../service/adapters/filesystem/filesystem-store.ts'
 import { BuildImage } from '../../service/build/build-image.ts'
-import type { BuildJournal } from '../../service/build/build-journal.ts'
-import { BuildQueue } from '../../service/build/build-queue.ts'
 import { EvaluateImage } from '../../service/build/evaluate-image.ts'
 import { ImageBuilds } from '../../service/build/image-builds.ts'
 import { LayerCache, layerRecord } from '../../service/build/layer-cache.ts'
 import { LiveRevisions } from '../../service/build/live-revisions.ts'
-import { PackageSets } from '../../service/build/package-sets.ts'
+import type { JournalWriter } from '../../service/build/ports.ts'
 import { PullManifest } from '../../service/build/pull-manifest.ts'
+import { RememberedFailures } from '../../service/build/remembered-failures.ts'
+import { SourceTrees } from '../../service/build/source-trees.ts'
 import { PriorityLimiter } from '../../service/concurrency/priority-limiter.ts'
 import { type Digest, hexOf, sha256Digest } from '../../service/image/descriptor.ts'
 import { parseImageName } from '../../service/image/image-name.ts'
@@ -21,7 +22,7 @@ import { Leases } from '../../service/queue/leases.ts'
 import { Blobs } from '../../service/storage/blobs.ts'
 import { Catalog } from '../../service/storage/catalog.ts'
 import { imageRecord } from '../../service/storage/image-record.ts'
-import type { StoredImage } from '../../service/storage/ports.ts'
+import type { ObjectStore, StoredImage, VersionedObjects } from '../../service/storage/ports.ts'
 import { Records } from '../../service/storage/records.ts'
 import { StoredImages } from '../../service/storage/stored-images.ts'
 import { endlessSpace } from './endless-space.ts'
@@ -33,10 +34,10 @@ import { ObservedStore } from './observed-store.ts'
 import { RecordingLog } from './recording-log.ts'
 import { TemporaryFolder } from './temporary-folder.ts'
 
-/** Journal for tests that do not check it. */
-const silentJournal = {
-  begin: () => ({ stage() {}, built() {}, failed() {}, aborted() {} }),
-} as unknown as BuildJournal
+/** Journal that records nothing. */
+const silentJournal: JournalWriter = {
+  begin: () => ({ id: '', stage() {}, built() {}, failed() {}, aborted() {} }),
+}
 
 export interface WorkbenchOptions {
   readonly packages?: FakePackageSet
@@ -50,6 +51,12 @@ export interface WorkbenchOptions {
   readonly hasPieces?: boolean
   /** A workbench whose storage this one takes over, as after a restart. */
   readonly restarted?: Workbench
+  /** Storage of the images. @default a folder */
+  readonly store?: ObjectStore
+  /** For a storage that several instances share: takes leases in it. */
+  readonly versioned?: VersionedObjects
+  /** Called when a pull starts or joins a build. */
+  readonly onBuild?: (imageKey: string, build: Promise<unknown>) => void
 }
 
 const defaultPackages: FakePackageSet = {
@@ -67,7 +74,8 @@ export class Workbench implements AsyncDisposable {
   readonly journal: string[] = []
   readonly recipe: Recipe = { compression: 'gzip', layerBudget: 94 }
   readonly log = new RecordingLog()
-  readonly disk: FilesystemStore
+  /** The storage itself: calls of it are not in the journal. */
+  readonly disk: ObjectStore
   readonly store: ObservedStore
   readonly source: FakeSource
   readonly evaluator: FakeEvaluator
@@ -76,12 +84,23 @@ export class Workbench implements AsyncDisposable {
   readonly blobs: Blobs
   readonly imageRecords
   readonly images: StoredImages
+  readonly evaluation: EvaluateImage
+  readonly planning: PlanClosure
+  readonly nixLimiter = new PriorityLimiter(4)
   readonly builds: BuildImage
+  readonly failures = new RememberedFailures()
+  readonly leases: Leases
+  readonly imageBuilds: ImageBuilds
   readonly pull: PullManifest
   readonly catalog: Catalog
 
-  private constructor(folder: TemporaryFolder, disk: FilesystemStore, options: WorkbenchOptions) {
-    const { journal, log, recipe } = this
+  private constructor(
+    folder: TemporaryFolder,
+    disk: ObjectStore,
+    stagingFolder: string,
+    options: WorkbenchOptions,
+  ) {
+    const { journal, log, recipe, nixLimiter, failures } = this
     const packages = options.packages ?? defaultPackages
     this.#folder = folder
     this.disk = disk
@@ -89,21 +108,27 @@ export class Workbench implements AsyncDisposable {
     this.source = new FakeSource(options.refs ?? defaultRefs)
     this.evaluator = new FakeEvaluator(packages, journal)
     this.nix = new FakeNix(packages, journal)
-    this.packer = new FakePacker(disk.stagingFolder, journal)
+    this.packer = new FakePacker(stagingFolder, journal)
     const { redirectTo, hasPieces = true } = options
     this.blobs = new Blobs({
       store: this.store,
-      pieces: hasPieces ? this.store : undefined,
+      pieces: hasPieces && 'readPieces' in disk ? this.store : undefined,
       redirects: redirectTo === undefined ? undefined : { url: async () => new URL(redirectTo) },
       log,
     })
     this.imageRecords = new Records(this.store, 'images', imageRecord, log)
     this.images = new StoredImages(this.imageRecords, this.blobs)
-    const packageSets = new PackageSets(this.source, this.nix)
-    const evaluation = new EvaluateImage({ packageSets, evaluator: this.evaluator, log })
-    const nixLimiter = new PriorityLimiter(4)
+    const sourceTrees = new SourceTrees(this.source, this.nix)
+    this.evaluation = new EvaluateImage({ sourceTrees, evaluator: this.evaluator, log })
+    this.planning = new PlanClosure({
+      plans: new Records(this.store, 'plans', planRecord, log),
+      knowledge: new Records(this.store, 'knowledge', knowledgeRecord, log),
+      popularity: { current: () => noPopularity },
+      recipe,
+      log,
+    })
     this.builds = new BuildImage({
-      evaluation,
+      evaluation: this.evaluation,
       nix: this.nix,
       packer: this.packer,
       layers: new LayerCache({
@@ -115,13 +140,7 @@ export class Workbench implements AsyncDisposable {
       }),
       images: this.imageRecords,
       blobs: this.blobs,
-      planning: new PlanClosure({
-        plans: new Records(this.store, 'plans', planRecord, log),
-        knowledge: new Records(this.store, 'knowledge', knowledgeRecord, log),
-        popularity: { current: () => noPopularity },
-        recipe,
-        log,
-      }),
+      planning: this.planning,
       recipe,
       nixLimiter,
       packLimiter: new PriorityLimiter(4),
@@ -129,29 +148,29 @@ export class Workbench implements AsyncDisposable {
       metrics: noMetrics,
       log,
     })
+    const { store, images, builds } = this
+    this.leases = new Leases({ store, objects: options.versioned, instance: 'workbench', log })
+    this.imageBuilds = new ImageBuilds({ images, build: builds, leases: this.leases, failures })
     this.pull = new PullManifest({
       source: this.source,
-      live: new LiveRevisions(evaluation),
-      images: this.images,
-      builds: new ImageBuilds(
-        new BuildQueue(),
-        this.images,
-        this.builds,
-        new Leases({ store: this.store, instance: 'workbench', log }),
-      ),
+      live: new LiveRevisions(this.evaluation),
+      images,
+      builds: this.imageBuilds,
       recipe,
       pullWait: options.pullWait ?? 60,
       limit: { seconds: 60, setting: 'NIX_TIMEOUT' },
       metrics: noMetrics,
+      ...(options.onBuild ? { onBuild: options.onBuild } : {}),
     })
     this.catalog = new Catalog(this.imageRecords)
   }
 
   static async create(options: WorkbenchOptions = {}): Promise<Workbench> {
-    const { restarted } = options
+    const { restarted, store } = options
     const folder = restarted ? restarted.#folder : await TemporaryFolder.create()
+    if (store !== undefined) return new Workbench(folder, store, folder.path, options)
     const disk = await FilesystemStore.open(join(folder.path, 'storage'))
-    return new Workbench(folder, disk, options)
+    return new Workbench(folder, disk, disk.stagingFolder, options)
   }
 
   get storageFolder(): string {

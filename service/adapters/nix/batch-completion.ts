@@ -1,81 +1,81 @@
-/** Many images that one Nix process realises: each is told as soon as its own outputs are valid. */
+/** Watches which images of a batch are complete, while one Nix process realises all of them. */
 import type { BuilderLimit } from '../../build/ports.ts'
-import type { StorePath } from '../../closure/closure.ts'
 import type { EvaluatedPackage } from '../../closure/package.ts'
-import { buildFailure, type ReadNix } from './build-failure.ts'
-import { BuildLog } from './build-log.ts'
+import { buildFailure } from './build-failure.ts'
+import type { BuildLog } from './build-log.ts'
+import type { RunNix } from './run-nix.ts'
 
-interface Pending extends PromiseWithResolvers<void> {
+interface IncompleteImage extends PromiseWithResolvers<void> {
   readonly packages: readonly EvaluatedPackage[]
 }
 
 export class BatchCompletion {
-  /** In the order of the images. */
+  /** One promise for each image, in their order. It resolves as soon as all outputs of the image are valid. */
   readonly outcomes: Promise<void>[]
-  readonly #read: ReadNix
-  #pending: Pending[]
-  #looking: Promise<void> | undefined
-  #lookAgain = false
-  /** Why the last look saw nothing. */
-  #blind: unknown
+  readonly #runNix: RunNix
+  #incomplete: IncompleteImage[]
+  #checking: Promise<void> | undefined
+  #checkAgain = false
+  /** Error of the last check, if it failed. */
+  #checkError: unknown
 
-  constructor(images: readonly (readonly EvaluatedPackage[])[], read: ReadNix) {
-    this.#read = read
-    this.#pending = images.map((packages) => ({ packages, ...Promise.withResolvers<void>() }))
-    this.outcomes = this.#pending.map(({ promise }) => promise)
-    this.look()
+  constructor(images: readonly (readonly EvaluatedPackage[])[], runNix: RunNix) {
+    this.#runNix = runNix
+    this.#incomplete = images.map((packages) => ({ packages, ...Promise.withResolvers<void>() }))
+    this.outcomes = this.#incomplete.map(({ promise }) => promise)
+    this.check()
   }
 
-  /** Looks for images that are complete; however often it is called, one look runs at a time. */
-  look(): void {
-    this.#lookAgain = true
-    this.#looking ??= this.#look().finally(() => {
-      this.#looking = undefined
-      if (this.#lookAgain) this.look()
+  /** Resolves the images that are complete by now. One check runs at a time; calls meanwhile share the next. */
+  check(): void {
+    this.#checkAgain = true
+    this.#checking ??= this.#checkUntilCurrent().finally(() => {
+      this.#checking = undefined
+      if (this.#checkAgain) this.check()
     })
   }
 
-  /** Nix has ended: what is not complete now never will be. */
-  async end(log: BuildLog | undefined, limit: BuilderLimit): Promise<void> {
-    this.look()
-    while (this.#looking !== undefined) await this.#looking
-    if (this.#blind !== undefined) return this.fail(this.#blind)
-    for (const { packages, reject } of this.#pending.splice(0)) {
-      const failed = log ?? new BuildLog()
-      buildFailure(packages, failed, limit, this.#read).then(reject, reject)
+  /**
+   * Ends the batch after Nix has ended: rejects the images that are still incomplete.
+   * @param log of the builders, if Nix failed
+   */
+  async end(log: BuildLog, limit: BuilderLimit): Promise<void> {
+    this.check()
+    while (this.#checking !== undefined) await this.#checking
+    if (this.#checkError !== undefined) return this.fail(this.#checkError)
+    for (const { packages, reject } of this.#incomplete.splice(0)) {
+      buildFailure(packages, log, limit, this.#runNix).then(reject, reject)
     }
   }
 
-  /** Nix could not be run. */
+  /** Rejects the images that are incomplete: Nix could not be run, or was stopped. */
   fail(error: unknown): void {
-    for (const { reject } of this.#pending.splice(0)) reject(error)
+    for (const { reject } of this.#incomplete.splice(0)) reject(error)
   }
 
-  async #look(): Promise<void> {
-    while (this.#lookAgain && this.#pending.length > 0) {
-      this.#lookAgain = false
-      const paths = new Set(this.#pending.flatMap(({ packages }) => packages.map(pathOf)))
-      const check = ['--check-validity', '--print-invalid', ...paths]
-      // Only an exact answer is of use: a path that exists may still be under way.
-      const invalid = await this.#read('nix-store', check).then(
-        (text) => {
-          this.#blind = undefined
-          return new Set(text.split('\n'))
-        },
-        (error: unknown) => {
-          this.#blind = error
-          return paths
-        },
-      )
-      const isComplete = ({ packages }: Pending) =>
-        !packages.some((one) => invalid.has(pathOf(one)))
-      for (const { resolve } of this.#pending.filter(isComplete)) resolve()
-      this.#pending = this.#pending.filter((image) => !isComplete(image))
+  async #checkUntilCurrent(): Promise<void> {
+    while (this.#checkAgain && this.#incomplete.length > 0) {
+      this.#checkAgain = false
+      try {
+        await this.#checkValidity()
+        this.#checkError = undefined
+      } catch (error) {
+        this.#checkError = error
+      }
     }
-    this.#lookAgain = false
+    this.#checkAgain = false
   }
-}
 
-function pathOf({ storePath }: EvaluatedPackage): StorePath {
-  return storePath
+  /** Asks Nix which outputs are not valid: a path that exists may belong to a builder that still runs. */
+  async #checkValidity(): Promise<void> {
+    const paths = new Set(
+      this.#incomplete.flatMap(({ packages }) => packages.map(({ storePath }) => storePath)),
+    )
+    const flags = ['--check-validity', '--print-invalid']
+    const invalid = new Set((await this.#runNix('nix-store', [...flags, ...paths])).split('\n'))
+    const isComplete = ({ packages }: IncompleteImage) =>
+      !packages.some(({ storePath }) => invalid.has(storePath))
+    for (const { resolve } of this.#incomplete.filter(isComplete)) resolve()
+    this.#incomplete = this.#incomplete.filter((image) => !isComplete(image))
+  }
 }

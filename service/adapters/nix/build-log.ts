@@ -1,30 +1,31 @@
 /**
- * Nix's internal-json log, read line by line: which derivations were built, what their builders
- * printed, and which failed.
+ * Parses Nix's internal-json log line by line: how many builds are done, what each builder printed, and which
+ * derivations failed.
  * @see https://github.com/NixOS/nix/blob/2.8.0/src/libutil/logging.hh
  */
 import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import type { StorePath } from '../../closure/closure.ts'
-import { shownText } from './messages.ts'
+import type { Failure } from '../../image/errors.ts'
+import { quotedDerivation, safeText } from './messages.ts'
 
 /** ActivityType actBuild. */
 const build = 105
-/** ActivityTypes actCopyPaths and actBuilds: all substitutions, all builds. */
-const totals: ReadonlySet<number> = new Set([103, 104])
+/** ActivityTypes actCopyPaths and actBuilds: these count all substitutions and all builds. */
+const counters: ReadonlySet<number> = new Set([103, 104])
 /** ResultType resBuildLogLine. */
 const logLine = 101
-/** ResultType resProgress, of a total: how many are done, expected, running, failed. */
+/** ResultType resProgress of a counter: done, expected, running, failed. */
 const progress = 105
 
-/** Lines kept of each builder: the end of the log is what tells why it failed. */
+/** Last lines of each builder that are kept: they show why it failed. */
 const keptLines = 30
-/** Characters kept of a line: some builders print megabytes without a line break. */
+/** Characters of a line that are kept: some builders print megabytes without a line break. */
 const keptCharacters = 1000
-/** Builders that stopped whose lines are kept: Nix tells of a failure before or soon after the stop. */
+/** Stopped builders whose lines are kept: Nix reports a failure before or soon after the builder stops. */
 const keptStopped = 50
 
-const event = z.discriminatedUnion('action', [
+const logEvent = z.discriminatedUnion('action', [
   z.object({
     action: z.literal('start'),
     id: z.number(),
@@ -41,17 +42,17 @@ const event = z.discriminatedUnion('action', [
   z.object({ action: z.literal('msg'), level: z.number(), msg: z.string() }),
 ])
 
-// The wording around these changed from version to version of Nix, these words did not.
-const failedDerivation = /'(\/[^'!^]+\.drv)/
-const failureReason =
+// These words are the same in all versions of Nix, unlike the text around them.
+const failedDerivation = new RegExp(quotedDerivation)
+const builderFailure =
   /failed with exit code \d+|failed due to signal \d+(?: \([^)]*\))?|timed out after \d+ seconds|failed to produce output path[^\n]*/
 
 export interface FailedBuild {
   readonly derivation: StorePath
   /** `failed with exit code 1`, `timed out after 60 seconds`. */
-  readonly reason: string
+  readonly failure: string
   readonly timedOut: boolean
-  /** The end of what the builder printed. */
+  /** The last lines that the builder printed. */
   readonly lines: readonly string[]
 }
 
@@ -62,45 +63,46 @@ interface Builder {
 
 export class BuildLog {
   readonly failures: FailedBuild[] = []
-  /** Errors that belong to no builder, in the order they came. */
+  /** Errors that belong to no builder, in the order in which Nix printed them. */
   readonly errors: string[] = []
+  /** Set if Nix was stopped before it had tried everything. */
+  interruption: Failure | undefined
   /** By the id of the activity. */
   readonly #running = new Map<number, Builder>()
   readonly #stopped = new LRUCache<StorePath, string[]>({ max: keptStopped })
-
-  readonly #onBuilt: () => void
   /**
-   * How many are done, by the id of the activity that counts them. A builder's own activity is no sign of
-   * its end: that of what was asked for stops with Nix only.
+   * Number of finished builds or substitutions, by the id of the counting activity. The activities of single
+   * builders do not suffice: that of a requested derivation stops only when Nix ends.
    */
   readonly #done = new Map<number, number>()
+  readonly #onBuilt: () => void
 
-  /** @param onBuilt called when a derivation's outputs have become valid */
+  /** @param onBuilt called when outputs may have become valid */
   constructor(onBuilt: () => void = () => {}) {
     this.#onBuilt = onBuilt
   }
 
-  /** Takes a line of stderr. Lines that are no events are errors of Nix, printed before it logs. */
+  /** Adds a line of stderr. Before Nix starts to log events, it prints errors as plain lines. */
   add(line: string): void {
     if (!line.startsWith('@nix ')) {
-      if (line.startsWith('error:')) this.errors.push(shownText(line))
+      if (line.startsWith('error:')) this.errors.push(safeText(line))
       return
     }
-    const parsed = event.safeParse(parseJson(line.slice('@nix '.length)))
+    const parsed = logEvent.safeParse(parseJson(line.slice('@nix '.length)))
     if (!parsed.success) return
-    const happened = parsed.data
-    if (happened.action === 'start' && happened.type === build) {
-      this.#running.set(happened.id, { derivation: String(happened.fields?.[0]), lines: [] })
-    } else if (happened.action === 'result' && happened.type === logLine) {
-      this.#print(happened.id, String(happened.fields?.[0]))
-    } else if (happened.action === 'start' && totals.has(happened.type)) {
-      this.#done.set(happened.id, 0)
-    } else if (happened.action === 'result' && happened.type === progress) {
-      this.#count(happened.id, Number(happened.fields?.[0]))
-    } else if (happened.action === 'stop') {
-      this.#stop(happened.id)
-    } else if (happened.action === 'msg' && happened.level === 0) {
-      this.#fail(shownText(happened.msg))
+    const event = parsed.data
+    if (event.action === 'start' && event.type === build) {
+      this.#running.set(event.id, { derivation: String(event.fields?.[0]), lines: [] })
+    } else if (event.action === 'result' && event.type === logLine) {
+      this.#addBuilderLine(event.id, String(event.fields?.[0]))
+    } else if (event.action === 'start' && counters.has(event.type)) {
+      this.#done.set(event.id, 0)
+    } else if (event.action === 'result' && event.type === progress) {
+      this.#count(event.id, Number(event.fields?.[0]))
+    } else if (event.action === 'stop') {
+      this.#stop(event.id)
+    } else if (event.action === 'msg' && event.level === 0) {
+      this.#addError(safeText(event.msg))
     }
   }
 
@@ -110,10 +112,10 @@ export class BuildLog {
     this.#onBuilt()
   }
 
-  #print(id: number, line: string): void {
+  #addBuilderLine(id: number, line: string): void {
     const lines = this.#running.get(id)?.lines
     if (lines === undefined) return
-    lines.push(beginningOf(shownText(line)))
+    lines.push(beginningOf(safeText(line)))
     if (lines.length > keptLines) lines.shift()
   }
 
@@ -125,27 +127,26 @@ export class BuildLog {
     this.#onBuilt()
   }
 
+  #addError(message: string): void {
+    const { derivation } = failedDerivation.exec(message)?.groups ?? {}
+    const failure = builderFailure.exec(message)?.[0]
+    if (derivation !== undefined && failure !== undefined) {
+      const timedOut = failure.startsWith('timed out')
+      this.failures.push({ derivation, failure, timedOut, lines: this.#linesOf(derivation) })
+    } else if (message.startsWith('error:')) {
+      this.errors.push(message)
+    }
+  }
+
   #linesOf(derivation: StorePath): readonly string[] {
     for (const builder of this.#running.values()) {
       if (builder.derivation === derivation) return builder.lines
     }
     return this.#stopped.get(derivation) ?? []
   }
-
-  #fail(message: string): void {
-    const derivation = failedDerivation.exec(message)?.[1]
-    const reason = failureReason.exec(message)?.[0]
-    if (derivation === undefined || reason === undefined) {
-      if (message.startsWith('error:')) this.errors.push(message)
-      return
-    }
-    const timedOut = reason.startsWith('timed out')
-    const lines = this.#linesOf(derivation)
-    this.failures.push({ derivation, reason, timedOut, lines })
-  }
 }
 
-/** A copy: what `slice` gives keeps the whole line in memory. */
+/** Returns a copy of the first characters: the result of `slice` alone would keep the whole line in memory. */
 function beginningOf(line: string): string {
   return Buffer.from(line.slice(0, keptCharacters), 'utf16le').toString('utf16le')
 }

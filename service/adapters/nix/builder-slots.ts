@@ -1,23 +1,26 @@
-/** Nix builders, shared by the Nix processes that run at the same time. */
+/**
+ * Divides Nix's builders among the Nix processes that run at the same time. `PriorityLimiter` limits how many
+ * such processes run; each of them starts several builders, which only `--max-jobs` limits.
+ */
 
-/** Who asks: prebuilds never take the last builder, so that a pull always finds one. */
-export type Urgency = 'pull' | 'prebuild'
+import { type Cause, reservedForPulls } from '../../concurrency/priority-limiter.ts'
 
 export class BuilderSlots {
   #free: number
+  /** Wake those that wait for a builder, in the order in which they came. */
   readonly #waiting: (() => void)[] = []
 
-  /** @param total builders for prebuilds; pulls have one more */
-  constructor(total: number) {
-    this.#free = total + 1
+  /** @param builders most builders that prebuilds use at a time */
+  constructor(builders: number) {
+    this.#free = builders + reservedForPulls
   }
 
   /**
-   * Runs `use` with a number of builders, and takes them back when it ends. It gets half of those that
-   * are free: one big build is fast on an idle machine, and the next one still finds builders.
+   * Waits for free builders, and calls `use` with their number. It gets half of the free ones: a large build
+   * is fast on an idle machine, and the next one still finds builders.
    */
-  async with<T>(urgency: Urgency, use: (builders: number) => Promise<T>): Promise<T> {
-    const reserved = urgency === 'prebuild' ? 1 : 0
+  async run<T>(cause: Cause, use: (builders: number) => Promise<T>): Promise<T> {
+    const reserved = cause === 'prebuild' ? reservedForPulls : 0
     while (this.#free <= reserved) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
     }

@@ -1,15 +1,15 @@
-/** What Nix processes see of the service's environment: its own settings, and no secrets. */
+/** Environment variables of Nix processes: what Nix, git and ssh need, and no secret of the service. */
 import { join } from 'node:path'
 
-const wanted = [
+const passedOn = [
   'HOME',
   'PATH',
   'TMPDIR',
   'USER',
-  // Nix's own configuration and caches, where they are not at their default place.
+  // Where Nix's configuration and caches are, if not at their default place.
   'XDG_CONFIG_HOME',
   'XDG_CACHE_HOME',
-  // Package sets may fetch private repositories while they are evaluated.
+  // For package sets that fetch private repositories during evaluation.
   'SSH_AUTH_SOCK',
   'GIT_SSH',
   'GIT_SSH_COMMAND',
@@ -20,23 +20,23 @@ const wanted = [
   'SSL_CERT_FILE',
 ]
 
-/** Proxies, which a Nix without a daemon needs; one with a password in it is a secret. */
+/** Proxies, which a Nix without a daemon needs. A URL with `@` may hold a password, and is not passed on. */
 const proxy = /^(https?|ftp|all|no)_proxy$/i
 
-/** Nixery's settings begin like Nix's own. */
-const notNix = new Set(['NIX_TIMEOUT', 'NIX_POPULARITY_URL'])
+/** Settings of Slipway, inherited from Nixery, whose names look like settings of Nix. */
+const notOfNix = new Set(['NIX_TIMEOUT', 'NIX_POPULARITY_URL'])
 
-/** The environment of every Nix process. */
+/** Returns the environment of every Nix process. */
 export function nixEnvironment(from: NodeJS.ProcessEnv): Record<string, string> {
   const names = Object.keys(from).filter(
     (name) =>
-      wanted.includes(name) ||
-      (name.startsWith('NIX_') && !notNix.has(name)) ||
+      passedOn.includes(name) ||
+      (name.startsWith('NIX_') && !notOfNix.has(name)) ||
       (proxy.test(name) && !from[name]?.includes('@')),
   )
   return {
     ...Object.fromEntries(names.map((name) => [name, from[name] ?? ''])),
-    // Nobody is there to type a password; messages are parsed and shown, so no colours, no translation.
+    // No terminal can ask for a password. Messages are parsed: one language, no colours.
     GIT_TERMINAL_PROMPT: '0',
     NO_COLOR: '1',
     LC_ALL: 'C',
@@ -44,9 +44,9 @@ export function nixEnvironment(from: NodeJS.ProcessEnv): Record<string, string> 
 }
 
 /**
- * The environment of evaluations. Package sets such as nixpkgs read the home folder's configuration
- * and overlays, and two instances would then make different images of one commit: so there is none. What
- * Nix and git need of the real home is named one by one; ssh does not go by HOME.
+ * Returns the environment of evaluations, in which the home folder is empty. Package sets such as nixpkgs read
+ * configuration and overlays from the home folder, and two instances would then make different images of one
+ * commit. Files of the real home that Nix and git need are named by variables; ssh does not use HOME.
  * @param emptyHome an empty folder
  */
 export function evaluationEnvironment(

@@ -1,9 +1,9 @@
-/** Reading what Nix prints, and what is shown of it: to clients who may be anybody. */
+/** Reads what Nix prints, and makes it safe to show: clients may be anybody. */
 import { scrub } from '../../text/scrub.ts'
 
 /**
- * ECMA-48, in its 7-bit and 8-bit forms: control sequences (colours), strings (titles, links), and the
- * other escapes. Then all that is left of controls but tab and newline.
+ * Control characters. First the sequences of ECMA-48 in their 7-bit and 8-bit forms: control sequences
+ * (colours), strings (titles, links) and other escapes. Then single ones, except tab and newline.
  */
 const controls = new RegExp(
   [
@@ -15,29 +15,27 @@ const controls = new RegExp(
   'g',
 )
 
-/** Lines of an error that are shown: the last ones say what, the first ones say through what. */
-const shownLines = 20
+/** Matches a derivation in messages of Nix: `'/nix/store/…-git.drv!out'`, or `^out` in newer versions. */
+export const quotedDerivation = String.raw`'(?<derivation>/[^'!^]+\.drv)`
 
-/** Text as it may be shown and logged: without what would steer a terminal, and without credentials. */
-export function shownText(text: string): string {
-  // In this order: a colour in the middle of a URL would hide its credentials from the scrub.
+/** Most lines of an error that are shown. */
+const mostLines = 20
+
+/** Removes control characters, which could steer a terminal, and credentials from a text. */
+export function safeText(text: string): string {
+  // In this order: a colour in the middle of a URL would hide its credentials from `scrub`.
   return scrub(text.replace(controls, ''))
 }
 
-/**
- * Nix's error out of what it wrote to stderr, as `shownText`, without the word `error:`,
- * hints and warnings.
- */
+/** Returns the error that Nix wrote to stderr, as safe text, without `error:`, hints, warnings and traces. */
 export function nixError(stderr: string): string {
-  const lines = shownText(stderr).split('\n')
+  const lines = safeText(stderr).split('\n')
   const start = lines.findIndex((line) => line.startsWith('error:'))
-  const message = (start === -1 ? lines : lines.slice(start)).filter(
-    (line) => !/^\(use '--show-trace'/.test(line) && !/^(warning|trace):/.test(line),
-  )
-  const text = message
+  const text = (start === -1 ? lines : lines.slice(start))
+    .filter((line) => !/^\(use '--show-trace'|^(warning|trace):/.test(line))
     .join('\n')
     .trim()
     .replace(/^error:\s*/, '')
-  const shown = text.split('\n').slice(0, shownLines).join('\n')
-  return shown === '' ? 'Nix gave no reason' : shown
+  const shown = text.split('\n').slice(0, mostLines).join('\n')
+  return shown === '' ? 'Nix printed no error' : shown
 }

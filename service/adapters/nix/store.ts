@@ -11,28 +11,28 @@ import type {
 } from '../../build/ports.ts'
 import type { Closure, StorePath } from '../../closure/closure.ts'
 import type { EvaluatedPackage } from '../../closure/package.ts'
-import { Failure } from '../../image/errors.ts'
+import { compareCodeUnits } from '../../text/order.ts'
 import { exists } from '../filesystem/exists.ts'
 import { type Launcher, launched } from '../process/launcher.ts'
 import type { ProcessGroups } from '../process/process-group.ts'
-import { askNix } from './ask.ts'
 import { BatchCompletion } from './batch-completion.ts'
 import { buildFailure } from './build-failure.ts'
 import { BuildLog } from './build-log.ts'
 import { BuilderSlots } from './builder-slots.ts'
+import { nixUnavailable, type RunNix, runNix } from './run-nix.ts'
 
-/** Seconds of silence beyond what a builder may take: a Nix that hangs, on a lock or a download. */
+/** Seconds without output, beyond the limit of a builder, after which Nix hangs on a lock or a download. */
 const stalled = 300
 
 const pathInfo = z.object({ narSize: z.number(), references: z.array(z.string()) })
-/** Nix up to 2.18 prints a list, newer ones an object keyed by path; null stands for an invalid path. */
+/** Nix up to 2.18 prints a list, newer versions an object by path, in which an invalid path is null. */
 const pathInfos = z.union([
   z.array(pathInfo.extend({ path: z.string() })),
   z.record(z.string(), pathInfo.nullable()),
 ])
 
-interface Watch {
-  /** Called when a builder has ended, well or not. */
+interface RealiseControl {
+  /** Called when outputs may have become valid. */
   readonly onBuilt?: () => void
   readonly signal?: AbortSignal | undefined
 }
@@ -43,7 +43,7 @@ export interface LocalNixStoreOptions {
   readonly launcher?: Launcher
   /** Folder for GC roots. */
   readonly rootsFolder: string
-  /** Folder for source trees on their way into the store. */
+  /** Folder for source trees that are copied into the store. */
   readonly temporaryFolder: string
   /** Nix builders at a time, over all images. */
   readonly builders: number
@@ -52,24 +52,26 @@ export interface LocalNixStoreOptions {
 export class LocalNixStore implements NixStore {
   readonly #options: LocalNixStoreOptions
   readonly #slots: BuilderSlots
+  readonly #runNix: RunNix
 
   constructor(options: LocalNixStoreOptions) {
     this.#options = options
     this.#slots = new BuilderSlots(options.builders)
+    this.#runNix = (program, args) => runNix(options, program, args)
   }
 
   async addSource(roots: string, write: (folder: string) => Promise<void>): Promise<StorePath> {
     const parent = await mkdtemp(join(this.#options.temporaryFolder, 'source-'))
     try {
-      // The name is part of the store path, and so of everything that refers to its own source:
-      // it must not tell one commit from another.
+      // The folder's name becomes part of the store path, and so of every derivation that refers to its own
+      // source. It must be the same for all commits.
       const folder = join(parent, 'source')
       await mkdir(folder)
       await write(folder)
-      const path = (await this.#read('nix-store', ['--add', folder])).trim()
-      await mkdir(this.#rootsOf(roots), { recursive: true })
-      const root = join(this.#rootsOf(roots), 'source')
-      await this.#read('nix-store', ['--realise', path, '--add-root', root])
+      const path = (await this.#runNix('nix-store', ['--add', folder])).trim()
+      await mkdir(this.#rootsFolderOf(roots), { recursive: true })
+      const root = join(this.#rootsFolderOf(roots), 'source')
+      await this.#runNix('nix-store', ['--realise', path, '--add-root', root])
       return path
     } finally {
       await rm(parent, { recursive: true, force: true })
@@ -82,35 +84,34 @@ export class LocalNixStore implements NixStore {
 
   async realise(packages: readonly EvaluatedPackage[], options: RealiseOptions): Promise<void> {
     if (packages.length === 0) return
-    const roots = this.#rootsOf(options.roots)
-    await mkdir(roots, { recursive: true })
-    const rooted = ['--add-root', join(roots, 'output')]
-    // Most of what is asked for is built already, or substituted: that waits for nobody's builder.
-    const first = await this.#realise(packages, options.limit, ['--max-jobs', '0', ...rooted])
-    if (first === undefined) return
-    // A remote builder may have tried, and failed, already.
-    const log =
-      first.failures.length > 0
-        ? first
-        : await this.#slots.with(options.cause, (builders) =>
-            this.#realise(packages, options.limit, ['--max-jobs', String(builders), ...rooted]),
-          )
+    const { cause, limit, roots } = options
+    const rootsFolder = this.#rootsFolderOf(roots)
+    await mkdir(rootsFolder, { recursive: true })
+    const realise = (builders: number) => {
+      const flags = ['--max-jobs', String(builders), '--add-root', join(rootsFolder, 'output')]
+      return this.#realise(packages, limit, flags)
+    }
+    // Most outputs are built already or can be substituted: that must not wait for a free builder.
+    let log = await realise(0)
     if (log === undefined) return
-    throw await buildFailure(packages, log, options.limit, (...command) => this.#read(...command))
+    // Without local builders, a remote builder may have failed already.
+    const isTried = log.failures.length > 0 || log.interruption !== undefined
+    if (!isTried) log = await this.#slots.run(cause, realise)
+    if (log !== undefined) throw await buildFailure(packages, log, limit, this.#runNix)
   }
 
   realiseEach(
     images: readonly (readonly EvaluatedPackage[])[],
     { cause, limit, signal }: RealiseEachOptions,
   ): Promise<void>[] {
-    const batch = new BatchCompletion(images, (...command) => this.#read(...command))
+    const batch = new BatchCompletion(images, this.#runNix)
     this.#slots
-      .with(cause, (builders) => {
+      .run(cause, (builders) => {
         const flags = ['--keep-going', '--max-jobs', String(builders)]
-        return this.#realise(images.flat(), limit, flags, { onBuilt: () => batch.look(), signal })
+        return this.#realise(images.flat(), limit, flags, { onBuilt: () => batch.check(), signal })
       })
       .then(
-        (log) => batch.end(log, limit),
+        (log) => batch.end(log ?? new BuildLog(), limit),
         (error: unknown) => batch.fail(error),
       )
     return batch.outcomes
@@ -120,32 +121,33 @@ export class LocalNixStore implements NixStore {
     if (paths.length === 0) return []
     const flags = ['--extra-experimental-features', 'nix-command', '--json', '--recursive']
     const infos = pathInfos.parse(
-      JSON.parse(await this.#read('nix', ['path-info', ...flags, ...paths])),
+      JSON.parse(await this.#runNix('nix', ['path-info', ...flags, ...paths])),
     )
     const list = Array.isArray(infos)
       ? infos
       : Object.entries(infos).map(([path, info]) => {
-          if (info === null) throw new Failure('unavailable', `${path} has left the Nix store`)
+          if (info === null) throw nixUnavailable(`${path} is no longer in the Nix store`)
           return { path, ...info }
         })
     return list
       .map(({ path, narSize, references }) => ({ path, narSize, references }))
-      .sort((a, b) => (a.path < b.path ? -1 : 1))
+      .sort((a, b) => compareCodeUnits(a.path, b.path))
   }
 
   async release(roots: string): Promise<void> {
-    await rm(this.#rootsOf(roots), { recursive: true, force: true })
+    await rm(this.#rootsFolderOf(roots), { recursive: true, force: true })
   }
 
   /**
-   * The log if anything failed.
+   * Runs nix-store --realise.
+   * @returns undefined if all outputs are valid, else the log that shows why they are not
    * @throws the signal's reason
    */
   async #realise(
     packages: readonly EvaluatedPackage[],
     limit: BuilderLimit,
     flags: readonly string[],
-    { onBuilt, signal }: Watch = {},
+    { onBuilt, signal }: RealiseControl = {},
   ): Promise<BuildLog | undefined> {
     const log = new BuildLog(onBuilt)
     const outputs = packages
@@ -155,31 +157,24 @@ export class LocalNixStore implements NixStore {
     const args = ['--realise', ...new Set(outputs), ...flags]
       .concat(['--timeout', String(limit.seconds)])
       .concat(['--log-format', 'internal-json', '-v'])
+    const idleSeconds = limit.seconds + stalled
     const result = await groups.run(...launched(launcher, 'nix-store', args), {
       env,
-      idleTimeout: (limit.seconds + stalled) * 1000,
+      idleTimeout: idleSeconds * 1000,
       onStderrLine: (line) => log.add(line),
       ...(signal === undefined ? {} : { signal }),
     })
-    const { exitCode, signal: killedBy, timedOut } = result
-    if (exitCode === 0) return undefined
-    if (exitCode === undefined && log.failures.length === 0) {
-      // Not a word about the package: it is Nix that was stopped, by us or by the system.
-      const end = timedOut
-        ? `said nothing for ${limit.seconds + stalled} seconds`
-        : `got ${killedBy}`
-      throw new Failure('unavailable', `Nix was ended while it built: it ${end}`, {
-        retryAfter: 30,
-      })
+    if (result.exitCode === 0) return undefined
+    if (result.exitCode === undefined) {
+      const ending = result.timedOut
+        ? `it printed nothing for ${idleSeconds} seconds`
+        : `it got ${result.signal}`
+      log.interruption = nixUnavailable(`Nix was stopped while it was building: ${ending}`)
     }
     return log
   }
 
-  #read(program: string, args: string[]): Promise<string> {
-    return askNix(this.#options, program, args)
-  }
-
-  #rootsOf(name: string): string {
-    return join(this.#options.rootsFolder, name)
+  #rootsFolderOf(roots: string): string {
+    return join(this.#options.rootsFolder, roots)
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The service's metrics in the text format of Prometheus.
+ * Metrics of the service, in the text format of Prometheus.
  * @see https://prometheus.io/docs/practices/naming/
  */
 
@@ -14,14 +14,14 @@ import type {
 import type { HttpMetrics, MetricsText } from '../../http/ports.ts'
 import type { PrebuildMetrics, QueueClass, ReconcileOutcome } from '../../prebuild/ports.ts'
 import type { FetchOutcome, SourceMetrics } from '../../source/ports.ts'
-import { LabelValues } from './label-values.ts'
+import { BoundedLabel } from './bounded-label.ts'
 
-/** Seconds: a fetch that brings nothing takes milliseconds, the first one of a large repository minutes. */
+/** Seconds. A fetch without news takes milliseconds, the first fetch of a large repository minutes. */
 const fetchBuckets = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
-/** Seconds: planning takes milliseconds, compiling may take an hour. */
+/** Seconds. Planning takes milliseconds, compiling may take an hour. */
 const stageBuckets = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600]
 
-/** All values of a label whose values are known beforehand. */
+/** Lists all values of a label. The type of the argument makes the compiler check that none is missing. */
 const all = <T extends string>(values: Record<T, true>) => Object.keys(values) as T[]
 
 const reconcileOutcomes = all<ReconcileOutcome>({ settled: true, queued: true, failed: true })
@@ -42,57 +42,57 @@ export class PrometheusMetrics
 {
   readonly #registry = new Registry()
   readonly #registers = [this.#registry]
-  readonly #stages = new LabelValues()
-  readonly #providers = new LabelValues()
-  readonly #webhookOutcomes = new LabelValues()
+  readonly #stages = new BoundedLabel()
+  readonly #providers = new BoundedLabel()
+  readonly #webhookOutcomes = new BoundedLabel()
   #queueLength: (queue: QueueClass) => number = () => 0
 
   readonly #reconciles = new Counter({
     name: 'slipway_reconciles_total',
-    help: 'Comparisons of what should exist with what does, by how they ended.',
+    help: 'Reconciles of the package set with the storage, by outcome.',
     labelNames: ['outcome'],
     registers: this.#registers,
   })
   readonly #fetches = new Histogram({
     name: 'slipway_fetch_duration_seconds',
-    help: 'How long git fetches of the package-set repository took.',
+    help: 'Duration of git fetches of the package-set repository, by outcome.',
     labelNames: ['outcome'],
     buckets: fetchBuckets,
     registers: this.#registers,
   })
   readonly #builds = new Counter({
     name: 'slipway_builds_total',
-    help: 'Builds of images that have ended, by how, and by whether a pull or a prebuild asked first.',
+    help: 'Finished builds of images, by outcome and by what requested the build first.',
     labelNames: ['outcome', 'cause'],
     registers: this.#registers,
   })
   readonly #stageSeconds = new Histogram({
     name: 'slipway_build_stage_duration_seconds',
-    help: 'How long the stages of builds took.',
+    help: 'Duration of the stages of builds.',
     labelNames: ['stage'],
     buckets: stageBuckets,
     registers: this.#registers,
   })
   readonly #webhooks = new Counter({
     name: 'slipway_webhooks_total',
-    help: 'Webhooks that were answered, by sender and outcome.',
+    help: 'Answered webhooks, by provider and outcome.',
     labelNames: ['provider', 'outcome'],
     registers: this.#registers,
   })
   readonly #manifests = new Counter({
     name: 'slipway_manifest_requests_total',
-    help: 'Manifests asked for by tag, by whether a record, an own build, or a build of others answered.',
+    help: 'Requests for a manifest by tag, by outcome: from a record, a new build, a running build, or failed.',
     labelNames: ['outcome'],
     registers: this.#registers,
   })
   readonly #blobBytes = new Counter({
     name: 'slipway_blob_served_bytes_total',
-    help: 'Bytes of blobs that were sent to clients; redirects are not counted.',
+    help: 'Bytes of blobs sent to clients, without redirected requests.',
     registers: this.#registers,
   })
   readonly #layers = new Counter({
     name: 'slipway_layers_total',
-    help: 'Layers that builds needed, by whether they were stored already or had to be packed.',
+    help: 'Layers that builds needed, by outcome: stored already, or packed.',
     labelNames: ['outcome'],
     registers: this.#registers,
   })
@@ -101,7 +101,7 @@ export class PrometheusMetrics
     const read = (queue: QueueClass) => this.#queueLength(queue)
     new Gauge({
       name: 'slipway_queue_length',
-      help: 'Builds that have not started, by who waits for them.',
+      help: 'Builds that have not started, by class: for a pull, for a tag, or for a branch.',
       labelNames: ['class'],
       registers: this.#registers,
       collect() {
@@ -109,15 +109,15 @@ export class PrometheusMetrics
       },
     })
     collectDefaultMetrics({ register: this.#registry })
-    this.#beginAtZero()
+    this.#createSeries()
   }
 
-  /** What `text` must be sent as. */
+  /** Content type of `text()`. */
   get contentType(): string {
     return this.#registry.contentType
   }
 
-  /** All metrics, as Prometheus scrapes them. */
+  /** Returns all metrics as Prometheus scrapes them. */
   text(): Promise<string> {
     return this.#registry.metrics()
   }
@@ -161,8 +161,8 @@ export class PrometheusMetrics
     this.#layers.inc({ outcome })
   }
 
-  /** A series that appears with its first event hides that event from `rate`. */
-  #beginAtZero(): void {
+  /** Creates all series at zero: `rate` does not see the first event of a series that begins with it. */
+  #createSeries(): void {
     for (const outcome of reconcileOutcomes) this.#reconciles.inc({ outcome }, 0)
     for (const outcome of fetchOutcomes) this.#fetches.zero({ outcome })
     for (const outcome of buildOutcomes) {

@@ -6,6 +6,7 @@ import { BuildLog } from '../../../service/adapters/nix/build-log.ts'
 const drv = '/nix/store/r967sixmxzynzlsfqx8af0wfhfzj1mwq-fail.drv'
 const other = '/nix/store/fp6dlhf103k258gj70qngl66v99v7hki-dep.drv'
 
+/** Returns a log of events, and of other lines of stderr. */
 function logOf(...events: (object | string)[]): BuildLog {
   const log = new BuildLog()
   for (const event of events) {
@@ -29,8 +30,8 @@ const error = (msg: string) => ({
   msg: `\u001b[31;1merror:\u001b[0m ${msg}`,
 })
 
-describe('a build log', () => {
-  test('tells the derivation that failed, why, and what its builder printed', () => {
+describe('BuildLog', () => {
+  test('a failure has the derivation, how it failed, and the lines of its builder', () => {
     const log = logOf(
       start(1, drv),
       start(2, other),
@@ -43,7 +44,7 @@ describe('a build log', () => {
     expect(log.failures).toEqual([
       {
         derivation: drv,
-        reason: 'failed with exit code 3',
+        failure: 'failed with exit code 3',
         timedOut: false,
         lines: ['line 1', 'line 2'],
       },
@@ -56,9 +57,9 @@ describe('a build log', () => {
     `building of '${drv}^out' from .drv file timed out after 2 seconds`,
     `building of '${drv}' timed out after 2 seconds`,
     `Cannot build '${drv}'.\n       Reason: builder timed out after 2 seconds.`,
-  ])('knows a time-out: %s', (message) => {
+  ])('a time-out is recognised: %s', (message) => {
     expect(logOf(start(1, drv), error(message)).failures).toMatchObject([
-      { derivation: drv, reason: 'timed out after 2 seconds', timedOut: true },
+      { derivation: drv, failure: 'timed out after 2 seconds', timedOut: true },
     ])
   })
 
@@ -76,11 +77,11 @@ describe('a build log', () => {
       `builder for '${drv}' failed to produce output path for output 'out' at '/nix/store/x'`,
       "failed to produce output path for output 'out' at '/nix/store/x'",
     ],
-  ])('knows a failure: %s', (message, reason) => {
-    expect(logOf(error(message)).failures).toMatchObject([{ derivation: drv, reason }])
+  ])('a failed builder is recognised: %s', (message, failure) => {
+    expect(logOf(error(message)).failures).toMatchObject([{ derivation: drv, failure }])
   })
 
-  test('keeps errors that belong to no builder', () => {
+  test('errors that belong to no builder are kept apart', () => {
     const message = `a 'aarch64-linux' with features {} is required to build '${drv}', but I am a 'x86_64-linux'`
     expect(logOf(error(message), 'error: opening lock file: Permission denied').errors).toEqual([
       `error: ${message}`,
@@ -88,7 +89,7 @@ describe('a build log', () => {
     ])
   })
 
-  test('keeps the end of a long log, and of a long line the beginning', () => {
+  test('the last 30 lines of a builder are kept, and the first 1000 characters of a line', () => {
     const lines = Array.from({ length: 100 }, (_, index) => printed(1, `line ${index}`))
     const log = logOf(
       start(1, drv),
@@ -102,7 +103,7 @@ describe('a build log', () => {
     expect(kept.at(-1)).toHaveLength(1000)
   })
 
-  test('does not keep long lines in memory', () => {
+  test('the cut part of a long line is not kept in memory', () => {
     setFlagsFromString('--expose-gc')
     const collectGarbage: () => void = runInNewContext('gc')
     const log = logOf(start(1, drv))
@@ -115,7 +116,7 @@ describe('a build log', () => {
     expect(log.failures[0]?.lines).toHaveLength(30)
   })
 
-  test('keeps the lines of builders that run and of the last fifty that stopped', () => {
+  test('the lines of running builders and of the last fifty stopped ones are kept', () => {
     const path = (n: number) => drv.replace('fail', `fail-${n}`)
     const numbers = Array.from({ length: 100 }, (_, index) => index)
     const linesOf = (n: number, ...events: object[]) =>
@@ -128,7 +129,7 @@ describe('a build log', () => {
     expect(linesOf(49, ...begun, ...stopped)).toEqual([])
   })
 
-  test('is without credentials and control characters', () => {
+  test('lines and errors contain no credentials and no control characters', () => {
     const log = logOf(
       start(1, drv),
       printed(1, `${'x'.repeat(980)} https://robot:${'secret'.repeat(20)}@host/x`),
@@ -147,7 +148,7 @@ describe('a build log', () => {
     ])
   })
 
-  test('is not troubled by lines that are no events', () => {
+  test('lines that are no events are ignored', () => {
     expect(logOf('@nix {', '@nix []', '@nix {"action":"new"}', 'warning: x', '').failures).toEqual(
       [],
     )

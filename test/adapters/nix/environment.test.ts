@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { evaluationEnvironment, nixEnvironment } from '../../../service/adapters/nix/environment.ts'
 
-test('Nix sees its own settings, git and ssh, and nothing else of the service', () => {
+test('Nix processes get variables of Nix, git and ssh, and no secret of the service', () => {
   const environment = nixEnvironment({
     HOME: '/home/slipway',
     PATH: '/bin',
@@ -36,20 +36,23 @@ test('Nix sees its own settings, git and ssh, and nothing else of the service', 
   })
 })
 
-test('an evaluation finds nobody’s home, but what Nix and git need of it', () => {
-  const own = { HOME: '/home/slipway', PATH: '/bin', XDG_CONFIG_HOME: '/etc/slipway' }
-  expect(evaluationEnvironment(own, '/empty')).toEqual({
+test('an evaluation has an empty home, and variables that name the files of Nix and git', () => {
+  const environment = { HOME: '/home/slipway', PATH: '/bin', XDG_CONFIG_HOME: '/etc/slipway' }
+  expect(evaluationEnvironment(environment, '/empty')).toEqual({
     HOME: '/empty',
     PATH: '/bin',
     NIX_USER_CONF_FILES: '/etc/slipway/nix/nix.conf',
     GIT_CONFIG_GLOBAL: '/home/slipway/.gitconfig',
     XDG_CACHE_HOME: '/home/slipway/.cache',
   })
-  const told = {
+})
+
+test('an evaluation keeps the paths that the environment sets', () => {
+  const environment = {
     HOME: '/h',
     GIT_CONFIG_GLOBAL: '/g',
     NIX_USER_CONF_FILES: '/n',
     XDG_CACHE_HOME: '/c',
   }
-  expect(evaluationEnvironment(told, '/empty')).toEqual({ ...told, HOME: '/empty' })
+  expect(evaluationEnvironment(environment, '/empty')).toEqual({ ...environment, HOME: '/empty' })
 })

@@ -1,7 +1,10 @@
-/** Package sets of every kind, with real Nix. */
+/** NixEvaluator on package sets of every kind, with the real Nix. */
+
+import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { nixEnvironment } from '../../../service/adapters/nix/environment.ts'
 import { NixEvaluator } from '../../../service/adapters/nix/evaluator.ts'
@@ -9,6 +12,7 @@ import { ProcessGroups } from '../../../service/adapters/process/process-group.t
 import { type PackageOutcome, storePathsOf } from '../../../service/closure/package.ts'
 import { silentLog } from '../../support/silent-log.ts'
 
+const run = promisify(execFile)
 let folder: string
 const groups = new ProcessGroups()
 
@@ -20,7 +24,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-/** Evaluates names in a package set whose default.nix is given. */
+/** Evaluates packages of a set whose default.nix is this expression. */
 async function evaluate(
   expression: string,
   packages: string[],
@@ -48,13 +52,13 @@ describe('a package set', () => {
     ['a function that does not take system', `{ pkgs ? null }: { a = ${derivation('a')}; }`],
     ['a function of anything', `args: { a = ${derivation('a')}; }`],
     ['a function with an ellipsis', `{ ... }: { a = ${derivation('a')}; }`],
-  ])('may be %s', async (_, expression) => {
+  ])('a package set may be %s', async (_, expression) => {
     expect(await evaluate(expression, ['a'])).toMatchObject([
       { status: 'found', package: { name: 'a', attribute: 'a', outputName: 'out' } },
     ])
   })
 
-  test('is told the system that the image is for', async () => {
+  test('a package set that takes `system` gets the system of the image', async () => {
     const set =
       '{ system }: { a = derivation { name = "a"; inherit system; builder = "/bin/sh"; }; }'
     expect(await evaluate(set, ['a'], { system: 'aarch64-linux' })).toMatchObject([
@@ -67,10 +71,10 @@ describe('a package set', () => {
     ['{', /syntax error/],
     ['throw "the set is closed"', /the package set cannot be evaluated: the set is closed/],
     ['import ./missing.nix', /missing\.nix/],
-  ])('that is %s is told as one failure', async (expression, reason) => {
+  ])('package set %s: one failure for the whole set', async (expression, message) => {
     await expect(evaluate(expression, ['a', 'b'])).rejects.toMatchObject({
       kind: 'evaluation-failed',
-      message: expect.stringMatching(reason),
+      message: expect.stringMatching(message),
     })
   })
 })
@@ -91,13 +95,13 @@ describe('looking a package up', () => {
     ['7zip', '_7zip'],
     ['3dthing', '_3Dthing'],
     ['both', 'both'],
-  ])('%s finds %s', async (name, attribute) => {
+  ])('package name %s finds attribute %s', async (name, attribute) => {
     expect(await evaluate(set, [name])).toMatchObject([
       { status: 'found', package: { name, attribute } },
     ])
   })
 
-  test('tells what is there where nothing was found', async () => {
+  test('the outcome for a name without a package lists what the set has there', async () => {
     expect(await evaluate(set, ['nothing', 'camelcase.nothing', 'camelcase', 'number'])).toEqual([
       {
         status: 'missing',
@@ -111,15 +115,15 @@ describe('looking a package up', () => {
     ])
   })
 
-  test('treats names as data, whatever they hold', async () => {
+  test('names that contain Nix code are data', async () => {
     const names = ['${builtins.abort "x"}', '"; abort "x', 'a\\b', "''", 'plain ']
     const outcomes = await evaluate(set, names)
     expect(outcomes.map(({ status }) => status)).toEqual(names.map(() => 'missing'))
   })
 })
 
-describe('what a package says of itself', () => {
-  test('is read from the attribute', async () => {
+describe('the facts of a package', () => {
+  test('mainProgram, priority and imageConfig are read from the attribute', async () => {
     const extra = `
       meta = { mainProgram = "prog"; priority = 3; };
       passthru.imageConfig = { Env = [ "A=1" ]; };
@@ -129,7 +133,7 @@ describe('what a package says of itself', () => {
     ])
   })
 
-  test('names the outputs that its image config refers to', async () => {
+  test('the outputs that an imageConfig refers to are required', async () => {
     const config = `imageConfig.Cmd = [ "\${${derivation('other')}}/bin/other" "\${./file}" ];`
     await writeFile(join(folder, 'file'), 'a file of the set')
     const [outcome] = await evaluate(`{ a = ${derivation('a', config)}; }`, ['a'])
@@ -144,7 +148,7 @@ describe('what a package says of itself', () => {
     ])
   })
 
-  test('may be missing, or of a wrong type', async () => {
+  test('facts that are missing or of a wrong type are left out', async () => {
     const wrong = derivation('b', 'meta = { mainProgram = 1; priority = "high"; };')
     const outcomes = await evaluate(`{ a = ${derivation('a')}; b = ${wrong}; }`, ['a', 'b'])
     for (const outcome of outcomes) {
@@ -155,7 +159,7 @@ describe('what a package says of itself', () => {
     }
   })
 
-  test('follows the output that the attribute stands for', async () => {
+  test('the store path is that of the output that the attribute selects', async () => {
     const multi = `(derivation { name = "m"; system = "x86_64-linux"; builder = "/bin/sh"; outputs = [ "bin" "dev" ]; })`
     const outcomes = await evaluate(`rec { m = ${multi}; d = m.dev; }`, ['m', 'd'])
     expect(outcomes).toMatchObject([
@@ -174,16 +178,16 @@ describe('a package that cannot be evaluated', () => {
     ['import ./nowhere.nix', /nowhere\.nix/],
     ['{ type = "derivation"; }', /^attribute '(drvPath|outPath)' missing$/],
     ['assert false; 1', /assert/],
-  ])('%s is told apart from its siblings', async (broken, reason) => {
+  ])('%s fails, and the packages around it are found', async (broken, message) => {
     const set = `{ a = ${derivation('a')}; bad = ${broken}; z = ${derivation('z')}; }`
     expect(await evaluate(set, ['a', 'bad', 'z'])).toMatchObject([
       { status: 'found' },
-      { status: 'failed', name: 'bad', message: expect.stringMatching(reason) },
+      { status: 'failed', name: 'bad', message: expect.stringMatching(message) },
       { status: 'found' },
     ])
   })
 
-  test('several of them are each told with their own reason', async () => {
+  test('several broken packages fail each with its own message', async () => {
     const outcomes = await evaluate('{ a = throw "first"; b = throw "second"; }', ['a', 'b'])
     expect(outcomes).toEqual([
       { status: 'failed', name: 'a', message: 'first' },
@@ -191,13 +195,13 @@ describe('a package that cannot be evaluated', () => {
     ])
   })
 
-  test('shows no trace of how it was found', async () => {
+  test('the message of a broken package contains no trace of the package set', async () => {
     const noisy = 'builtins.trace "slipway-1 0" (throw "loud")'
     const [outcome] = await evaluate(`{ a = ${noisy}; }`, ['a'])
     expect(outcome).toEqual({ status: 'failed', name: 'a', message: 'loud' })
   })
 
-  test('is told without the credentials of what it fetches', async () => {
+  test('the message of a broken package contains no credentials', async () => {
     const fetched = 'import (builtins.fetchTarball "http://robot:secret@127.0.0.1:1/x.tar.gz")'
     const set = `{ a = ${fetched}; }`
     const settings = `${process.env.NIX_CONFIG ?? ''}\ndownload-attempts = 1`
@@ -209,7 +213,7 @@ describe('a package that cannot be evaluated', () => {
     expect(JSON.stringify(outcome)).not.toContain('secret')
   })
 
-  test('is killed with its process group when it takes too long', async () => {
+  test('an evaluation past its time limit is killed and reported for its package', async () => {
     const endless =
       "builtins.length (builtins.genList (x: builtins.foldl' (a: b: a + b) 0 (builtins.genList (y: y) 100000000)) 100000)"
     const set = `{ a = ${derivation('a')}; endless = builtins.deepSeq [ (builtins.foldl' (a: b: a + b) 0 (builtins.genList (y: y) 2000000000)) ${endless} ] 1; }`
@@ -217,5 +221,7 @@ describe('a package that cannot be evaluated', () => {
       { status: 'found' },
       { status: 'timed-out', name: 'endless', seconds: 2 },
     ])
+    const { stdout } = await run('ps', ['-eo', 'args'])
+    expect(stdout).not.toContain(folder)
   })
 })

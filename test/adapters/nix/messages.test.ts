@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { nixError, shownText } from '../../../service/adapters/nix/messages.ts'
+import { nixError, safeText } from '../../../service/adapters/nix/messages.ts'
 
-describe('shown text', () => {
+describe('safeText', () => {
   test.each([
     ['colours', '\u001b[31;1merror:\u001b[0m no', 'error: no'],
     ['colours with colons', '\u001b[38:2::1:2:3mred\u001b[m', 'red'],
@@ -14,34 +14,34 @@ describe('shown text', () => {
     ['a string without an end', '\u001b]0;text', '0;text'],
     ['a lone escape', 'text\u001b', 'text'],
     ['other controls', 'a\u0000b\u0008c\rd\u007fe\u0085f', 'abcdef'],
-  ])('is without %s', (_, text, shown) => {
-    expect(shownText(text)).toBe(shown)
+  ])('safeText() removes %s', (_, text, shown) => {
+    expect(safeText(text)).toBe(shown)
   })
 
-  test('keeps newlines, tabs and every letter', () => {
+  test('safeText() keeps newlines, tabs and all letters', () => {
     const text = 'größer\n\t日本語 🚢 [31m'
-    expect(shownText(text)).toBe(text)
+    expect(safeText(text)).toBe(text)
   })
 
-  test('is without credentials, also where a colour hides them', () => {
-    expect(shownText('https:\u001b[1m//robot:se\u001b[0mcret@host/x')).toBe('https://***@host/x')
-    expect(shownText('GET /x?access_token=abcd')).toBe('GET /x?access_token=***')
+  test('safeText() removes credentials, also between colour sequences', () => {
+    expect(safeText('https:\u001b[1m//robot:se\u001b[0mcret@host/x')).toBe('https://***@host/x')
+    expect(safeText('GET /x?access_token=abcd')).toBe('GET /x?access_token=***')
   })
 
   test.each(['\u001b]', '\u009d', '\u001b[', 'a.', '://', '?sig', '?', 'authorization: '])(
-    'of a million characters is made at once: %j',
+    'safeText() of a million characters takes linear time: %j',
     (part) => {
       const text = part.repeat(1_000_000 / part.length)
       const start = performance.now()
-      shownText(text)
+      safeText(text)
       expect(performance.now() - start).toBeLessThan(2000)
     },
   )
 })
 
-describe('the error of Nix', () => {
-  test('is without warnings, hints and credentials', () => {
-    // Nix 2.8, of builtins.fetchTarball.
+describe('nixError', () => {
+  test('nixError() removes warnings, hints and credentials', () => {
+    // Printed by Nix 2.8 for builtins.fetchTarball.
     const url = 'https://robot:secret@127.0.0.1:1/x.tar.gz'
     const stderr = [
       `warning: error: unable to download '${url}': Couldn't connect to server (7); retrying in 256 ms`,
@@ -54,12 +54,12 @@ describe('the error of Nix', () => {
     )
   })
 
-  test('is without the credentials that stand in an excerpt of the source', () => {
+  test('nixError() removes credentials from an excerpt of the source', () => {
     const stderr = `error: cannot fetch\n\n       at /nix/store/x/default.nix:1:3:\n\n            1|   url = "git+https://t0ken@host/r";\n`
     expect(nixError(stderr)).toContain('"git+https://***@host/r"')
   })
 
-  test('may be empty', () => {
-    expect(nixError('\u001b[0m\n')).toBe('Nix gave no reason')
+  test('nixError() of an empty stderr says that there is no error', () => {
+    expect(nixError('\u001b[0m\n')).toBe('Nix printed no error')
   })
 })

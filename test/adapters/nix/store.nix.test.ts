@@ -1,4 +1,4 @@
-/** The real Nix store. */
+/** LocalNixStore on the real Nix store. */
 
 import { execFile } from 'node:child_process'
 import { access, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
@@ -7,13 +7,11 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { nixEnvironment } from '../../../service/adapters/nix/environment.ts'
-import { NixEvaluator } from '../../../service/adapters/nix/evaluator.ts'
 import { LocalNixStore } from '../../../service/adapters/nix/store.ts'
 import { ProcessGroups } from '../../../service/adapters/process/process-group.ts'
 import type { RealiseOptions } from '../../../service/build/ports.ts'
-import type { EvaluatedPackage } from '../../../service/closure/package.ts'
-import { Failure } from '../../../service/image/errors.ts'
-import { silentLog } from '../../support/silent-log.ts'
+import { failureOf } from '../../support/failure-of.ts'
+import { endlessScript, shellPackages } from '../../support/shell-packages.ts'
 
 const run = promisify(execFile)
 const groups = new ProcessGroups()
@@ -36,72 +34,41 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-/** What makes each run's derivations new, so that they are really built. */
-const salt = `${process.pid}-${Date.now()}`
+const packagesOf = <Name extends string>(scripts: Record<Name, string>) =>
+  shellPackages(scripts, { groups, env, folder })
 
-/** Packages whose builders are scripts of the shell's own commands, by name. */
-async function packagesOf(scripts: Record<string, string>): Promise<EvaluatedPackage[]> {
-  const attributes = Object.entries(scripts).map(
-    ([name, script]) =>
-      `${name} = derivation { name = "${name}"; system = builtins.currentSystem; builder = "/bin/sh"; ` +
-      `salt = "${salt}"; args = [ "-c" ''${script}\nexit 0'' ]; };`,
-  )
-  await writeFile(join(folder, 'default.nix'), `rec { ${attributes.join('\n')} }`)
-  const evaluator = new NixEvaluator({ groups, env, timeout: 60, concurrency: 1, log: silentLog })
-  const outcomes = await evaluator.evaluate({
-    folder,
-    system: 'x86_64-linux',
-    packages: Object.keys(scripts),
-  })
-  return outcomes.map((outcome) => {
-    if (outcome.status !== 'found') throw new Error(JSON.stringify(outcome))
-    return outcome.package
-  })
+const options = (seconds: number, roots: string): RealiseOptions => {
+  return { cause: 'pull', limit: { seconds, setting: 'NIX_TIMEOUT' }, roots }
 }
 
-async function failureOf(work: Promise<unknown>): Promise<Failure> {
-  return work.then(
-    () => {
-      throw new Error('did not fail')
-    },
-    (error) => {
-      expect(error).toBeInstanceOf(Failure)
-      return error as Failure
-    },
-  )
-}
-
-describe('realising', () => {
-  test('builds outputs and keeps them by GC roots until they are released', async () => {
-    const packages = await packagesOf({ kept: 'echo kept > $out' })
-    await nix.realise(packages, options(30, 'kept'))
-    const path = packages[0]?.storePath ?? ''
-    await access(path)
-    await expect(run('nix-store', ['--delete', path])).rejects.toThrow(/still alive/)
+describe('realise', () => {
+  test('realise builds outputs, and its GC roots keep them until release', async () => {
+    const { kept } = await packagesOf({ kept: 'echo kept > $out' })
+    await nix.realise([kept], options(30, 'kept'))
+    await access(kept.storePath)
+    await expect(run('nix-store', ['--delete', kept.storePath])).rejects.toThrow(/still alive/)
     await nix.release('kept')
-    await run('nix-store', ['--delete', path])
-    expect(await nix.has(path)).toBe(false)
+    await run('nix-store', ['--delete', kept.storePath])
+    expect(await nix.has(kept.storePath)).toBe(false)
   })
 
-  test('a path that is gone is realised again', async () => {
-    const packages = await packagesOf({ again: 'echo again > $out' })
-    const path = packages[0]?.storePath ?? ''
+  test('realise builds an output again that was deleted', async () => {
+    const { again } = await packagesOf({ again: 'echo again > $out' })
     for (const roots of ['first', 'second']) {
-      await nix.realise(packages, options(30, roots))
+      await nix.realise([again], options(30, roots))
       await nix.release(roots)
-      expect(await nix.has(path)).toBe(true)
-      await run('nix-store', ['--delete', path])
+      expect(await nix.has(again.storePath)).toBe(true)
+      await run('nix-store', ['--delete', again.storePath])
     }
   })
 
-  test('a failure names the package, the derivation inside it, and the end of the log', async () => {
-    const packages = await packagesOf({
+  test('a build failure names the package, the failed dependency, and the end of its log', async () => {
+    const { outer, fine } = await packagesOf({
       inner: 'echo compiling; echo "missing header" >&2; exit 3',
       outer: 'echo ${inner} > $out',
       fine: 'echo > $out',
     })
-    const wanted = packages.filter(({ name }) => name !== 'inner')
-    const failure = await failureOf(nix.realise(wanted, options(30, 'failing')))
+    const failure = await failureOf(nix.realise([outer, fine], options(30, 'failing')))
     expect(failure.kind).toBe('build-failed')
     expect(failure.message).toBe(
       'package outer (building inner): the builder failed with exit code 3; ' +
@@ -109,63 +76,59 @@ describe('realising', () => {
     )
   })
 
-  test('a builder that runs too long is told as such', async () => {
-    const packages = await packagesOf({ endless: 'echo started; while :; do :; done' })
-    const failure = await failureOf(nix.realise(packages, options(1, 'endless')))
+  test('a builder that runs past its limit is stopped and reported with the setting', async () => {
+    const { endless } = await packagesOf({ endless: `: stopped by its limit\n${endlessScript}` })
+    const failure = await failureOf(nix.realise([endless], options(1, 'endless')))
     expect(failure.kind).toBe('build-timed-out')
     expect(failure.message).toMatch(/^package endless: the builder ran past 1 seconds.*NIX_TIMEOUT/)
     const { stdout } = await run('ps', ['-eo', 'args'])
-    expect(stdout).not.toContain('echo started; while')
+    expect(stdout).not.toContain('stopped by its limit')
   })
 
-  test('what is built already does not wait for builders that are busy', async () => {
-    const [busy, ready] = await Promise.all([
-      packagesOf({ ready: 'echo > $out' }).then((packages) =>
-        nix.realise(packages, options(30, 'ready')).then(() => packages),
-      ),
-    ]).then(async ([built]) => [await packagesOf({ s1: slow(1), s2: slow(2), s3: slow(3) }), built])
-    const building = (busy ?? []).map((one, index) =>
-      nix.realise([one], options(3, `busy-${index}`)).catch((error) => error.kind),
-    )
-    const order: string[] = []
-    await Promise.all([
-      ...building.map((build) => build.then(() => order.push('busy'))),
-      nix.realise(ready ?? [], options(30, 'ready-again')).then(() => order.push('ready')),
-    ])
-    expect(order[0]).toBe('ready')
-    expect(order).toHaveLength(4)
+  test('realise of valid outputs does not wait for a builder', async () => {
+    const { ready, ...busy } = await packagesOf({
+      ready: 'echo > $out',
+      first: endlessScript,
+      second: `: second\n${endlessScript}`,
+      third: `: third\n${endlessScript}`,
+    })
+    await nix.realise([ready], options(30, 'ready'))
+    const ends: string[] = []
+    const building = Object.values(busy).map(async (one) => {
+      await failureOf(nix.realise([one], options(3, `busy-${one.name}`)))
+      ends.push('busy')
+    })
+    await nix.realise([ready], options(30, 'ready-again'))
+    ends.push('ready')
+    await Promise.all(building)
+    expect(ends).toEqual(['ready', 'busy', 'busy', 'busy'])
   })
 })
 
-const options = (seconds: number, roots: string): RealiseOptions => {
-  return { cause: 'pull', limit: { seconds, setting: 'NIX_TIMEOUT' }, roots }
-}
-
-const slow = (n: number) => `echo ${n}; while :; do :; done`
-
-describe('closures', () => {
-  test('hold what is referred to, with sizes, sorted by path', async () => {
-    const packages = await packagesOf({
+describe('closure', () => {
+  test('a closure holds all references with sizes, sorted by path', async () => {
+    const { leaf, middle, top } = await packagesOf({
       leaf: 'echo leaf > $out',
       middle: 'echo ${leaf} > $out',
       top: 'echo ${middle} > $out',
     })
-    await nix.realise(packages, options(30, 'closure'))
-    const [leaf, middle, top] = packages.map(({ storePath }) => storePath)
-    const closure = await nix.closure([top ?? ''])
-    expect(closure.map(({ path }) => path)).toEqual([leaf, middle, top].sort())
-    expect(closure.find(({ path }) => path === top)?.references).toEqual([middle])
+    await nix.realise([top], options(30, 'closure'))
+    const closure = await nix.closure([top.storePath])
+    const paths = [leaf, middle, top].map(({ storePath }) => storePath)
+    expect(closure.map(({ path }) => path)).toEqual(paths.toSorted())
+    const references = closure.find(({ path }) => path === top.storePath)?.references
+    expect(references).toEqual([middle.storePath])
     for (const { narSize } of closure) expect(narSize).toBeGreaterThan(0)
   })
 
-  test('of a path that is not there is out of reach', async () => {
+  test('the closure of a path that does not exist is unavailable', async () => {
     const gone = `/nix/store/${'0'.repeat(32)}-gone`
     expect((await failureOf(nix.closure([gone]))).kind).toBe('unavailable')
   })
 })
 
-describe('sources', () => {
-  test('have a store path that tells of their content alone', async () => {
+describe('addSource', () => {
+  test('the store path of a source tree depends on its content alone', async () => {
     const write = (text: string) => (target: string) => writeFile(join(target, 'default.nix'), text)
     const first = await nix.addSource('tree', write('{ }'))
     expect(first).toMatch(/^\/nix\/store\/[a-z0-9]{32}-source$/)
@@ -173,7 +136,7 @@ describe('sources', () => {
     expect(await nix.addSource('tree', write('{ a = 1; }'))).not.toBe(first)
   })
 
-  test('leave no temporary folder, also when they cannot be written', async () => {
+  test('addSource leaves no temporary folder if the tree cannot be written', async () => {
     const failing = nix.addSource('tree', async () => {
       throw new Error('no such commit')
     })

@@ -6,7 +6,7 @@ beforeEach(() => {
   metrics = new PrometheusMetrics()
 })
 
-/** Series by name and labels: `slipway_builds_total{outcome="built",cause="pull"}` → 1. */
+/** Returns values by series: `slipway_builds_total{outcome="built",cause="pull"}` → 1. */
 async function series(): Promise<Map<string, number>> {
   const found = new Map<string, number>()
   for (const line of (await metrics.text()).split('\n')) {
@@ -22,7 +22,7 @@ async function own(): Promise<string[]> {
   return [...(await series()).keys()].filter((name) => name.startsWith('slipway_'))
 }
 
-test('every sample is of a metric with a help text and a type', async () => {
+test('every metric of the service has a help text and a type', async () => {
   const text = await metrics.text()
   const helped = new Set([...text.matchAll(/^# HELP (\S+) \S.*\.$/gm)].map(([, name]) => name))
   const typed = new Set([...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name))
@@ -34,7 +34,7 @@ test('every sample is of a metric with a help text and a type', async () => {
   expect(metrics.contentType).toBe('text/plain; version=0.0.4; charset=utf-8')
 })
 
-test('counters end in _total and durations are seconds', async () => {
+test('names of counters end in _total, names of histograms in _seconds', async () => {
   const text = await metrics.text()
   const names = (type: string) =>
     [...text.matchAll(/^# TYPE (slipway_\S+) (\w+)$/gm)]
@@ -49,18 +49,18 @@ test('counters end in _total and durations are seconds', async () => {
   expect(names('gauge')).toEqual(['slipway_queue_length'])
 })
 
-test('the process is measured, too', async () => {
+test('the metrics include memory and event loop of the process', async () => {
   const found = await series()
   expect(found.get('process_resident_memory_bytes')).toBeGreaterThan(0)
   expect(found.has('nodejs_eventloop_lag_seconds')).toBe(true)
 })
 
-test('two of them keep apart', async () => {
+test('two PrometheusMetrics do not share counts', async () => {
   new PrometheusMetrics().blobBytesServed(5)
   expect((await series()).get('slipway_blob_served_bytes_total')).toBe(0)
 })
 
-test('what happened is counted under its labels', async () => {
+test('each event is counted under its labels', async () => {
   metrics.reconciled('queued')
   metrics.fetched('fetched', 0.3)
   metrics.buildEnded('built', 'prebuild')
@@ -84,7 +84,7 @@ test('what happened is counted under its labels', async () => {
   expect(found.get('slipway_layers_total{outcome="reused"}')).toBe(1)
 })
 
-test('what can happen stands at zero before it does, so that the first time is a rise', async () => {
+test('series with known labels exist at zero before their first event', async () => {
   const found = await series()
   for (const cause of ['pull', 'prebuild']) {
     for (const outcome of ['built', 'failed', 'aborted']) {
@@ -97,7 +97,7 @@ test('what can happen stands at zero before it does, so that the first time is a
   expect(found.get('slipway_layers_total{outcome="packed"}')).toBe(0)
 })
 
-test('the length of the queue is asked for at each look', async () => {
+test('the queue length is read at each scrape', async () => {
   expect((await series()).get('slipway_queue_length{class="tag"}')).toBe(0)
   const lengths = { pull: 1, tag: 20, branch: 0 }
   metrics.watchQueue((queue) => lengths[queue])
@@ -109,8 +109,8 @@ test('the length of the queue is asked for at each look', async () => {
   expect(found.get('slipway_queue_length{class="branch"}')).toBe(0)
 })
 
-describe('labels that are free text', () => {
-  test('take no end of values for the same few series', async () => {
+describe('labels with free text', () => {
+  test('a label takes at most 32 values; further ones are counted as "other"', async () => {
     for (let turn = 0; turn < 5000; turn++) {
       metrics.webhookAnswered(`provider ${turn}`, `outcome ${turn}`)
       metrics.stageEnded(`stage ${turn}`, 1)
@@ -124,7 +124,7 @@ describe('labels that are free text', () => {
     expect(other).toBe(5000 - 32)
   })
 
-  test('go on counting under the values that came first', async () => {
+  test('the first values of a label are still counted after the limit is reached', async () => {
     metrics.webhookAnswered('github', 'accepted')
     for (let turn = 0; turn < 100; turn++) metrics.webhookAnswered(`provider ${turn}`, 'accepted')
     metrics.webhookAnswered('github', 'accepted')

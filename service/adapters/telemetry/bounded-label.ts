@@ -1,18 +1,19 @@
 /**
- * Keeps a label from taking ever new values, each of which would be a time series for ever.
+ * Limits the number of values of a label whose values are not known beforehand: each value is a time series that
+ * stays in memory.
  * @see https://prometheus.io/docs/practices/instrumentation/#do-not-overuse-labels
  */
 
-/** Far more than any label of the service has, far fewer than would hurt. */
+/** Most values of a label; more than any label of the service needs. */
 const mostValues = 32
 
-/** What all further values become. */
+/** Replaces all further values. */
 const other = 'other'
 
-export class LabelValues {
+export class BoundedLabel {
   readonly #known = new Set<string>()
 
-  /** The value itself, as long as there are few. */
+  /** Returns the value itself if it is among the first ones, else `other`. */
   bounded(value: string): string {
     if (this.#known.has(value)) return value
     if (this.#known.size >= mostValues) return other

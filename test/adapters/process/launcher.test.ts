@@ -11,7 +11,7 @@ beforeEach(async () => {
 })
 afterEach(() => folder[Symbol.asyncDispose]())
 
-/** A folder for the PATH, with a setpriv of this mode. */
+/** Creates a folder for the PATH, with a setpriv of this file mode. */
 async function bin(name: string, mode: number): Promise<string> {
   const path = join(folder.path, name)
   await mkdir(path)
@@ -19,13 +19,13 @@ async function bin(name: string, mode: number): Promise<string> {
   return path
 }
 
-test('Nix is started through setpriv where one can be executed', async () => {
+test('Nix is started through setpriv if the PATH has an executable one', async () => {
   const path = [join(folder.path, 'none'), await bin('good', 0o755)].join(':')
   const [program, args] = launched(await findLauncher(path), 'nix-store', ['--add'])
   expect([program, ...args]).toEqual(['setpriv', '--pdeathsig', 'TERM', '--', 'nix-store', '--add'])
 })
 
-test('and by itself where there is none, or it is no program', async () => {
+test('Nix is started directly if the PATH has no executable setpriv', async () => {
   const path = [join(folder.path, 'none'), await bin('bad', 0o644)].join(':')
   expect(launched(await findLauncher(path), 'nix-store', ['--add'])).toEqual([
     'nix-store',

@@ -1,4 +1,4 @@
-/** The package set's trees in the Nix store, one per revision. */
+/** The source tree of each revision, as a folder in the Nix store. */
 
 import { LRUCache } from 'lru-cache'
 import type { StorePath } from '../closure/closure.ts'
@@ -6,31 +6,32 @@ import { SingleFlight } from '../concurrency/single-flight.ts'
 import type { Revision, Source } from '../source/ports.ts'
 import type { NixStore } from './ports.ts'
 
-/** Revisions whose tree is kept in the Nix store: a forgotten one costs an export, some 0.1 s. */
-const kept = 100
+/** Revisions whose tree is protected from garbage collection. Exporting a tree again takes some 0.1 s. */
+const mostRevisions = 100
 
-export class PackageSets {
+export class SourceTrees {
   readonly #source: Source
   readonly #nix: NixStore
+  /** By revision id. */
   readonly #folders = new LRUCache<string, StorePath>({
-    max: kept,
+    max: mostRevisions,
     dispose: (_folder, id, reason) => {
       if (reason === 'evict') this.#nix.release(rootsOf(id)).catch(() => {})
     },
   })
-  readonly #flights = new SingleFlight<StorePath>()
+  readonly #exports = new SingleFlight<StorePath>()
 
   constructor(source: Source, nix: NixStore) {
     this.#source = source
     this.#nix = nix
   }
 
-  /** The folder that holds the revision's tree: a store path, unless it is live. */
-  async folder(revision: Revision): Promise<string> {
+  /** Returns the folder with the tree of a revision: the live folder, or a store path. */
+  async folderOf(revision: Revision): Promise<string> {
     if (revision.liveFolder !== undefined) return revision.liveFolder
     const known = this.#folders.get(revision.id)
     if (known !== undefined && (await this.#nix.has(known))) return known
-    return this.#flights.run(revision.id, async () => {
+    return this.#exports.run(revision.id, async () => {
       const folder = await this.#nix.addSource(rootsOf(revision.id), (target) =>
         this.#source.export(revision, target),
       )
@@ -40,7 +41,7 @@ export class PackageSets {
   }
 }
 
-/** The roots of a source tree: garbage collection must not take it between two evaluations. */
+/** Returns the name of the GC roots that protect a tree between two evaluations. */
 function rootsOf(id: string): string {
   return `source-${id}`
 }

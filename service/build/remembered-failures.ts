@@ -1,0 +1,83 @@
+/**
+ * Failed builds by image key, in memory only: after a restart each image is tried again.
+ *
+ *     failure                        answers pulls for             stops prebuilds of the image
+ *
+ *     build-failed, … (lasting)      the time of the build,        until it is forgotten
+ *                                    but 30 s to 15 min; at
+ *                                    least 10 min if it was
+ *                                    a prebuild
+ *     build-timed-out of a pull      the same                      no: a prebuild has more time
+ *     unavailable                    3 s                           no: the prebuild is retried
+ *
+ * A lasting failure stops prebuilds because the image key contains everything that the build depends on, so
+ * the same build would fail again.
+ */
+
+import { LRUCache } from 'lru-cache'
+import { Failure, type FailureKind } from '../image/errors.ts'
+import type { BuildFailures, Cause } from './ports.ts'
+
+/**
+ * Shortest time, in milliseconds, that the failure of a pull answers pulls: docker requests a tag twice, with
+ * HEAD and with GET, and shows the second answer.
+ */
+const minPullTtl = 30_000
+/** The same for the failure of a prebuild: the first pull of the image should get it at once. */
+const minPrebuildTtl = 600_000
+/**
+ * Longest time, in milliseconds. Up to this limit a failure answers pulls for as long as the build took, so
+ * that a client that was told to come back later still gets it.
+ */
+const maxTtl = 900_000
+/** Time, in milliseconds, for storage, git or Nix out of reach: only the requests of one pull share it. */
+const unavailableTtl = 3000
+
+/** Most failures that answer pulls. Each may contain the end of a log: a few kilobytes. */
+const mostForPulls = 1000
+/** Most failures that stop prebuilds. */
+const mostForPrebuilds = 10_000
+
+/** Failures that the package set causes. All other kinds, such as a storage out of reach, may pass. */
+const lastingKinds: ReadonlySet<FailureKind> = new Set([
+  'name-invalid',
+  'manifest-unknown',
+  'evaluation-failed',
+  'build-failed',
+  'build-timed-out',
+])
+
+export class RememberedFailures implements BuildFailures {
+  readonly #forPulls = new LRUCache<string, Failure>({ max: mostForPulls })
+  readonly #forPrebuilds = new LRUCache<string, Failure>({ max: mostForPrebuilds })
+
+  get(imageKey: string, cause: Cause): Failure | undefined {
+    const failures = cause === 'pull' ? this.#forPulls : this.#forPrebuilds
+    return failures.get(imageKey)
+  }
+
+  note(imageKey: string, error: unknown, cause: Cause, milliseconds = 0): void {
+    // Any other error is a bug of the service, not a property of the image.
+    if (!(error instanceof Failure)) return
+    const { kind } = error
+    this.#forPulls.set(imageKey, error, { ttl: ttlOf(kind, cause, milliseconds) })
+    const isPullTimeout = kind === 'build-timed-out' && cause === 'pull'
+    if (lastingKinds.has(kind) && !isPullTimeout) this.#forPrebuilds.set(imageKey, error)
+  }
+
+  forget(imageKey: string): void {
+    this.#forPulls.delete(imageKey)
+    this.#forPrebuilds.delete(imageKey)
+  }
+
+  clear(): void {
+    this.#forPulls.clear()
+    this.#forPrebuilds.clear()
+  }
+}
+
+function ttlOf(kind: FailureKind, cause: Cause, milliseconds: number): number {
+  if (kind === 'unavailable') return unavailableTtl
+  const min = cause === 'prebuild' ? minPrebuildTtl : minPullTtl
+  return Math.min(Math.max(milliseconds, min), maxTtl)
+}
