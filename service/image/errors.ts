@@ -25,6 +25,8 @@ export type FailureKind =
   | 'not-acceptable'
   /** A push, or another operation that a read-only registry does not have. */
   | 'unsupported'
+  /** The client may not do this. */
+  | 'denied'
   /** The package set, or one of its packages, cannot be evaluated. */
   | 'evaluation-failed'
   /** A builder failed. */

@@ -1,4 +1,4 @@
-// A registry that takes no pushes says so.
+// The registry takes no pushes.
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#push
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#content-management
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -25,8 +25,8 @@ beforeAll(async () => {
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-describe.each(['PUT', 'POST', 'PATCH', 'DELETE', 'OPTIONS'])('%s', (method) => {
-  test.each(paths)('%s is refused, and told what would be right', async (path) => {
+describe.each(['PUT', 'POST', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND'])('%s', (method) => {
+  test.each(paths)(`${method} %s answers 405 UNSUPPORTED with Allow`, async (path) => {
     const answer = await server.send(method, path)
     expect(answer.status).toBe(405)
     expect(answer.headers.allow).toBe('GET, HEAD')
@@ -38,7 +38,7 @@ describe.each(['PUT', 'POST', 'PATCH', 'DELETE', 'OPTIONS'])('%s', (method) => {
   })
 })
 
-test('a push with a body is refused, and the connection goes on', async () => {
+test('after a push with a body is answered 405, its connection can be used again', async () => {
   for (let count = 0; count < 3; count++) {
     const answer = await fetch(`${server.url}/v2/hello/blobs/uploads/`, {
       method: 'POST',
@@ -50,7 +50,7 @@ test('a push with a body is refused, and the connection goes on', async () => {
   expect((await fetch(`${server.url}/v2/`)).status).toBe(200)
 })
 
-test('nothing is built or stored by a refused write', async () => {
+test('PUT builds and stores nothing', async () => {
   server.bench.journal.length = 0
   for (const path of paths) await server.send('PUT', path)
   expect(server.bench.journal).toEqual([])

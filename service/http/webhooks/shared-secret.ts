@@ -1,9 +1,9 @@
-/** Proofs that a sender knows the secret. */
+/** Checks of the shared secret. GitHub's signature is checked by @octokit/webhooks. */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 
 const hexDigest = /^[0-9a-f]{64}$/i
 
-/** Whether the text is the HMAC-SHA-256 of the bytes, in hex. */
+/** Returns whether the text is the HMAC-SHA-256 of the bytes, in hex. */
 export function isHmac(text: string, body: Buffer, secret: string): boolean {
   if (!hexDigest.test(text)) return false
   const expected = createHmac('sha256', secret).update(body).digest()
@@ -11,8 +11,8 @@ export function isHmac(text: string, body: Buffer, secret: string): boolean {
 }
 
 /**
- * Whether a header's value is the secret. Digests are compared, so that the time tells nothing of the
- * length either.
+ * Returns whether the value of a header is the secret. Compares digests, so that the time reveals nothing
+ * about the length of the secret either.
  */
 export function isSecret(header: string, secret: string): boolean {
   // Node reads headers as Latin-1; the sender wrote UTF-8.
