@@ -1,13 +1,13 @@
-# Looks packages up in a package set and describes each as JSON. Of the set nothing is assumed but its
-# attributes; in particular there is no `lib` here.
+# Looks packages up in a package set and describes each one as JSON. Assumes nothing about the set but its
+# attributes: it need not have a `lib`.
 #
-# `request` is JSON, so that what clients send is data and never code:
+# `request` is JSON, so that text from clients is data and never code:
 #   folder    store path with the set's default.nix
 #   system    Nix system to evaluate for
-#   packages  names, dots reaching into sets
-#   marker    a secret word: "MARKER INDEX" is traced before each package is forced, so that whoever
-#             reads stderr knows which one an error belongs to (tryEval catches only some errors and
-#             loses their message). Before the set itself is forced, the marker stands alone.
+#   packages  names; dots reach into sets
+#   marker    a secret word. "MARKER INDEX" is traced before each package is forced, so the last marker on
+#             stderr tells which package an error belongs to. (tryEval catches only some errors and loses
+#             their message.) The marker alone is traced before the set itself is forced.
 { request }:
 
 let
@@ -20,7 +20,7 @@ let
   letters = word: genList (i: builtins.substring i 1 word) (stringLength word);
   toLower = replaceStrings (letters "ABCDEFGHIJKLMNOPQRSTUVWXYZ") (letters "abcdefghijklmnopqrstuvwxyz");
 
-  # functionArgs is {} for `args: …` and `{ ... }: …` alike, which take anything.
+  # functionArgs is {} for both `args: …` and `{ ... }: …`, which accept any argument.
   call = f:
     let named = functionArgs f;
     in f (if named == { } || named ? system then { inherit system; } else { });
@@ -33,19 +33,20 @@ let
     if isAttrs called then called
     else throw "default.nix gives a ${typeOf called}, not an attribute set of packages";
 
-  # How a set spells a name, or null. Without regard to case only after an exact miss: that look-up is
-  # linear in the set.
+  # Returns the attribute that a name means, or null. Ignores case only if no attribute has this exact name,
+  # because that look-up takes time linear in the size of the set.
   spelling = members: name:
     let
-      folded = wanted:
-        let same = filter (attribute: toLower attribute == toLower wanted) (attrNames members);
+      ignoringCase = requested:
+        let same = filter (attribute: toLower attribute == toLower requested) (attrNames members);
         in if same == [ ] then null else head same;
-      find = wanted: if hasAttr wanted members then wanted else folded wanted;
-      plain = find name;
+      find = requested: if hasAttr requested members then requested else ignoringCase requested;
+      unprefixed = find name;
     in
-    if plain == null && match "[0-9].*" name != null then find "_${name}" else plain;
+    if unprefixed == null && match "[0-9].*" name != null then find "_${name}" else unprefixed;
 
-  # Walks down a dotted name: { attribute; value; } or { missing; known; }.
+  # Follows a dotted name. Returns { attribute; value; }, or { missing; known; } with the attributes of the
+  # set in which a part of the name is missing.
   walk = { attribute, value }: parts:
     let
       part = head parts;
@@ -67,13 +68,13 @@ let
     let
       found = walk { attribute = ""; value = set; } (filter isString (split "\\." name));
       inherit (found) value;
-      # Sets also hold the functions that override them, and marks for tools.
+      # Sets also contain functions that override them, and attributes for tools.
       packageNames = filter (name: match "__.*|override.*|recurseForDerivations" name == null)
         (attrNames value);
       priority = value.meta.priority or null;
       mainProgram = value.meta.mainProgram or null;
       imageConfig = value.imageConfig or value.passthru.imageConfig or null;
-      # What the config's text refers to must be in the image as well.
+      # Store paths that the text of the config mentions must be in the image, too.
       context = builtins.getContext (builtins.toJSON imageConfig);
       outputsOf = derivation:
         map (outputName: { inherit derivation outputName; }) (context.${derivation}.outputs or [ ]);
@@ -91,7 +92,7 @@ let
       outputName = value.outputName or "out";
       storePath = value.outPath;
       system = value.system or system;
-      # What nix-env and buildEnv take for a package that says nothing.
+      # nix-env and buildEnv use priority 5 for a package that sets none.
       priority = if isInt priority then priority else 5;
       mainProgram = if isString mainProgram then mainProgram else null;
       inherit imageConfig;

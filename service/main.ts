@@ -1,6 +1,6 @@
 /**
- * The process: configuration, compile cache, listen, compose, signals. Start it by `scripts/start`, which locks
- * the state folder: this file does not.
+ * Starts the process: compile cache, configuration, listening, composition, signals. It does not lock the
+ * state folder: `scripts/start` does.
  */
 import { existsSync, mkdirSync } from 'node:fs'
 import type { RequestListener } from 'node:http'
@@ -8,7 +8,7 @@ import { enableCompileCache, flushCompileCache } from 'node:module'
 import { join, resolve } from 'node:path'
 import type { Config } from './config/config.ts'
 
-/** Milliseconds that requests under way may take after a signal to stop. */
+/** Milliseconds that open requests may still take after a signal to stop. */
 const gracePeriod = 10_000
 
 async function serve(config: Config): Promise<void> {
@@ -18,10 +18,10 @@ async function serve(config: Config): Promise<void> {
   const { starting } = await import('./http/starting.ts')
   const log = composeLog(config)
   for (const variable of unknownSettings(process.env)) {
-    log.warn({ variable }, 'ignoring a setting that does not exist: the README has those that do')
+    log.warn({ variable }, 'unknown setting ignored: the README lists the settings')
   }
 
-  // The first fetch of a large repository takes minutes: until then health checks find us alive.
+  // The first fetch of a large repository takes minutes. Health checks are answered from the beginning.
   let answer: RequestListener = starting
   const { host, port, tls } = config
   const server = await listen({ host, port, log, ...(tls ? { tls } : {}) }, (request, response) =>
@@ -32,7 +32,7 @@ async function serve(config: Config): Promise<void> {
   let stopService = async () => {}
   let stopping = false
   const stop = async (signal: string) => {
-    // Whoever asks twice does not want to wait.
+    // A second signal ends the process at once.
     if (stopping) process.exit(1)
     stopping = true
     log.info({ signal }, 'stopping')
@@ -41,7 +41,7 @@ async function serve(config: Config): Promise<void> {
     log.info({}, 'stopped')
     process.exit(0)
   }
-  // Not `once`: a signal without a listener would end the process in the middle of stopping.
+  // Not `once`: a second signal without a listener would kill the process in the middle of stopping.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop)
 
   const service = await compose(config, log, nix)
@@ -52,30 +52,31 @@ async function serve(config: Config): Promise<void> {
 }
 
 /**
- * Code whose types were stripped once starts in half the time and needs 30 MB less, in each thread
- * that packs layers again. It works for what is imported from here on.
+ * Turns on Node's compile cache, for modules that are imported after this call. It keeps code without its
+ * types: a start takes half the time, and the process and each thread that packs layers need 30 MB less.
  */
 function keepCompiled(statePath: string): void {
   process.env.NODE_COMPILE_CACHE ??= join(statePath, 'compiled')
   enableCompileCache(process.env.NODE_COMPILE_CACHE)
 }
 
-function fail(reason: string): never {
-  process.stderr.write(`slipway: ${reason}\n`)
+function fail(failure: string): never {
+  process.stderr.write(`slipway: ${failure}\n`)
   process.exit(1)
 }
 
 process.on('unhandledRejection', (error) => {
-  // A bug, but of one request: the others go on.
+  // A bug in one request must not end the others.
   process.stderr.write(`slipway: unhandled rejection: ${String(error)}\n`)
 })
 
-/** What Slipway has run with before can be trusted before all settings are read, which takes long by itself. */
+/** The compile cache of an earlier start is used from the beginning: loading the settings takes long, too. */
 const likelyState = resolve(process.env.SLIPWAY_STATE_PATH || 'var/state')
 if (existsSync(join(likelyState, 'compiled'))) keepCompiled(likelyState)
 const { findNix } = await import('./compose/nix.ts')
 const nix = findNix()
-const { readConfig, unknownSettings } = await import('./config/config.ts')
+const { readConfig } = await import('./config/read-config.ts')
+const { unknownSettings } = await import('./config/settings.ts')
 const { ConfigError } = await import('./config/config-error.ts')
 
 try {

@@ -24,12 +24,15 @@ const pureFiles = [
   // The planner and its knowledge of images.
   'layering/change-history.ts',
   'layering/change-risk.ts',
-  'layering/image-sets.ts',
   'layering/knowledge-document.ts',
+  'layering/known-images.ts',
   'layering/layer-knowledge.ts',
+  'layering/layer-order.ts',
   'layering/merge-groups.ts',
+  'layering/path-expectations.ts',
+  'layering/path-group.ts',
   'layering/path-identity.ts',
-  'layering/path-prospects.ts',
+  'layering/path-statistics.ts',
   'layering/plan-layers.ts',
   'layering/popularity.ts',
 ]
@@ -126,7 +129,7 @@ test('telemetry imports nothing', () => {
 })
 
 test('config imports pure files and the grammars of settings', () => {
-  const grammars = ['source/channel.ts', 'source/repository-url.ts']
+  const grammars = ['source/channel-name.ts', 'source/repository-url.ts']
   const allows = (imported: string) =>
     !isOwn(imported) ||
     roomOf(imported) === 'config' ||

@@ -12,18 +12,14 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { execa } from 'execa'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import { freePort } from './support/free-port.ts'
 
 const NIX = resolve(import.meta.dirname, '../nix')
-const NIX_CONFIG = [
-  'substituters =',
-  'sandbox = false',
-  'build-users-group =',
-  'experimental-features = nix-command flakes',
-].join('\n')
 
 let scratch: string
-/** The example set as a repository holds it, with the host set beside it. */
+/** The example set in a repository, with the host set in it. */
 let repository: string
 
 beforeAll(async () => {
@@ -36,13 +32,13 @@ beforeAll(async () => {
 afterAll(() => rm(scratch, { recursive: true, force: true }))
 
 function nix(program: string, ...args: string[]) {
-  return execa(program, args, { env: { NIX_CONFIG }, cwd: scratch })
+  return execa(program, args, { cwd: scratch })
 }
 
-/** Builds attributes of the set in a folder, gives their store paths. */
+/** Builds attributes of the set in a folder. Returns their store paths. */
 async function build(folder: string, ...attributes: string[]): Promise<string[]> {
-  const wanted = attributes.flatMap((attribute) => ['-A', attribute])
-  const { stdout } = await nix('nix-build', '--no-out-link', folder, ...wanted)
+  const options = attributes.flatMap((attribute) => ['-A', attribute])
+  const { stdout } = await nix('nix-build', '--no-out-link', folder, ...options)
   return stdout.split('\n')
 }
 
@@ -63,10 +59,10 @@ async function evaluate(expression: string): Promise<unknown> {
   return JSON.parse(stdout)
 }
 
-/** What a failing command said. */
-async function complaint(running: Promise<unknown>): Promise<string> {
+/** Returns the error output of a command that fails. */
+async function failureOf(running: Promise<unknown>): Promise<string> {
   return running.then(
-    () => 'no complaint',
+    () => 'no failure',
     (error: { stderr: string }) => error.stderr,
   )
 }
@@ -79,7 +75,7 @@ function packageName(path: string): string {
 }
 
 describe('the host set', () => {
-  it('gives a program exact references: its libraries, and nothing of the host', async () => {
+  test('a program of the host set refers to its libraries and to nothing of the host', async () => {
     const paths = await closure(...(await build(join(NIX, 'host'), 'jq')))
     expect(paths.map(packageName).sort()).toEqual(['glibc', 'jq', 'libjq', 'libonig'])
 
@@ -93,8 +89,8 @@ describe('the host set', () => {
     }
   })
 
-  it('makes programs that run where there is nothing but their closure', async () => {
-    const wanted = [
+  test('programs of the host set run where there is nothing but their closure', async () => {
+    const packages = [
       'bashInteractive',
       'coreutils',
       'curl',
@@ -106,7 +102,7 @@ describe('the host set', () => {
       'openssl',
       'busybox',
     ]
-    const paths = await build(join(NIX, 'host'), ...wanted)
+    const paths = await build(join(NIX, 'host'), ...packages)
     const root = join(scratch, 'root')
     await mkdir(join(root, 'nix/store'), { recursive: true })
     await mkdir(join(root, 'tmp'))
@@ -153,25 +149,25 @@ describe('the host set', () => {
     ])
   })
 
-  it('fails the build of a program whose libraries are not all declared', async () => {
+  test('the build of a program fails if one of its libraries is not declared', async () => {
     const expression = `
       let host = import ${NIX}/host { }; debian = import ${NIX}/host/debian.nix { system = builtins.currentSystem; };
       in debian.program { name = "jq"; uses = [ host.glibc ]; }`
-    expect(await complaint(nix('nix-build', '--no-out-link', '--expr', expression))).toMatch(
-      /jq: .*bin\/jq needs libjq\.so\.1, and none of the packages it uses has that: glibc/,
+    expect(await failureOf(nix('nix-build', '--no-out-link', '--expr', expression))).toMatch(
+      /jq: .*bin\/jq needs libjq\.so\.1, which none of the packages in `uses` has: glibc/,
     )
   })
 
-  it('names the Debian package that must be installed, only when it is asked for', async () => {
+  test('a missing Debian package fails only the packages that need it, and the failure names it', async () => {
     const debian = `(import ${NIX}/host/debian.nix { system = builtins.currentSystem; })`
     const set = `{ lacking = ${debian}.program { name = "no-such-program"; }; jq = (import ${NIX}/host { }).jq; }`
     expect(await evaluate(`(${set}).jq.pname`)).toBe('jq')
-    expect(await complaint(evaluate(`(${set}).lacking.drvPath`))).toContain(
+    expect(await failureOf(evaluate(`(${set}).lacking.drvPath`))).toContain(
       'apt-get install no-such-program',
     )
   })
 
-  it('takes files of further Debian packages where these are installed', async () => {
+  test('`besides` copies files of further Debian packages if these are installed', async () => {
     const jq = (besides: string) => `
       let host = import ${NIX}/host { }; debian = import ${NIX}/host/debian.nix { system = builtins.currentSystem; };
       in (debian.program { name = "jq"; uses = with host; [ glibc libjq libonig ]; besides = [ "${besides}" ]; }).outPath`
@@ -180,7 +176,7 @@ describe('the host set', () => {
     expect(await evaluate(jq('hello'))).not.toBe(plain)
   })
 
-  it('lists the Debian packages that it takes its programs from', async () => {
+  test('debian-packages lists all Debian packages that the host set copies from', async () => {
     const named = await evaluate(
       `let set = import ${NIX}/host { };
       in builtins.concatMap (name: map baseNameOf set.\${name}.debian) (builtins.attrNames set)`,
@@ -189,19 +185,19 @@ describe('the host set', () => {
     expect(listed).toEqual([...new Set([...(named as string[]), 'patchelf'])].sort())
   })
 
-  it('has data, but no programs, for another system', async () => {
+  test('for another system the sets have data but no programs', async () => {
     const set = `(import ${repository} { system = "aarch64-linux"; })`
     expect(
       await evaluate(
         `map (package: package.name != "") (with ${set}; [ cacert iana-etc static-site ])`,
       ),
     ).toEqual([true, true, true])
-    expect(await complaint(evaluate(`${set}.jq.drvPath`))).toContain('none for aarch64-linux')
+    expect(await failureOf(evaluate(`${set}.jq.drvPath`))).toContain('none for aarch64-linux')
   })
 })
 
 describe('the example set', () => {
-  it('makes a release of the service of one changed file, which changes no other package', async () => {
+  test('a new version of custom-service changes no other package', async () => {
     const drvs = `map (package: package.drvPath) (with import ${repository} { }; [ custom-service busybox dashboard ])`
     const [first] = await build(repository, 'custom-service')
     const before = (await evaluate(drvs)) as string[]
@@ -219,9 +215,10 @@ describe('the example set', () => {
     expect(after.slice(1)).toEqual(before.slice(1))
   })
 
-  it('has a service that answers with its version and stops when it is told to', async () => {
+  test('custom-service answers HTTP requests with its version and ends at SIGTERM', async () => {
     const [path] = await build(repository, 'custom-service')
-    const service = execa(`${path}/bin/custom-service`, { env: { PORT: '18743' } })
+    const port = await freePort()
+    const service = execa(`${path}/bin/custom-service`, { env: { PORT: `${port}` } })
     const answer = await execa('curl', [
       '-s',
       '--retry',
@@ -231,34 +228,34 @@ describe('the example set', () => {
       '0',
       '--retry-max-time',
       '10',
-      'http://localhost:18743/',
+      `http://localhost:${port}/`,
     ])
     expect(answer.stdout).toMatch(/^custom-service \d/)
     service.kill('SIGTERM')
     expect((await service).exitCode).toBe(0)
   })
 
-  it.each([
+  test.each([
     ['broken-build', "expected ';' before '}' token"],
     ['broken-eval', 'needs a licence'],
     ['broken-abort', 'evaluation aborted'],
     ['broken-type', 'cannot'],
-  ])('has %s, which fails in its own way', async (attribute, words) => {
-    expect(await complaint(build(repository, attribute))).toContain(words)
+  ])('%s of the example set fails: %s', async (attribute, failure) => {
+    expect(await failureOf(build(repository, attribute))).toContain(failure)
   })
 
-  it('has a package whose builder outlasts any patience', async () => {
+  test('sleeper of the example set builds until it is killed', async () => {
     const sleeper = nix('nix-build', '--no-out-link', repository, '-A', 'sleeper', '--timeout', '1')
-    expect(await complaint(sleeper)).toContain('timed out after 1 seconds')
+    expect(await failureOf(sleeper)).toContain('timed out after 1 seconds')
   })
 
-  it('has a package of very many files', async () => {
+  test('many-files of the example set has 20,000 files', async () => {
     const [path] = await build(repository, 'many-files')
     const files = await readdir(path as string, { recursive: true, withFileTypes: true })
     expect(files.filter((file) => file.isFile())).toHaveLength(20_000)
   })
 
-  it('has files of every unusual kind', async () => {
+  test('oddFiles and notice of the example set have files of every unusual kind', async () => {
     const [path, notice] = await build(repository, 'oddFiles', 'notice')
     const folder = join(path as string, 'share/odd')
     const names = await readdir(folder, { encoding: 'buffer' })

@@ -1,5 +1,5 @@
-# The private package set that a company has: the programs of the host set, what the company writes
-# itself, and some packages that are there to try out what can go wrong.
+# Example of a company's private package set: the programs of the host set, the company's own programs, and
+# packages that fail or are unusual, for tests.
 { system ? builtins.currentSystem, host ? import ./host { inherit system; } }:
 let
   builders = if system == builtins.currentSystem then host else import ./host { };
@@ -14,7 +14,7 @@ host
 
   custom-service = import ./custom-service { inherit package; inherit (host) busybox; };
 
-  # Its image says more than what to run.
+  # Sets more fields of the image config than the command.
   dashboard = package {
     name = "dashboard-2.3";
     script = ''
@@ -37,7 +37,7 @@ host
 
   static-site = import ./static-site { inherit package; };
 
-  # Found as `sometool`.
+  # Requested as `sometool`.
   someTool = package {
     name = "some-tool-0.1";
     script = ''
@@ -48,7 +48,7 @@ host
     meta.mainProgram = "some-tool";
   };
 
-  # Found as `7ziplike`; Nix names cannot start with a digit.
+  # Requested as `7ziplike`; a Nix identifier cannot start with a digit.
   _7zipLike = package {
     name = "7zip-like-23.01";
     script = ''
@@ -70,7 +70,7 @@ host
     meta.mainProgram = "greeter";
   };
 
-  # Found as `python3packages.requests`.
+  # Requested as `python3packages.requests`.
   python3Packages.requests = package {
     name = "python3-requests-2.31";
     script = ''
@@ -79,7 +79,7 @@ host
     '';
   };
 
-  # Both have etc/motd; that of the lower priority number is in the image.
+  # Both packages have etc/motd. The image gets the file of the package with the lower priority number.
   motd = package {
     name = "motd-1";
     script = ''mkdir -p $out/etc; echo "Welcome." >$out/etc/motd; echo 1 >$out/etc/motd-version'';

@@ -1,4 +1,4 @@
-# Packages that cannot be had, each in its own way.
+# Packages that fail, each in another way.
 { package }:
 {
   broken-build = package {
@@ -13,11 +13,11 @@
 
   broken-eval = throw "broken-eval needs a licence that this company does not have";
 
-  broken-abort = abort "broken-abort must never be asked for";
+  broken-abort = abort "broken-abort always aborts the evaluation";
 
   broken-type = package { name = "broken-type-" + 1; script = ""; };
 
-  # Takes longer than anybody waits. One process, so that nothing is left when Nix kills it.
+  # Builds for a day. `exec` leaves one process, so that nothing is left when Nix kills it.
   sleeper = package {
     name = "sleeper-1";
     script = ''

@@ -1,8 +1,8 @@
-# Packages that are there to be measured: large ones, which nobody needs to build for anything else.
+# Large packages for benchmarks.
 { package, data }:
 {
-  # 300 MB in large files that compress as programs do: those of some Debian packages, again and again.
-  # It depends on nothing but the versions of these packages.
+  # 300 MB in large files that compress like programs: copies of the files of some Debian packages. The
+  # content depends only on the versions of these packages.
   big = data {
     name = "big";
     debian = [

@@ -1,4 +1,4 @@
-# Packages whose contents are unusual but right.
+# Packages with unusual but valid contents.
 { package }:
 {
   # The output is a file, not a folder.

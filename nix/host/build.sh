@@ -1,10 +1,10 @@
-# Makes a store path of files that Debian packages installed on this host: copies programs and
-# libraries, and points their interpreter and library search path at store paths, so that Nix finds
-# exact references and the programs run where there is no /usr.
+# Builds a store path from files that Debian packages installed on this host. Copies programs and libraries,
+# and sets their interpreter and library search path to store paths. So Nix finds exact references, and the
+# programs run where there is no /usr.
 #
-# In: out pname debian besides debianArchitecture triplet uses programs folders without relink environment
-# extra, as debian.nix describes them. Lists are separated by spaces.
-# shellcheck disable=SC2154 # they are assigned by Nix
+# Input, as debian.nix describes it: out pname debian besides debianArchitecture triplet uses programs folders
+# without relink environment extra. Lists are separated by spaces.
+# shellcheck disable=SC2154 # Nix assigns them
 set -euf
 
 fail() {
@@ -12,15 +12,15 @@ fail() {
   exit 1
 }
 
-# The paths that the Debian packages own, one a line.
+# Prints the paths of the Debian packages' files, one a line.
 debian_files() {
   for package in $debian $besides; do
     cat "$package.list" 2>/dev/null || cat "$package:$debianArchitecture.list"
   done
 }
 
-# Sets target: where a path of the host goes, relative to $out; nothing if it is not taken along.
-# /bin and /usr/bin are the same folder on Debian, and packages use both names.
+# Sets target to the path, relative to $out, that a path of the host is copied to; to nothing if it is not
+# copied. /bin and /usr/bin are the same folder on Debian, and packages use both names.
 place() {
   path=${1#/usr}
   path=${path#/}
@@ -45,7 +45,8 @@ place() {
   done
 }
 
-# Some packages install one program under several names, as copies or as hard links: one is enough.
+# Prints a file of $out with the same content. Some packages install one program under several names, as
+# copies or hard links; one copy is enough.
 same_file() {
   find "$out" -type f -size "$(stat -c %s "$1")c" | while IFS= read -r other; do
     if cmp -s "$1" "$other"; then
@@ -55,7 +56,8 @@ same_file() {
   done
 }
 
-# One process for each of a thousand files is enough: whatever the shell can do itself, it does.
+# Copies file $1 of the host to $2. Uses shell builtins where possible, because a process for each step takes
+# long for a thousand files.
 copy() {
   # Some programs are in /bin and in /sbin.
   if [ -e "$out/$2" ]; then return; fi
@@ -81,7 +83,8 @@ used_names() {
   for package in $uses; do printf '%s ' "${package#/nix/store/*-}"; done
 }
 
-# The library folder that has a soname: the package's own, then those of the packages it uses.
+# Prints the folder that has the library with soname $1, for file $2: in the package itself, or in a package
+# that it uses.
 folder_of() {
   own=$(find "$out" -name "$1" | head -n 1)
   if [ -n "$own" ]; then
@@ -94,9 +97,10 @@ folder_of() {
       return
     fi
   done
-  fail "$2 needs $1, and none of the packages it uses has that: $(used_names)"
+  fail "$2 needs $1, which none of the packages in \`uses\` has: $(used_names)"
 }
 
+# Sets the interpreter and the library search path of an ELF file.
 relink() {
   search=
   for soname in $(patchelf --print-needed "$1"); do
@@ -106,7 +110,7 @@ relink() {
       *) search=${search:+$search:}$folder ;;
     esac
   done
-  # A program that is linked statically has neither.
+  # A statically linked program has neither.
   if [ -z "$search" ]; then return; fi
   if interpreter=$(patchelf --print-interpreter "$1" 2>/dev/null); then
     interpreter=${interpreter##*/}
@@ -117,7 +121,7 @@ relink() {
   fi
 }
 
-# #!/bin/sh -> #!/nix/store/…/bin/sh; "#!/usr/bin/env perl" likewise.
+# Rewrites the first line of a script: #!/bin/sh or #!/usr/bin/env sh -> #!/nix/store/…/bin/sh
 rewrite_interpreter() {
   IFS= read -r line <"$1"
   # shellcheck disable=SC2086 # the words of the line
@@ -133,10 +137,11 @@ rewrite_interpreter() {
       return
     fi
   done
-  fail "$script is run by $interpreter, and none of the packages it uses has that: $(used_names)"
+  fail "$script needs $interpreter, which none of the packages in \`uses\` has: $(used_names)"
 }
 
-# Programs that look for their files in fixed places of the host are told of the places in the store.
+# Replaces program file $1, whose links lead to $2, by a script that sets the environment and runs the
+# program. So programs that look for their files in fixed places of the host find them in the store.
 wrap() {
   program=$2
   case $program in
@@ -153,16 +158,16 @@ wrap() {
   done
   rm -f "$1"
   {
-    printf '#!%s\n' "${shell?"$pname sets an environment, which takes bash among the packages it uses"}"
+    printf '#!%s\n' "${shell?"$pname sets an environment, which needs bash in \`uses\`"}"
     for variable in $environment; do printf 'export %s\n' "$variable" | sed "s|@out@|$out|g"; done
-    # Some programs do different things under different names.
-    # shellcheck disable=SC2016 # for the script that is written
+    # Some programs behave according to the name under which they are started.
+    # shellcheck disable=SC2016 # expanded by the written script
     printf 'exec -a "$0" %s "$@"\n' "$program"
   } >"$1"
   chmod 755 "$1"
 }
 
-# In this order `libexec/git-core/git` is the file and `bin/git` the link to it, not the reverse.
+# The reverse order makes `libexec/git-core/git` the file and `bin/git` the link to it.
 tab=$(printf '\t')
 debian_files | while IFS= read -r file; do
   if [ -d "$file" ] && [ ! -L "$file" ]; then continue; fi
@@ -171,7 +176,7 @@ debian_files | while IFS= read -r file; do
 done | sort -ur | while IFS=$tab read -r target file; do
   copy "$file" "$target"
 done
-[ -d "$out" ] || fail "the Debian packages have no such programs or libraries (${programs-any})"
+[ -d "$out" ] || fail "the Debian packages have none of these programs (${programs-any}) and no libraries"
 chmod -R u+w "$out"
 
 set +f
@@ -183,7 +188,7 @@ for program in ${programs-}; do
 done
 
 dangling=$(find "$out" -xtype l)
-[ -z "$dangling" ] || fail "links to files of packages that are not named (debian = …): $dangling"
+[ -z "$dangling" ] || fail "these links lead to files of Debian packages that are not in \`debian\`: $dangling"
 
 if [ "${relink-1}" = 1 ]; then
   # Debian's libraries are not executable.
@@ -196,12 +201,12 @@ if [ "${relink-1}" = 1 ]; then
 fi
 
 if [ -n "$environment" ]; then
-  # Every link is followed before the first of them becomes a script.
+  # Resolve all links before `wrap` replaces the first of them by a script.
   programs=$(find "$out/bin" -type f -o -type l | while IFS= read -r file; do
     printf '%s\t%s\n' "$file" "$(readlink -f "$file")"
   done)
   printf '%s\n' "$programs" | while IFS=$tab read -r file program; do wrap "$file" "$program"; done
 fi
 
-# Nix 2.8 sometimes kills a builder whose last command is another program.
+# Nix 2.8 sometimes kills a builder whose last command runs another program.
 exit 0

@@ -1,8 +1,8 @@
-# Programs for the command line, under the names that nixpkgs has for them.
+# Command-line programs, with the same names as in nixpkgs.
 { program, host, ... }:
 with host;
 let
-  # For what draws on the terminal.
+  # For programs that draw on the terminal.
   console.TERMINFO_DIRS = "${terminfo}/share/terminfo";
 in
 {
@@ -13,7 +13,7 @@ in
     extra = "ln -s bash $out/bin/sh";
   };
 
-  # In nixpkgs busybox is meant for what the others lack; so they win here as well.
+  # As in nixpkgs, a file of another package wins over the one of busybox.
   busybox = program {
     name = "busybox";
     programs = [ "busybox" ];
@@ -37,7 +37,7 @@ in
     name = "coreutils";
     uses = [ glibc gmp libacl libattr libselinux ];
     folders."libexec/coreutils" = "libexec/coreutils";
-    # stdbuf looks for its library beside itself before it looks in /usr/libexec.
+    # stdbuf looks for its library in its own folder first, then in /usr/libexec.
     extra = "ln -s ../libexec/coreutils/libstdbuf.so $out/bin";
   };
 
@@ -74,7 +74,8 @@ in
     meta.mainProgram = "gawk";
   };
 
-  # Hooks, aliases and clones of a local folder are run by /bin/sh: an image for those takes a shell too.
+  # Git runs hooks, aliases and clones of local folders with /bin/sh, so images that need these also need
+  # `shell`.
   git = program {
     name = "git";
     programs = [ "git" "git-receive-pack" "git-shell" "git-upload-archive" "git-upload-pack" ];
@@ -83,11 +84,11 @@ in
       "lib/git-core" = "libexec/git-core";
       "share/git-core/templates" = "share/git-core/templates";
     };
-    # The examples of hooks would be copied into each new repository; the other needs Perl.
+    # Git would copy the example hooks into each new repository; git-add--interactive needs Perl.
     without = [ "*/hooks/*" "*/git-add--interactive" ];
     environment = {
       GIT_EXEC_PATH = "@out@/libexec/git-core";
-      # The GnuTLS flavour of libcurl does not know SSL_CERT_FILE.
+      # libcurl with GnuTLS ignores SSL_CERT_FILE.
       GIT_SSL_CAINFO = "\${GIT_SSL_CAINFO:-\${SSL_CERT_FILE:-${cacert}/etc/ssl/certs/ca-bundle.crt}}";
       GIT_TEMPLATE_DIR = "@out@/share/git-core/templates";
     };
@@ -107,7 +108,7 @@ in
     debian = [ "gpg" "gpg-agent" "gpgconf" "gpgv" ];
     programs = [ "gpg" "gpg-agent" "gpg-connect-agent" "gpgconf" "gpgv" ];
     uses = [ glibc libassuan libbz2 libgcrypt libgpg-error libsqlite3 npth readline zlib ];
-    # How gpg finds gpg-agent.
+    # gpg finds gpg-agent by this file.
     extra = "echo rootdir=$out >$out/bin/gpgconf.ctl";
     meta.mainProgram = "gpg";
   };
@@ -175,7 +176,7 @@ in
     meta.mainProgram = "mawk";
   };
 
-  # The others of moreutils are Perl.
+  # The other programs of moreutils need Perl.
   moreutils = program {
     name = "moreutils";
     programs = [ "errno" "ifdata" "ifne" "isutf8" "lckdo" "mispipe" "parallel" "pee" "sponge" ];
@@ -189,7 +190,7 @@ in
     meta.mainProgram = "nano";
   };
 
-  # ssh is where scp and sftp look for it, in the root of an image.
+  # scp and sftp look for /usr/bin/ssh, in the root of an image.
   openssh = program {
     name = "openssh";
     debian = [ "openssh-client" ];

@@ -1,10 +1,10 @@
-# Files that programs rely on, the same for every system.
+# Data files that programs need, the same for every system.
 { data, ... }:
 {
   cacert = data {
     name = "cacert";
     debian = [ "ca-certificates" ];
-    # nixpkgs has the first name; the second is where Debian's programs and libraries look.
+    # The first name is the one of nixpkgs; Debian's programs and libraries look for the second.
     script = ''
       mkdir -p $out/etc/ssl/certs
       cat /usr/share/ca-certificates/mozilla/*.crt >$out/etc/ssl/certs/ca-bundle.crt

@@ -1,8 +1,8 @@
-# Packages from what Debian installed on this machine: `library`, `program` and `data` each make a
+# Makes Nix packages from the Debian packages of this machine. `library`, `program` and `data` each make a
 # derivation whose builder copies files of Debian packages into the store.
 #
-# A derivation names the Debian packages with their full versions, so it changes when one is upgraded.
-# All of it is lazy: a package that is not installed is an error for who asks for it, for nobody else.
+# A derivation contains the full versions of its Debian packages, so an upgrade changes it. Evaluation is
+# lazy: a Debian package that is not installed fails only the Nix packages that need it.
 { system }:
 let
   host = builtins.currentSystem;
@@ -10,13 +10,13 @@ let
     x86_64-linux = { debian = "amd64"; triplet = "x86_64-linux-gnu"; };
     aarch64-linux = { debian = "arm64"; triplet = "aarch64-linux-gnu"; };
   };
-  architecture = architectures.${host} or (throw "Debian's packages are not known for the system ${host}");
+  architecture = architectures.${host} or (throw "nix/host supports x86_64-linux and aarch64-linux, not ${host}");
 
-  # One split of the whole file, shared by all packages, is quicker than a search for each of them. It
-  # gives, in turn, a name in a list and the lines that follow it.
+  # Splitting the whole file once is faster than a search for each package. The result alternates between a
+  # list with a package name and the lines that follow the name.
   halves = builtins.split "\n\nPackage: ([^\n]*)" ("\n\n" + builtins.readFile "/var/lib/dpkg/status");
   half = builtins.elemAt halves;
-  # A name has one stanza for each architecture that it is installed for.
+  # A package has one stanza for each architecture for which it is installed.
   stanzas = builtins.groupBy ({ name, ... }: name) (builtins.genList
     (index: { name = builtins.head (half (2 * index + 1)); lines = half (2 * index + 2); })
     (builtins.length halves / 2));
@@ -70,32 +70,32 @@ let
   relinked = arguments:
     if system == host
     then fromDebian ({ args = [ ./build.sh ]; } // arguments)
-    else throw "${arguments.name} is a program of this ${host} host, there is none for ${system}";
+    else throw "${arguments.name} is copied from this host, which is ${host}; there is none for ${system}";
 in
 {
-  # As in Debian's /usr/lib/<triplet>.
+  # Name of Debian's library folder, /usr/lib/<triplet>.
   inherit (architecture) triplet;
 
-  # The shared libraries of one Debian package.
-  #   uses     the libraries that those are linked to; what is missing fails the build
-  #   relink   false leaves them exactly as they are          (default: true)
+  # Makes a package of the shared libraries of one Debian package.
+  #   uses     packages with the libraries that these need; a missing one fails the build
+  #   relink   false copies the libraries unchanged           (default: true)
   library = { name, debian, uses ? [ ], ... }@arguments:
     relinked (arguments // { debian = [ debian ]; inherit uses; });
 
-  # Programs with what belongs to them:
-  #   debian       the Debian packages they are in            (default: the one of that name)
-  #   besides      Debian packages whose files are taken too, of those that are installed
+  # Makes a package of programs and the files they need.
+  #   debian       Debian packages that have the programs     (default: the one with the same name)
+  #   besides      Debian packages whose files are also copied, if they are installed
   #   programs     names of the programs                      (default: all of these packages)
-  #   uses         libraries and script interpreters; what is missing fails the build
-  #   folders      more to take along, { "share/nano" = "share/nano"; }, left without /usr
-  #   without      shell patterns of paths (in the output) that are not taken along
-  #   extra        shell commands that add to $out, run before anything is relinked or wrapped
-  #   environment  variables to set for the programs, by a wrapper script that takes bash among `uses`;
-  #                a value has no spaces, may use other variables, and @out@ is the output's path
+  #   uses         packages with libraries and script interpreters; a missing one fails the build
+  #   folders      more files to copy, as { SOURCE = TARGET; } (share/nano), the source without /usr
+  #   without      shell patterns of paths in the output that are left out
+  #   extra        shell commands that add to $out; they run before files are relinked or wrapped
+  #   environment  variables that a wrapper script sets for the programs; this needs bash in `uses`.
+  #                A value has no spaces and may use other variables; @out@ is the output's path
   program = { name, debian ? [ name ], uses ? [ ], ... }@arguments:
     relinked (arguments // { inherit debian uses; });
 
-  # Files that run on no processor, the same for every system. script: shell commands that fill $out.
+  # Makes a package of data, the same for every system. script: shell commands that fill $out.
   data = { script, ... }@arguments:
     fromDebian ({ args = [ "-euc" script ]; } // removeAttrs arguments [ "script" ]);
 }

@@ -1,6 +1,6 @@
-# A package set that needs no network and no nixpkgs: the programs that Debian 12 installed on this
-# host, relinked so that each runs from the store alone, with one store path for each of the
-# libraries. For trying, testing and measuring; the builders read the host (`sandbox = false`).
+# Package set that needs no network and no nixpkgs, for tests and benchmarks. It contains programs of this
+# Debian 12 host, relinked so that they run from the store alone, and one store path for each library. The
+# builders read files of the host, so they need `sandbox = false`.
 { system ? builtins.currentSystem }:
 let
   make = import ./debian.nix { inherit system; };

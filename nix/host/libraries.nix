@@ -1,8 +1,8 @@
 # Shared libraries, one store path for each of Debian's library packages.
-# A line is: attribute = library name, Debian package, the libraries it is linked to besides glibc.
+# A line is: attribute = library name, Debian package, libraries that it needs besides glibc.
 { library, ... }:
 let
-  # The dynamic linker must stay as it is, and libc needs nothing but that.
+  # The dynamic linker must not be changed, and libc needs only the dynamic linker.
   glibc = library { name = "glibc"; debian = "libc6"; relink = false; };
   shared = name: debian: uses: library { inherit name debian; uses = [ glibc ] ++ uses; };
 in

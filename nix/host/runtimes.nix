@@ -1,8 +1,8 @@
-# What services are made of: languages and servers.
+# Language runtimes and servers.
 { program, triplet, host, ... }:
 with host;
 rec {
-  # Without more it serves the page that Debian brings, and its logs go where the container's go.
+  # By default, serves Debian's welcome page and logs to stdout and stderr.
   nginx = program {
     name = "nginx";
     debian = [ "nginx" "nginx-common" ];
@@ -13,7 +13,7 @@ rec {
       "share/nginx/html" = "share/nginx/html";
     };
     config = ./nginx.conf;
-    # What is given later on the command line wins.
+    # Later command-line options win, so "$@" can override these.
     extra = ''
       sed "s|@out@|$out|" $config >$out/etc/nginx/nginx.conf
       mkdir -p $out/libexec
@@ -30,9 +30,9 @@ rec {
     };
   };
 
-  # In Debian's Node most is in libnode, which reads some of its modules from below /usr/share/nodejs.
-  # That path is compiled in: an image whose programs run node has this package's `usr` in its root.
-  # NodeSource's package of the same name is one program, and comes without all that.
+  # Most of Debian's Node is in libnode, which reads some of its modules from /usr/share/nodejs. That path is
+  # compiled in, so an image whose programs run node needs this package's `usr` in its root. NodeSource's
+  # package of the same name is a single program that needs none of this.
   nodejs = program {
     name = "nodejs";
     besides = [ "libnode108" "node-acorn" "node-cjs-module-lexer" "node-undici" ];
@@ -50,7 +50,7 @@ rec {
     meta.mainProgram = "node";
   };
 
-  # With the modules of perl-base.
+  # Has the modules of perl-base.
   perl = program {
     name = "perl";
     debian = [ "perl-base" ];
@@ -70,7 +70,7 @@ rec {
       libtirpc libuuid readline zlib
     ];
     folders."lib/python3.11" = "lib/python3.11";
-    # A link to the configuration of Debian's own Python.
+    # A link to the configuration of Debian's own Python, which is not copied.
     without = [ "*/sitecustomize.py" ];
     extra = ''
       ln -s python3.11 $out/bin/python3
@@ -79,7 +79,7 @@ rec {
     meta.mainProgram = "python3";
   };
 
-  # The server is the same program as the one that checks its files.
+  # redis-server and redis-check-rdb are the same program.
   redis = program {
     name = "redis";
     debian = [ "redis-tools" ];

@@ -1,4 +1,4 @@
-/** The package set that is measured with, as a git repository, and its packages in the Nix store. */
+/** Git repository with the package set of the benchmarks, and its packages in the Nix store. */
 import { cp, mkdir } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -8,15 +8,15 @@ import { run } from './processes.ts'
 const here = import.meta.dirname
 const nix = resolve(here, '../../nix')
 
-/** Of the one commit there is. */
+/** Tag of the only commit. */
 export const tag = 'release-v1'
 
-/** A package, realised. */
+/** Realised package. */
 export interface Realised {
   readonly storePath: string
-  /** With all that it needs, itself included. */
+  /** Store paths of the closure, with the package's own. */
   readonly closure: readonly string[]
-  /** Of the closure, as Nix counts them. */
+  /** NAR size of the closure. */
   readonly bytes: number
 }
 
@@ -47,12 +47,12 @@ export class BenchPackages {
     }
     await packages.#git('init', '--quiet', '--initial-branch=main')
     await packages.#git('add', '--all')
-    await packages.#git('commit', '--quiet', '--message', 'What is measured')
+    await packages.#git('commit', '--quiet', '--message', 'Package set of the benchmarks')
     await packages.#git('tag', '--annotate', '--message', tag, tag)
     return packages
   }
 
-  /** Builds packages, by attribute, those that are not in the store yet. */
+  /** Builds packages that are not in the store yet. @param names attributes */
   async realise<Name extends string>(names: readonly Name[]): Promise<Record<Name, Realised>> {
     await this.#traces.instantiate(this.folder, names, this.#signal)
     const link = join(this.#roots, names[0] ?? '')
@@ -62,19 +62,19 @@ export class BenchPackages {
       signal: this.#signal,
     })
     const storePaths = built.trim().split('\n')
-    const found = names.map(async (name, index) => {
+    const entries = names.map(async (name, index) => {
       return [name, await this.#describe(storePaths[index] ?? '')] as const
     })
-    return Object.fromEntries(await Promise.all(found)) as Record<Name, Realised>
+    return Object.fromEntries(await Promise.all(entries)) as Record<Name, Realised>
   }
 
   async #describe(storePath: string): Promise<Realised> {
-    const answer = await run('nix', ['path-info', '--json', '--recursive', storePath], {
+    const output = await run('nix', ['path-info', '--json', '--recursive', storePath], {
       signal: this.#signal,
     })
-    // Newer versions of Nix answer with an object, its keys the paths.
-    const found = JSON.parse(answer) as Record<string, { path?: string; narSize: number }>
-    const infos = Object.entries(found)
+    // Nix 2.8 prints an array; newer versions print an object whose keys are the paths.
+    const parsed = JSON.parse(output) as Record<string, { path?: string; narSize: number }>
+    const infos = Object.entries(parsed)
     return {
       storePath,
       closure: infos.map(([key, { path = key }]) => path),
@@ -83,8 +83,8 @@ export class BenchPackages {
   }
 
   async #git(...args: string[]): Promise<void> {
-    const as = ['-c', 'user.name=example', '-c', 'user.email=example@example.com']
-    await run('git', ['-C', this.folder, ...as, ...args], {
+    const identity = ['-c', 'user.name=example', '-c', 'user.email=example@example.com']
+    await run('git', ['-C', this.folder, ...identity, ...args], {
       signal: this.#signal,
       env: { GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' },
     })

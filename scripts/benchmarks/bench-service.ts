@@ -1,35 +1,27 @@
-/** A service on the package set of the benchmark, with a storage of its own that is empty at first. */
+/** Service on the package set of the benchmarks. Its storage is empty at the start. */
 import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Descriptor, Manifest } from '../../test/support/pull.ts'
 import { Slipway } from '../../test/support/slipway.ts'
 import type { Bench } from './bench.ts'
 import { tag } from './bench-packages.ts'
 import { Client } from './client.ts'
 
-/** Stages of a build that are Nix's, by the journal of builds. */
+/** Stages of a build, by their names in the build journal, that only wait for Nix. */
 const nixStages = ['evaluate', 'realise', 'closure']
 
-/** Pulled before anything is measured; no other image shares anything with it. */
+/** Image that is pulled before the measurement. It shares no store path with another image. */
 export const warmUp = 'warm-up'
 
-export interface Descriptor {
-  readonly digest: string
-  /** Bytes. */
-  readonly size: number
-}
+export type { Descriptor, Manifest }
 
-export interface Manifest {
-  readonly config: Descriptor
-  readonly layers: readonly Descriptor[]
-}
-
-/** A pull of an image that had to be built. Times are milliseconds. */
+/** Pull of an image that had to be built. Times in milliseconds. */
 export interface ColdPull {
-  /** From the request for the manifest to the manifest. */
+  /** Time from the request for the manifest to the end of the response. */
   readonly total: number
-  /** What of it was Nix's. */
+  /** Time in which Slipway waited for Nix. */
   readonly nix: number
-  /** The rest: Slipway's own. */
+  /** The rest of the time. */
   readonly own: number
   readonly manifest: Manifest
 }
@@ -55,8 +47,8 @@ export class BenchService implements AsyncDisposable {
   }
 
   /**
-   * Starts one that has done its work once already, on another image.
-   * @param settings on top of those that every measurement has
+   * Starts a service and warms it up with the pull of another image.
+   * @param settings in addition to the common settings of all benchmarks
    */
   static async start(bench: Bench, settings: Record<string, string> = {}): Promise<BenchService> {
     const packages = await bench.packages()
@@ -76,7 +68,7 @@ export class BenchService implements AsyncDisposable {
     }
   }
 
-  /** Asks for an image that nobody has asked for yet. Its packages should be realised. */
+  /** Pulls an image that has not been built yet. Its packages should be realised. */
   async pull(image: string): Promise<ColdPull> {
     const { body, milliseconds: total } = await this.client.ask({ path: manifestPath(image) })
     const stages = await this.stagesOf(image)
@@ -84,16 +76,16 @@ export class BenchService implements AsyncDisposable {
     return { total, nix, own: total - nix, manifest: JSON.parse(body) as Manifest }
   }
 
-  /** Milliseconds by stage of the last build of the image. */
+  /** Returns the milliseconds of each stage of the last build of an image. */
   async stagesOf(image: string): Promise<Record<string, number>> {
     const { body } = await this.client.ask({ path: '/api/builds' })
     const { builds } = JSON.parse(body) as { builds: BuildEntry[] }
     const entry = builds.find((build) => build.image === image && build.outcome === 'built')
-    if (entry === undefined) throw new Error(`no build of ${image} is in the journal`)
+    if (entry === undefined) throw new Error(`the build journal has no build of ${image}`)
     return entry.stages
   }
 
-  /** What layers are compressed with, by the service's own log. */
+  /** Compressor of layers, from the service's log. */
   get compressor(): string {
     return String(this.slipway.logged('packing layers')[0]?.compressor ?? 'unknown')
   }
@@ -105,7 +97,7 @@ export class BenchService implements AsyncDisposable {
   }
 }
 
-/** The environment of a service on the benchmark's package set. */
+/** Returns the environment of a service on the package set of the benchmarks. */
 export async function settingsOf(
   bench: Bench,
   settings: Record<string, string>,
@@ -113,7 +105,7 @@ export async function settingsOf(
   const packages = await bench.packages()
   return {
     NIXERY_PKGS_REPO: packages.folder,
-    // The mirror, and compiled code, as a service has them that is not started for the first time.
+    // Shared, so that only the first service has to fetch the mirror and to compile its code.
     SLIPWAY_STATE_PATH: join(bench.scratch, 'state'),
     SLIPWAY_POLL_INTERVAL: '0',
     SLIPWAY_PREBUILD_POPULAR: '0',
@@ -126,12 +118,12 @@ export function manifestPath(image: string): string {
   return `/v2/${image}/manifests/${tag}`
 }
 
-/** Bytes of all layers, as they are stored. */
+/** Returns the compressed bytes of all layers. */
 export function sizeOf({ layers }: Manifest): number {
   return layers.reduce((sum, { size }) => sum + size, 0)
 }
 
-/** `1.0 GB`, `118 MB`, `3.0 MB`, `500 bytes`. */
+/** Formats bytes: `1.0 GB`, `118 MB`, `3.0 MB`, `500 bytes`. */
 export function bytesText(bytes: number): string {
   if (bytes < 1000) return `${bytes} bytes`
   const [unit, size] = bytes < 1e6 ? ['kB', 1e3] : bytes < 999.5e6 ? ['MB', 1e6] : ['GB', 1e9]

@@ -1,15 +1,15 @@
-/** What the measurements of one run share: a folder, packages, a peer; nothing of it is left at the end. */
+/** Resources that all benchmarks share: scratch folder, package set, docker-registry. Removed at the end. */
 import { mkdir, readdir, rm, truncate } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { BenchPackages } from './bench-packages.ts'
 import { DockerRegistry } from './docker-registry.ts'
 import { NixTraces } from './nix-traces.ts'
 
-/** Where results are written, and what is needed meanwhile: on the disk that the service would use, too. */
+/** Folder of results and of the scratch folder, on the same disk as the folders of a service. */
 export const benchFolder = resolve(import.meta.dirname, '../../var/bench')
 
 export interface BenchOptions {
-  /** How often each thing is measured. */
+  /** How often each figure is measured. */
   readonly runs: number
   readonly signal: AbortSignal
 }
@@ -17,11 +17,12 @@ export interface BenchOptions {
 export class Bench implements AsyncDisposable {
   readonly runs: number
   readonly signal: AbortSignal
-  /** For whatever must be gone at the end. */
+  /** Folder that is deleted at the end. */
   readonly scratch: string
   readonly traces: NixTraces
   readonly #resources = new AsyncDisposableStack()
-  readonly #abandoned: string[] = []
+  /** Folders to delete after the running benchmark. */
+  readonly #discarded: string[] = []
   #packages: Promise<BenchPackages> | undefined
   #registry: Promise<DockerRegistry> | undefined
 
@@ -36,18 +37,18 @@ export class Bench implements AsyncDisposable {
     await removeAbandoned()
     const scratch = join(benchFolder, scratchName(process.pid))
     await mkdir(scratch, { recursive: true })
-    // Temporary folders of all that is called from here on, Nix's and the tests' helpers included.
+    // All temporary folders from here on, also those of Nix and of test/support, are in the scratch folder.
     process.env.TMPDIR = scratch
     return new Bench(options, scratch, await NixTraces.begin())
   }
 
-  /** The package set; the same for all measurements. */
+  /** Returns the package set that all benchmarks share. */
   packages(): Promise<BenchPackages> {
     this.#packages ??= BenchPackages.create(this.scratch, this.traces, this.signal)
     return this.#packages
   }
 
-  /** Debian's registry; the same for all measurements. */
+  /** Returns Debian's registry, which all benchmarks share. */
   registry(): Promise<DockerRegistry> {
     this.#registry ??= DockerRegistry.start(this.scratch, this.signal).then((registry) =>
       this.#resources.use(registry),
@@ -55,7 +56,7 @@ export class Bench implements AsyncDisposable {
     return this.#registry
   }
 
-  /** Calls something once for each run, its number 1 and up. */
+  /** Calls `measure` for each run. Runs are numbered from 1. */
   async repeat(measure: (run: number) => Promise<void>): Promise<void> {
     for (let run = 1; run <= this.runs; run += 1) {
       this.signal.throwIfAborted()
@@ -64,20 +65,20 @@ export class Bench implements AsyncDisposable {
   }
 
   /**
-   * Gives back the space that a folder takes, and has it removed when the measurement that goes on is over: a
-   * file system that has just lost many files is slow to make new ones.
+   * Frees the space of a folder now, and deletes its files after the running benchmark: a file system creates
+   * files slowly after it has deleted many.
    */
   async removeLater(folder: string): Promise<void> {
-    this.#abandoned.push(folder)
+    this.#discarded.push(folder)
     const entries = readdir(folder, { recursive: true, withFileTypes: true })
     for (const entry of await entries.catch(() => [])) {
       if (entry.isFile()) await truncate(join(entry.parentPath, entry.name))
     }
   }
 
-  /** To be called after each measurement. */
+  /** Deletes the folders of `removeLater`. Must be called after each benchmark. */
   async tidy(): Promise<void> {
-    for (const folder of this.#abandoned.splice(0)) {
+    for (const folder of this.#discarded.splice(0)) {
       await rm(folder, { recursive: true, force: true })
     }
   }
@@ -93,18 +94,18 @@ function scratchName(pid: number): string {
   return `scratch-${pid}`
 }
 
-/** Takes away what runs that were killed have left. */
+/** Removes the scratch folders and store paths of killed runs. */
 async function removeAbandoned(): Promise<void> {
   for (const name of await readdir(benchFolder).catch(() => [])) {
     const [, pid] = /^scratch-(\d+)$/.exec(name) ?? []
-    if (pid === undefined || isAlive(Number(pid))) continue
+    if (pid === undefined || isRunning(Number(pid))) continue
     const folder = join(benchFolder, name)
     await (await NixTraces.begin()).remove(folder)
     await rm(folder, { recursive: true, force: true })
   }
 }
 
-function isAlive(pid: number): boolean {
+function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true

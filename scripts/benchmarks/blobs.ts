@@ -1,4 +1,4 @@
-/** Blobs of three sizes over eight connections, beside Debian's docker-registry with the same blobs. */
+/** Downloads of blobs of three sizes over eight connections, compared with Debian's docker-registry. */
 import type { Bench } from './bench.ts'
 import { BenchService, bytesText, type Descriptor, manifestPath } from './bench-service.ts'
 import { load } from './load.ts'
@@ -6,20 +6,20 @@ import { atLeastTimes, type Row, rowOf } from './row.ts'
 
 const connections = 8
 
-/** Of one run. */
+/** Seconds of one run. */
 const seconds = 1
 
 interface Kind {
   readonly image: string
-  /** Bytes that the blob should have, more or less. */
-  readonly about: number
+  /** Approximate bytes of the blob. */
+  readonly size: number
   readonly goal: number
 }
 
 const kinds: Kind[] = [
-  { image: 'blob-70mb', about: 70e6, goal: 1 },
-  { image: 'blob-128kb', about: 128e3, goal: 1.5 },
-  { image: 'blob-500b', about: 500, goal: 1.5 },
+  { image: 'blob-70mb', size: 70e6, goal: 1 },
+  { image: 'blob-128kb', size: 128e3, goal: 1.5 },
+  { image: 'blob-500b', size: 500, goal: 1.5 },
 ]
 
 export async function measureBlobs(bench: Bench): Promise<Row[]> {
@@ -32,20 +32,25 @@ export async function measureBlobs(bench: Bench): Promise<Row[]> {
 }
 
 async function measureKind(bench: Bench, service: BenchService, kind: Kind): Promise<Row> {
-  const { image, about, goal } = kind
+  const { image, size, goal } = kind
   const registry = await bench.registry()
   const { manifest } = await service.pull(image)
-  await registry.take(service.slipway.registry, `${image}:${manifestPath(image).split('/').at(-1)}`)
-  const blob = nearest([manifest.config, ...manifest.layers], about)
-  // Of a large blob wrk sees few whole answers, but all bytes; of a small one the headers would count, too.
+  await registry.copyFrom(
+    service.slipway.registry,
+    `${image}:${manifestPath(image).split('/').at(-1)}`,
+  )
+  const blob = nearest([manifest.config, ...manifest.layers], size)
+  // wrk counts whole responses, of which a large blob has few, and bytes including headers, which would
+  // dominate for a small blob.
   const isLarge = blob.size > 1e6
   const rate = async (server: string): Promise<number> => {
     const url = `${server}/v2/${image}/blobs/${blob.digest}`
-    const found = await load({ url, connections, seconds, signal: bench.signal })
-    return isLarge ? found.megabytesPerSecond : found.requestsPerSecond
+    const result = await load({ url, connections, seconds, signal: bench.signal })
+    return isLarge ? result.megabytesPerSecond : result.requestsPerSecond
   }
   const ours: number[] = []
   const theirs: number[] = []
+  // Warm up both.
   for (const server of [service.slipway.url, registry.url]) await rate(server)
   await bench.repeat(async () => {
     ours.push(await rate(service.slipway.url))
@@ -60,7 +65,7 @@ async function measureKind(bench: Bench, service: BenchService, kind: Kind): Pro
   })
 }
 
-/** The blob whose size is nearest to the number of bytes. */
+/** Returns the blob whose size is nearest to a number of bytes. */
 function nearest(blobs: readonly Descriptor[], bytes: number): Descriptor {
   const distance = ({ size }: Descriptor) => Math.abs(size - bytes)
   return blobs.reduce((best, blob) => (distance(blob) < distance(best) ? blob : best))

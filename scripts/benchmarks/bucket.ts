@@ -1,7 +1,7 @@
 /**
- * A service on a bucket: how many requests its pulls cost, of which kind, and how many bytes go there; and
- * a large upload beside curl's of the same bytes to the same server. The bucket is the tests' stand-in for
- * Google's service, as a process of its own.
+ * Counts the requests of a service to its bucket, by kind, and their bytes. Compares a large upload with
+ * curl's upload of the same bytes to the same server. The bucket is the tests' emulator, as a process of its
+ * own.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
@@ -21,8 +21,8 @@ const image = 'shell/git/jq/custom-service'
 const megabyte = 1024 * 1024
 /** Bytes of the upload. */
 const uploadSize = 200 * megabyte
-/** Milliseconds after an answer in which what belongs to it may still be written. */
-const aftermath = 500
+/** Milliseconds that the service may go on writing after a response. */
+const writingTime = 500
 
 export async function measureBucket(bench: Bench): Promise<Table> {
   await using packages = await PackageSet.create()
@@ -41,7 +41,7 @@ export async function measureBucket(bench: Bench): Promise<Table> {
     const start = performance.now()
     await work()
     const milliseconds = performance.now() - start
-    await sleep(aftermath)
+    await sleep(writingTime)
     rows.push(cellsOf(what, await emulator.requests(), milliseconds))
   }
   // Both releases are in the Nix store, so that only the bucket is measured.
@@ -60,14 +60,14 @@ export async function measureBucket(bench: Bench): Promise<Table> {
     layers = await pull(slipway, 'release-v1')
   })
   rows.at(-1)?.splice(0, 1, `first build, ${layers} layers`)
-  await count('the same again: a warm pull', () => pull(slipway, 'release-v1'))
-  await count('a release in which one package changed', () => pull(slipway, 'release-v2'))
+  await count('warm pull of the same image', () => pull(slipway, 'release-v1'))
+  await count('release in which one package changed', () => pull(slipway, 'release-v2'))
   await slipway.stop()
   await using other = await Slipway.start(settings)
-  await count('the first image after a restart', () => pull(other, 'release-v1'))
-  await count('and again: a warm pull', () => pull(other, 'release-v1'))
-  rows.push(await uploadBesideCurl(bench, emulator))
-  return { header: ['what', 'requests', 'of which kind', 'to the bucket', 'from it', 'ms'], rows }
+  await count('first pull after a restart', () => pull(other, 'release-v1'))
+  await count('second pull after a restart', () => pull(other, 'release-v1'))
+  rows.push(await compareWithCurl(bench, emulator))
+  return { header: ['what', 'requests', 'kinds', 'sent', 'received', 'ms'], rows }
 }
 
 function cellsOf(what: string, requests: readonly BucketRequest[], milliseconds: number): string[] {
@@ -89,7 +89,7 @@ function cellsOf(what: string, requests: readonly BucketRequest[], milliseconds:
   ]
 }
 
-async function uploadBesideCurl(
+async function compareWithCurl(
   bench: Bench,
   emulator: Awaited<ReturnType<typeof startEmulator>>,
 ): Promise<string[]> {
@@ -105,10 +105,10 @@ async function uploadBesideCurl(
   }
   const md5 = hash.digest('base64')
   for await (const _ of createReadStream(source)) {
-    // From here on it is in the page cache.
+    // Reads the file into the page cache.
   }
   process.env.GOOGLE_APPLICATION_CREDENTIALS = emulator.settings.GOOGLE_APPLICATION_CREDENTIALS
-  const quiet = { debug() {}, info() {}, warn() {}, error() {} }
+  const silentLog = { debug() {}, info() {}, warn() {}, error() {} }
   const store = await GcsStore.open({
     bucket: emulator.bucket,
     credentialsPath: emulator.settings.GOOGLE_APPLICATION_CREDENTIALS,
@@ -116,7 +116,7 @@ async function uploadBesideCurl(
     redirect: true,
     endpoint: new URL(emulator.url),
     stagingFolder: resolve(folder, 'staging'),
-    log: quiet,
+    log: silentLog,
   })
   const own: number[] = []
   const ratios: number[] = []
@@ -137,7 +137,7 @@ async function uploadBesideCurl(
   const { median, least, most } = spreadOf(ratios)
   const ratio = `${median.toFixed(2)} (${least.toFixed(2)}–${most.toFixed(2)})`
   return [
-    `an upload of 200 MB; throughput beside curl --data-binary: ${ratio}`,
+    `upload of 200 MB; throughput divided by that of curl --data-binary: ${ratio}`,
     '2',
     '1 upload-start, 1 upload',
     `${(uploadSize / 1e6).toFixed(0)} MB`,

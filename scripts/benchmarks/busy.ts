@@ -1,4 +1,4 @@
-/** How long a warm manifest takes while the service packs two images of 1 GB. */
+/** Response times of a warm manifest while the service packs two images of 1 GB. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bench } from './bench.ts'
 import { BenchService, bytesText, manifestPath, warmUp } from './bench-service.ts'
@@ -6,9 +6,9 @@ import { type Row, rowOf, under } from './row.ts'
 import { percentile } from './statistics.ts'
 
 const images = ['gigabyte-a', 'gigabyte-b'] as const
-/** Milliseconds from one request to the next, however long the answers take: 200 a second. */
+/** Milliseconds between the starts of requests, independent of their responses: 200 a second. */
 const interval = 5
-/** Milliseconds of the same requests to a service with nothing else to do. */
+/** Milliseconds of the same requests to an idle service. */
 const idleTime = 1500
 
 export async function measureBusy(bench: Bench): Promise<Row[]> {
@@ -22,7 +22,7 @@ export async function measureBusy(bench: Bench): Promise<Row[]> {
     const rest = sleep(idleTime, undefined, { signal: bench.signal })
     idle.push(percentile(await askUntil(service, rest), 0.99))
     const pulls = images.map((image) => service.pull(image))
-    // As long as both are being built.
+    // Ends with the first build, so that both builds run all the time.
     const times = await askUntil(service, Promise.race(pulls))
     busy.push(percentile(times, 0.99))
     requests = times.length
@@ -31,16 +31,16 @@ export async function measureBusy(bench: Bench): Promise<Row[]> {
   const bytes = bytesText(realised['gigabyte-a'].bytes)
   return [
     rowOf({
-      what: `warm manifest, 200 requests/s, while two images of ${bytes} are being packed (${requests} requests): p99`,
+      what: `p99 of a warm manifest at 200 requests/s while two images of ${bytes} are packed (${requests} requests)`,
       unit: 'ms',
       runs: busy,
-      peer: { what: 'nothing else to do', runs: idle },
+      peer: { what: 'the same while idle', runs: idle },
       goal: under(25, 'ms'),
     }),
   ]
 }
 
-/** Milliseconds of each answer, to requests that begin at fixed times. */
+/** Sends requests at fixed times until `end`. Returns the milliseconds of each response. */
 async function askUntil({ client }: BenchService, end: Promise<unknown>): Promise<number[]> {
   const times: number[] = []
   const answers: Promise<void>[] = []

@@ -1,7 +1,7 @@
-/** HTTP over a fixed number of connections that are kept, each answer with its time. */
-import { Agent, request } from 'node:http'
+/** HTTP client with a fixed number of kept connections, which measures response times. */
+import { Agent, request as send } from 'node:http'
 
-export interface Question {
+export interface Request {
   /** @default GET */
   readonly method?: string
   readonly path: string
@@ -9,9 +9,9 @@ export interface Question {
   readonly body?: string
 }
 
-export interface TimedAnswer {
+export interface TimedResponse {
   readonly body: string
-  /** From the request to the end of the answer. */
+  /** Time from the request to the end of the response. */
   readonly milliseconds: number
 }
 
@@ -20,19 +20,19 @@ export class Client implements Disposable {
   readonly #agent: Agent
   readonly #signal: AbortSignal
 
-  /** @param connections requests under way at a time; more of them wait */
+  /** @param connections requests that run at the same time; others wait */
   constructor(url: string, connections: number, signal: AbortSignal) {
     this.#url = url
     this.#agent = new Agent({ keepAlive: true, maxSockets: connections })
     this.#signal = signal
   }
 
-  /** @throws Error if the answer's status is not the expected one */
-  ask({ path, body, ...options }: Question, expected = 200): Promise<TimedAnswer> {
+  /** Sends a request. @throws Error if the status is not the expected one */
+  ask({ path, body, ...options }: Request, expected = 200): Promise<TimedResponse> {
     const started = performance.now()
     return new Promise((resolve, reject) => {
       const settings = { ...options, agent: this.#agent, signal: this.#signal }
-      request(this.#url + path, settings, (response) => {
+      send(this.#url + path, settings, (response) => {
         let text = ''
         response.setEncoding('utf8')
         response.on('data', (chunk: string) => {
@@ -50,10 +50,10 @@ export class Client implements Disposable {
     })
   }
 
-  /** Milliseconds of each of so many answers, one after the other. */
-  async askAgain(question: Question, times: number): Promise<number[]> {
+  /** Repeats a request, one after the other. Returns the milliseconds of each response. */
+  async repeat(request: Request, times: number): Promise<number[]> {
     const measured: number[] = []
-    while (measured.length < times) measured.push((await this.ask(question)).milliseconds)
+    while (measured.length < times) measured.push((await this.ask(request)).milliseconds)
     return measured
   }
 

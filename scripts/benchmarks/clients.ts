@@ -1,4 +1,4 @@
-/** Many who pull at once: one image, which is built once for all of them, and different ones. */
+/** Simultaneous cold pulls: of one image, which is built once for all clients, and of different images. */
 
 import { availableParallelism } from 'node:os'
 import type { Bench } from './bench.ts'
@@ -29,7 +29,7 @@ async function oneImage(bench: Bench): Promise<Row> {
     one.push(await pullAtOnce(bench, ['libraries']))
   })
   return rowOf({
-    what: `${clients} clients, one cold image (${bytesText(libraries.bytes)}), until the last has it`,
+    what: `cold pull of one image (${bytesText(libraries.bytes)}) by ${clients} clients, until the last has it`,
     unit: 'ms',
     runs: many,
     peer: { what: 'one client', runs: one },
@@ -38,7 +38,7 @@ async function oneImage(bench: Bench): Promise<Row> {
 }
 
 /**
- * The work is the processor time of the service and of what it calls, for the same images one after the other.
+ * Compares with the CPU time of the service and its children for the same images, built one after the other.
  */
 async function differentImages(bench: Bench): Promise<Row> {
   const packages = await bench.packages()
@@ -55,15 +55,18 @@ async function differentImages(bench: Bench): Promise<Row> {
   })
   const bytes = Object.values(realised).reduce((sum, image) => sum + image.bytes, 0)
   return rowOf({
-    what: `${images.length} different cold images at once (${bytesText(bytes)} in all), until the last is there`,
+    what: `simultaneous cold pulls of ${images.length} different images (${bytesText(bytes)} in total), until the last is done`,
     unit: 'ms',
     runs: atOnce,
-    peer: { what: `their work one by one, in CPU time, on ${cores} cores`, runs: work },
+    peer: { what: `CPU time of the same pulls one by one, divided by ${cores} cores`, runs: work },
     goal: atMostTimes(1.2),
   })
 }
 
-/** Milliseconds until the last manifest is there, each over a connection of its own; the storage is empty. */
+/**
+ * Returns the milliseconds until all manifests are there, each pulled over its own connection from a new
+ * service.
+ */
 async function pullAtOnce(bench: Bench, pulled: readonly string[]): Promise<number> {
   await using service = await BenchService.start(bench)
   using client = new Client(service.slipway.url, pulled.length, bench.signal)

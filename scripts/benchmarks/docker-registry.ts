@@ -1,9 +1,9 @@
-/** Debian's `docker-registry` on the file system, as a process of its own: the peer for what clients fetch. */
+/** Debian's `docker-registry` on the file system, which Slipway is compared with. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { awaitAnswer } from '../../test/support/daemon.ts'
+import { Daemon } from '../../test/support/daemon.ts'
 import { freePort } from '../../test/support/free-port.ts'
-import { Daemon, run } from './processes.ts'
+import { run } from './processes.ts'
 
 export class DockerRegistry implements AsyncDisposable {
   readonly url: string
@@ -27,24 +27,20 @@ export class DockerRegistry implements AsyncDisposable {
     const file = join(folder, 'config.yml')
     await writeFile(file, configuration(port, join(folder, 'storage')))
     const { PATH = '' } = process.env
-    const daemon = new Daemon('docker-registry', ['serve', file], { PATH, HOME: folder })
-    const registry = new DockerRegistry(port, scratch, daemon, signal)
-    try {
-      await awaitAnswer(daemon.child, () => fetch(`${registry.url}/v2/`))
-      return registry
-    } catch (error) {
-      await registry[Symbol.asyncDispose]()
-      throw error
-    }
+    const daemon = await Daemon.start('docker-registry', ['serve', file], {
+      env: { PATH, HOME: folder },
+      ask: () => fetch(`http://127.0.0.1:${port}/v2/`),
+    })
+    return new DockerRegistry(port, scratch, daemon, signal)
   }
 
-  /** Takes an image from another registry, with skopeo: the same manifest and blobs, the same names. */
-  async take(from: string, image: string): Promise<void> {
+  /** Copies an image from another registry with skopeo, with the same name, manifest and blobs. */
+  async copyFrom(registry: string, image: string): Promise<void> {
     const noTls = ['--src-tls-verify=false', '--dest-tls-verify=false', '--preserve-digests']
-    const [source, copy] = [from, this.#name].map((registry) => `docker://${registry}/${image}`)
-    await run('skopeo', ['copy', '--quiet', ...noTls, source ?? '', copy ?? ''], {
+    const [source, target] = [registry, this.#name].map((host) => `docker://${host}/${image}`)
+    await run('skopeo', ['copy', '--quiet', ...noTls, source ?? '', target ?? ''], {
       signal: this.#signal,
-      // Else it notes in /var/lib/containers where it has seen which blob.
+      // Keeps skopeo from writing its cache of blob locations to /var/lib/containers.
       env: { _CONTAINERS_ROOTLESS_UID: '1000', XDG_DATA_HOME: join(this.#scratch, 'skopeo') },
     })
   }
@@ -54,7 +50,7 @@ export class DockerRegistry implements AsyncDisposable {
   }
 }
 
-/** As Debian ships it, but without a log of every request: Slipway writes none either. */
+/** Returns Debian's configuration, but without the access log, which Slipway does not write either. */
 function configuration(port: number, storage: string): string {
   const settings = {
     version: 0.1,
@@ -66,6 +62,6 @@ function configuration(port: number, storage: string): string {
     },
     http: { addr: `127.0.0.1:${port}`, headers: { 'X-Content-Type-Options': ['nosniff'] } },
   }
-  // JSON is YAML.
+  // The file is YAML, of which JSON is a subset.
   return JSON.stringify(settings)
 }

@@ -1,4 +1,4 @@
-/** The tests' stand-in for Google Cloud Storage, as a process of its own. */
+/** The tests' emulator of Google Cloud Storage, as a process of its own. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { resolve } from 'node:path'
@@ -8,14 +8,14 @@ const program = resolve(import.meta.dirname, '../../test/support/gcs/serve.ts')
 
 export interface BucketRequest {
   readonly kind: string
-  /** Of the object. */
+  /** Name of the object. */
   readonly key?: string
-  /** Bytes of the body. */
+  /** Bytes of the request's body. */
   readonly bytesIn: number
   readonly bytesOut: number
 }
 
-/** @param keyPath where the key of its service account is written */
+/** @param keyPath file for the key of its service account */
 export async function startEmulator(keyPath: string) {
   const bucket = 'layers'
   const args = [program, '--bucket', bucket, '--key', keyPath]
@@ -35,7 +35,7 @@ export async function startEmulator(keyPath: string) {
       const response = await fetch(`${url}/_emulator/${command}`, { method: 'POST', body: '{}' })
       if (!response.ok) throw new Error(`${command}: ${response.status} ${await response.text()}`)
     },
-    /** What it was asked, since it was last told to forget that. */
+    /** Returns the requests since the last `reset-ledger`. */
     async requests() {
       const ledger = await (await fetch(`${url}/_emulator/ledger`)).json()
       return (ledger as { requests: BucketRequest[] }).requests

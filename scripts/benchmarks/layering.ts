@@ -1,11 +1,11 @@
 /**
- * What clients download and what the registry stores, by how closures are cut into layers: Slipway's planner on
- * four releases of the same images, scored beside other schemes by a program that stands with the releases.
+ * Compares layer plans by the bytes that clients download and the registry stores. Slipway's planner cuts four
+ * releases of the same images; `evaluate.py` beside the releases scores its plans and those of other schemes.
  *
  *     r1 ──learn──► plans of r1 ──learn──► plans of r2-leaf, r3-library, r4-security
  *
- * The images of r1 are known together before they are planned, as those of a first release are; each later
- * release is planned by what was known after r1. `plans-alone.json` is the same without any knowledge.
+ * The images of r1 are learned together before they are planned, as in the first release of a registry. Each
+ * later release is planned with the knowledge after r1. `plans-alone.json` has plans without any knowledge.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -19,25 +19,26 @@ import type { Table } from './table.ts'
 const defaultFolder = resolve(import.meta.dirname, '../../../shared/layering')
 const defaultPart = 'a'
 const releases = ['r1', 'r2-leaf', 'r3-library', 'r4-security'] as const
-/** Of 94 layers one is the link farm's. */
+/** Layers of store paths in an image of 94 layers: one layer is the link farm. */
 const budget = 93
 
-/** Milliseconds; some seconds are usual. */
+/** Most milliseconds for `evaluate.py`, which usually takes some seconds. */
 const scoringTime = 120_000
 
-/** Image → closure, and image → plan. */
+/** Closures and plans by image name. */
 type Images = Readonly<Record<string, Closure>>
+/** Image → plan. */
 type Plans = Readonly<Record<string, Plan>>
 type Release = (typeof releases)[number]
 type Releases<T> = Readonly<Record<Release, T>>
 
-/** @param args folder of the graphs and of `evaluate.py`, and the part of their names before the release */
+/** @param args folder of the graphs and of `evaluate.py`; prefix of the graphs' names before the release */
 export async function measureLayering([
   folder = defaultFolder,
   part = defaultPart,
 ]: readonly string[]): Promise<Table> {
   const images = await eachRelease((release) => readImages(folder, `${part}-${release}`))
-  const known = await planKnowing(images)
+  const known = await plansWithKnowledge(images)
   const alone = await eachRelease((release) => plansOf(images[release], LayerKnowledge.none))
   const files = { 'plans.json': known, 'plans-alone.json': alone }
   await mkdir(benchFolder, { recursive: true })
@@ -74,7 +75,7 @@ async function readImages(folder: string, name: string): Promise<Images> {
   })
 }
 
-async function planKnowing(images: Releases<Images>): Promise<Releases<Plans>> {
+async function plansWithKnowledge(images: Releases<Images>): Promise<Releases<Plans>> {
   const before = learn(LayerKnowledge.none, images.r1)
   const r1 = plansOf(images.r1, before)
   const after = learn(before, images.r1, r1)
@@ -94,7 +95,7 @@ function plansOf(images: Images, knowledge: LayerKnowledge): Plans {
   return mapValues(images, (closure) => planLayers(closure, { budget, knowledge }))
 }
 
-/** The scorer's table, and for Slipway's plans how far they are from the floor and the mean of layers. */
+/** Returns the scores; adds for Slipway's plans the mean number of layers and the excess over the floor. */
 function tableOf(scores: string, files: Readonly<Record<string, Releases<Plans>>>): Table {
   const [header = [], ...rows] = scores
     .trim()
@@ -106,7 +107,7 @@ function tableOf(scores: string, files: Readonly<Record<string, Releases<Plans>>
     .map(([name, ...figures]) => [
       `${name}: over paths`,
       ...figures.map((figure, column) => {
-        if (header[column + 1] === 'layers') return ''
+        if (['layers', 'mean'].includes(header[column + 1] ?? '')) return ''
         return `+${(100 * (Number(figure) / Number(floor[column + 1]) - 1)).toFixed(2)}%`
       }),
       '',

@@ -1,4 +1,4 @@
--- What wrk found, as one line of JSON. Times are microseconds.
+-- Prints wrk's results as one line of JSON. Times in microseconds.
 done = function(summary, latency, requests)
   local errors = summary.errors
   io.write(string.format(

@@ -1,4 +1,4 @@
-/** Load by wrk: so many connections, each with one request after the other. */
+/** Generates load with wrk. Each connection sends one request after the other. */
 import { join } from 'node:path'
 import { run } from './processes.ts'
 
@@ -14,14 +14,14 @@ export interface LoadOptions {
 
 export interface Load {
   readonly requestsPerSecond: number
-  /** 10⁶ bytes, with those of answers that were not whole yet at the end. */
+  /** 10⁶ bytes per second, including incomplete responses at the end. */
   readonly megabytesPerSecond: number
   /** Milliseconds. */
   readonly p50: number
   readonly p99: number
 }
 
-/** @throws Error if a request failed or was answered with 400 or more, or if no byte of an answer came */
+/** @throws Error if a request fails or is answered with 400 or more, or if there is no response at all */
 export async function load({
   url,
   headers,
@@ -34,11 +34,11 @@ export async function load({
     `${name}: ${value}`,
   ])
   const settings = ['-t', '1', '-c', String(connections), '-d', `${seconds}s`, '-s', script]
-  const said = await run('wrk', [...settings, '--timeout', '10s', ...fields, url], { signal })
-  const found = JSON.parse(said.slice(said.lastIndexOf('{'))) as Record<string, number>
-  const { requests = 0, microseconds = 0, bytes = 0, failed = 0, p50 = 0, p99 = 0 } = found
-  if (failed > 0) throw new Error(`${url}: ${failed} requests failed, ${requests} were answered`)
-  if (bytes === 0) throw new Error(`${url}: no answer within ${seconds} s`)
+  const output = await run('wrk', [...settings, '--timeout', '10s', ...fields, url], { signal })
+  const summary = JSON.parse(output.slice(output.lastIndexOf('{'))) as Record<string, number>
+  const { requests = 0, microseconds = 0, bytes = 0, failed = 0, p50 = 0, p99 = 0 } = summary
+  if (failed > 0) throw new Error(`${url}: ${failed} requests failed, ${requests} succeeded`)
+  if (bytes === 0) throw new Error(`${url}: no response within ${seconds} s`)
   return {
     requestsPerSecond: (requests * 1e6) / microseconds,
     megabytesPerSecond: bytes / microseconds,

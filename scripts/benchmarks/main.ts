@@ -1,34 +1,33 @@
 /**
- * `scripts/bench [--runs N] [NAME [ARGUMENT…]]`: measures one thing, or everything that is compared. Prints a
- * table, and writes the same as JSON. A goal that is missed is shown; the exit code tells only
- * whether everything could be measured.
+ * `scripts/bench [--runs N] [NAME [ARGUMENT…]]`: runs one benchmark, or all comparisons. Prints a table, and
+ * writes it as JSON. The table shows missed goals; the exit code is 1 only if a benchmark could not run.
  */
 import { parseArgs } from 'node:util'
 import { messageOf } from '../../service/image/errors.ts'
 import { Bench } from './bench.ts'
-import { type Measurement, measurements } from './measurements.ts'
+import { type Benchmark, benchmarks } from './benchmarks.ts'
 import { describeMachine, type Report, writeReport } from './report.ts'
 import type { NamedRow } from './row.ts'
 import { markdown, type Table, tableOf } from './table.ts'
 
 const defaultRuns = 5
-/** The package set has no more images that share their layers. */
-const mostRuns = 20
+/** Number of images in the package set that share their layers; each run needs another one. */
+const maxRuns = 20
 
-interface Order {
+interface Task {
   readonly runs: number
-  /** Measurements by name. */
-  readonly chosen: readonly [string, Measurement][]
+  /** Benchmarks by name. */
+  readonly chosen: readonly [string, Benchmark][]
   readonly args: readonly string[]
-  /** Of the file with the results. */
+  /** Name of the file with the results. */
   readonly file: string
 }
 
 class UsageError extends Error {}
 
 try {
-  const order = readOrder(process.argv.slice(2))
-  process.exitCode = order === 'help' ? help() : await measure(order)
+  const task = readTask(process.argv.slice(2))
+  process.exitCode = task === 'help' ? help() : await runBenchmarks(task)
 } catch (error) {
   if (!(error instanceof UsageError)) throw error
   process.stderr.write(`${error.message}\n${usage()}`)
@@ -36,24 +35,24 @@ try {
 }
 
 /** @throws UsageError */
-function readOrder(argv: string[]): Order | 'help' {
+function readTask(argv: string[]): Task | 'help' {
   const { values, positionals } = parse(argv)
   if (values.help) return 'help'
-  if (!/^\d+$/.test(values.runs) || Number(values.runs) < 1 || Number(values.runs) > mostRuns) {
-    throw new UsageError(`--runs="${values.runs}" is no number from 1 to ${mostRuns}.`)
+  if (!/^\d+$/.test(values.runs) || Number(values.runs) < 1 || Number(values.runs) > maxRuns) {
+    throw new UsageError(`--runs="${values.runs}" must be a number from 1 to ${maxRuns}.`)
   }
   const runs = Number(values.runs)
   const [name, ...args] = positionals
   if (name === undefined) {
-    const chosen = Object.entries(measurements).filter(([, { onlyByName }]) => !onlyByName)
+    const chosen = Object.entries(benchmarks).filter(([, { onlyByName }]) => !onlyByName)
     return { runs, chosen, args: [], file: 'results' }
   }
-  const measurement = Object.hasOwn(measurements, name) ? measurements[name] : undefined
-  if (measurement === undefined) throw new UsageError(`"${name}" cannot be measured.`)
-  if (args.length > 0 && measurement.parameters === undefined) {
-    throw new UsageError(`${name} takes no arguments.`)
+  const benchmark = Object.hasOwn(benchmarks, name) ? benchmarks[name] : undefined
+  if (benchmark === undefined) throw new UsageError(`There is no benchmark "${name}".`)
+  if (args.length > 0 && benchmark.parameters === undefined) {
+    throw new UsageError(`The benchmark ${name} takes no arguments.`)
   }
-  return { runs, chosen: [[name, measurement]], args, file: name }
+  return { runs, chosen: [[name, benchmark]], args, file: name }
 }
 
 function parse(argv: string[]) {
@@ -72,10 +71,10 @@ function parse(argv: string[]) {
 }
 
 /** @returns the exit code */
-async function measure({ runs, chosen, args, file }: Order): Promise<number> {
+async function runBenchmarks({ runs, chosen, args, file }: Task): Promise<number> {
   const interrupt = new AbortController()
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    // Not `once`: a second signal must not end the process while it clears away.
+    // Not `once`: a second signal must not end the process during the clean-up.
     process.on(name, () => interrupt.abort(new Error(`stopped by ${name}`)))
   }
   const { signal } = interrupt
@@ -88,15 +87,15 @@ async function measure({ runs, chosen, args, file }: Order): Promise<number> {
     for (const [name, { measure }] of chosen) {
       const began = performance.now()
       try {
-        const found = await measure(bench, args)
-        if ('header' in found) tables[name] = found
-        else rows.push(...found.map((row) => ({ name, ...row })))
+        const results = await measure(bench, args)
+        if ('header' in results) tables[name] = results
+        else rows.push(...results.map((row) => ({ name, ...row })))
       } catch (error) {
         signal.throwIfAborted()
         failures[name] = messageOf(error)
       }
       await bench.tidy()
-      // The table is what is read by others.
+      // To stderr, because programs may read the table from stdout.
       process.stderr.write(`${name}: ${((performance.now() - began) / 1000).toFixed(0)} s\n`)
     }
     const report: Report = {
@@ -120,15 +119,15 @@ function show(report: Report, path: string): void {
   const { date, command, seconds, cpu, cores, rows, tables, failures } = report
   process.stdout.write(
     `${date.slice(0, 10)}, \`${command}\`, ${cores} × ${cpu}, ${seconds} s; median (least–most) of ` +
-      'the runs, ratio: median (least–most) of the ratios of the runs\n',
+      'the runs; ratio: median (least–most) of the ratios of the runs\n',
   )
   for (const table of [...(rows.length > 0 ? [tableOf(rows)] : []), ...Object.values(tables)]) {
     process.stdout.write(`\n${markdown(table)}`)
   }
-  for (const [name, reason] of Object.entries(failures)) {
-    process.stdout.write(`\n${name} could not be measured: ${reason}\n`)
+  for (const [name, failure] of Object.entries(failures)) {
+    process.stdout.write(`\n${name} failed: ${failure}\n`)
   }
-  process.stderr.write(`The same as JSON: ${path}\n`)
+  process.stderr.write(`Results as JSON: ${path}\n`)
 }
 
 function help(): number {
@@ -137,9 +136,9 @@ function help(): number {
 }
 
 function usage(): string {
-  const lines = Object.entries(measurements).map(([name, { parameters, about, onlyByName }]) => {
+  const lines = Object.entries(benchmarks).map(([name, { parameters, about, onlyByName }]) => {
     const command = [name, ...(parameters ? [parameters] : [])].join(' ')
-    return `  ${command.padEnd(17)}${about}${onlyByName ? ' (only by name)' : ''}\n`
+    return `  ${command.padEnd(24)}${about}${onlyByName ? ' (only by name)' : ''}\n`
   })
   return `scripts/bench [--runs N] [NAME [ARGUMENT…]]\n${lines.join('')}`
 }

@@ -1,27 +1,27 @@
-/** Warm manifests by tag, beside Debian's docker-registry with the same image. */
+/** Warm manifests by tag, compared with Debian's docker-registry with the same image. */
 import type { Bench } from './bench.ts'
 import { BenchService, bytesText, manifestPath } from './bench-service.ts'
 import { type Load, load } from './load.ts'
 import { atLeastTimes, type Row, rowOf, under } from './row.ts'
 import { socketLoad } from './socket-load.ts'
 
-/** Of 200 store paths in 27 layers. */
+/** Image of 200 store paths in 27 layers. */
 const image = 'paths'
 const connections = 32
-/** Of one run. */
+/** Seconds of one run. */
 const seconds = 1
 const accept = 'application/vnd.oci.image.manifest.v1+json'
 
-/** Figures of all runs. */
+/** Results of all runs. */
 class Loads {
-  readonly found: Load[] = []
+  readonly runs: Load[] = []
 
   get rates(): number[] {
-    return this.found.map(({ requestsPerSecond }) => requestsPerSecond)
+    return this.runs.map(({ requestsPerSecond }) => requestsPerSecond)
   }
 
-  get middles(): number[] {
-    return this.found.map(({ p50 }) => p50)
+  get medians(): number[] {
+    return this.runs.map(({ p50 }) => p50)
   }
 }
 
@@ -33,7 +33,7 @@ export async function measureManifests(bench: Bench): Promise<Row[]> {
   await using service = await BenchService.start(bench)
   const { manifest } = await service.pull(image)
   const path = manifestPath(image)
-  await registry.take(service.slipway.registry, `${image}:${path.split('/').at(-1)}`)
+  await registry.copyFrom(service.slipway.registry, `${image}:${path.split('/').at(-1)}`)
   const size = Buffer.byteLength((await service.client.ask({ path })).body)
   const etag = (await service.slipway.fetch(path)).headers.get('etag') ?? ''
 
@@ -45,7 +45,7 @@ export async function measureManifests(bench: Bench): Promise<Row[]> {
     return load({ url: server + path, headers, connections: options.connections, seconds, signal })
   }
   const ours = service.slipway.url
-  const head = (method: 'GET' | 'HEAD') =>
+  const bySocket = (method: 'GET' | 'HEAD') =>
     socketLoad({ url: ours, path, method, connections, seconds, signal })
 
   const many = new Loads()
@@ -55,16 +55,16 @@ export async function measureManifests(bench: Bench): Promise<Row[]> {
   const unchanged = new Loads()
   const heads: number[] = []
   const gets: number[] = []
-  // Once without measuring: both have compiled and cached by then what they will.
+  // Warm up both.
   for (const server of [ours, registry.url]) await get(server, { connections })
   await bench.repeat(async () => {
-    manyPeer.found.push(await get(registry.url, { connections }))
-    many.found.push(await get(ours, { connections }))
-    unchanged.found.push(await get(ours, { connections, etag }))
-    one.found.push(await get(ours, { connections: 1 }))
-    onePeer.found.push(await get(registry.url, { connections: 1 }))
-    heads.push(await head('HEAD'))
-    gets.push(await head('GET'))
+    manyPeer.runs.push(await get(registry.url, { connections }))
+    many.runs.push(await get(ours, { connections }))
+    unchanged.runs.push(await get(ours, { connections, etag }))
+    one.runs.push(await get(ours, { connections: 1 }))
+    onePeer.runs.push(await get(registry.url, { connections: 1 }))
+    heads.push(await bySocket('HEAD'))
+    gets.push(await bySocket('GET'))
   })
   const what = `warm manifest by tag (${bytesText(size)}, ${manifest.layers.length} layers)`
   return [
@@ -76,24 +76,24 @@ export async function measureManifests(bench: Bench): Promise<Row[]> {
       goal: atLeastTimes(10),
     }),
     rowOf({
-      what: 'the same, one connection: p50',
+      what: 'p50 of the same over one connection',
       unit: 'ms',
-      runs: one.middles,
-      peer: { what: 'docker-registry', runs: onePeer.middles },
+      runs: one.medians,
+      peer: { what: 'docker-registry', runs: onePeer.medians },
       goal: under(1, 'ms'),
     }),
     rowOf({
-      what: `its HEAD, ${connections} connections`,
+      what: `HEAD of the same, ${connections} connections`,
       unit: 'requests/s',
       runs: heads,
-      peer: { what: 'its GET, by the same client', runs: gets },
+      peer: { what: 'GET by the same client', runs: gets },
       goal: atLeastTimes(1),
     }),
     rowOf({
       what: `If-None-Match → 304, ${connections} connections`,
       unit: 'requests/s',
       runs: unchanged.rates,
-      peer: { what: 'its GET', runs: many.rates },
+      peer: { what: 'GET without it', runs: many.rates },
       goal: atLeastTimes(1),
     }),
   ]

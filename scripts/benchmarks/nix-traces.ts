@@ -1,30 +1,30 @@
-/** What a benchmark leaves in the Nix store, so that it can be taken away: store paths and GC roots. */
+/** Removes the store paths and GC roots that benchmarks have added to the Nix store. */
 import { readdir, readlink, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { messageOf } from '../../service/image/errors.ts'
 import { run } from './processes.ts'
 
 const store = '/nix/store'
-/** Links to the links that stand for GC roots. */
+/** Nix's folder of links to GC roots. */
 const indirectRoots = '/nix/var/nix/gcroots/auto'
 
 export class NixTraces {
   readonly #before: ReadonlySet<string>
-  /** Store paths that something was made of or with; each stands for all that it needs. */
+  /** Store paths that were used; each one stands for its whole closure. */
   readonly #used = new Set<string>()
 
   private constructor(before: ReadonlySet<string>) {
     this.#before = before
   }
 
-  /** Remembers what the store holds now, and will go on to hold. */
+  /** Remembers the current store paths, which `remove` keeps. */
   static async begin(): Promise<NixTraces> {
     const names = await readdir(store).catch(() => [])
     return new NixTraces(new Set(names.map((name) => join(store, name))))
   }
 
   /**
-   * Packages of a package set that may go when all is over, with all that they need.
+   * Instantiates packages of a package set. `remove` deletes them with their closures.
    * @returns their derivations
    */
   async instantiate(
@@ -39,14 +39,14 @@ export class NixTraces {
     return paths
   }
 
-  /** The same for what GC roots in the folder hold, such as the trees that a service has evaluated. */
+  /** Marks the targets of the GC roots in a folder for `remove`, such as the source trees of a service. */
   async noteRoots(folder: string): Promise<void> {
     for (const { storePath } of await rootsIn(folder)) this.#note(storePath)
   }
 
   /**
-   * Removes the roots that are or were in the folder, and from the store what is noted or was held by
-   * these roots and was not there before. What others have come to use in the meantime stays.
+   * Removes the GC roots that are or were in the folder, and from the store the closures of their targets and
+   * of noted packages, except what was there before. Nix keeps paths that others have started to use.
    */
   async remove(folder: string): Promise<void> {
     for (const { link, storePath } of await rootsIn(folder)) {
@@ -66,7 +66,7 @@ export class NixTraces {
 
   async #deleteAdded(): Promise<void> {
     if (this.#used.size === 0) return
-    // What has to be done is not stopped.
+    // The clean-up runs also after an interrupt.
     const options = { signal: new AbortController().signal }
     const query = ['--query', '--requisites', '--include-outputs', ...this.#used]
     const needed = (await run('nix-store', query, options)).trim().split('\n')
@@ -76,9 +76,9 @@ export class NixTraces {
 }
 
 interface Root {
-  /** In Nix's own folder. */
+  /** Link in Nix's folder of GC roots. */
   readonly link: string
-  /** Empty if the root itself is gone. */
+  /** Empty if the root itself does not exist any more. */
   readonly storePath: string
 }
 

@@ -1,4 +1,7 @@
-/** A cold pull of 200 store paths beside what Nix alone takes to evaluate the package and read its closure. */
+/**
+ * Compares a cold pull of 200 store paths with the time that Nix alone needs to evaluate and read the
+ * closure.
+ */
 import type { Bench } from './bench.ts'
 import { BenchService, bytesText, sizeOf } from './bench-service.ts'
 import { run } from './processes.ts'
@@ -10,7 +13,7 @@ const image = 'paths'
 export async function measurePaths(bench: Bench): Promise<Row[]> {
   const packages = await bench.packages()
   const { [image]: realised } = await packages.realise([image])
-  const bare = async (): Promise<number> => {
+  const runNix = async (): Promise<number> => {
     const started = performance.now()
     await run('nix-instantiate', [packages.folder, '-A', image], bench)
     await run('nix', ['path-info', '--json', '--recursive', realised.storePath], bench)
@@ -20,19 +23,19 @@ export async function measurePaths(bench: Bench): Promise<Row[]> {
   const inService: number[] = []
   const alone: number[] = []
   let size = 0
-  await bare()
+  await runNix()
   await bench.repeat(async () => {
     await using service = await BenchService.start(bench)
     const { total, nix, manifest } = await service.pull(image)
     totals.push(total)
     inService.push(nix)
     size = sizeOf(manifest)
-    alone.push(await bare())
+    alone.push(await runNix())
   })
   const content = `${realised.closure.length} store paths (${bytesText(realised.bytes)} → ${bytesText(size)})`
   return [
     rowOf({
-      what: `cold pull of ${content}, in all; of it Nix ${median(inService).toFixed(0)} ms`,
+      what: `cold pull of ${content}, of which ${median(inService).toFixed(0)} ms in Nix`,
       unit: 'ms',
       runs: totals,
       peer: { what: 'nix-instantiate, nix path-info', runs: alone },

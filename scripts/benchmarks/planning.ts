@@ -1,7 +1,7 @@
 /**
- * How long it takes to plan the layers of a closure, by the number of its store paths, and beside n log n: what
- * the same planner takes for the smallest closure, times what n log n grows by. First of a new registry,
- * then of one that knows the release before and images that have a part of the same paths.
+ * Measures the time to plan the layers of a closure by its number of store paths, compared with growth by
+ * n log n: the time for the smallest closure, multiplied by the growth of n log n. Two cases: a planner without
+ * knowledge, and one that knows the previous release and images with some of the same paths.
  */
 import type { Closure, PathInfo } from '../../service/closure/closure.ts'
 import { LayerKnowledge, type ServedImage } from '../../service/layering/layer-knowledge.ts'
@@ -10,17 +10,17 @@ import { type Goal, type Row, rowOf } from './row.ts'
 
 const sizes = [1000, 10_000, 100_000]
 const runs = 5
-/** As in an image of 94 layers, of which one is the link farm's. */
+/** Layers of store paths in an image of 94 layers: one layer is the link farm. */
 const budget = 93
-/** Images that are known besides. */
-const others = 8
-/** Milliseconds for the largest closure. */
+/** Number of known images that have some of the paths. */
+const partialImages = 8
+/** Most milliseconds for the largest closure. */
 const limit = 2000
 
 export async function measurePlanning(): Promise<Row[]> {
   return [
-    ...rowsOf('nothing known', (size) => ({ closure: closureOf(size, 1) })),
-    ...rowsOf('the release before known', (size) => {
+    ...rowsOf('without knowledge', (size) => ({ closure: closureOf(size, 1) })),
+    ...rowsOf('knowing the previous release', (size) => {
       return { closure: closureOf(size, 2), knowledge: knowledgeOf(closureOf(size, 1)) }
     }),
   ]
@@ -35,7 +35,7 @@ function rowsOf(what: string, taskOf: (size: number) => Task): Row[] {
   const smallest: number[] = []
   return sizes.map((size) => {
     const task = taskOf(size)
-    // Once without measuring, which compiles the planner and arranges what is known.
+    // The first call compiles the planner and indexes the knowledge, so it is not measured.
     plan(task)
     const times = Array.from({ length: runs }, () => plan(task))
     if (size === sizes[0]) smallest.push(...times)
@@ -56,7 +56,7 @@ const goal: Goal = {
   isMet: ({ slipway, ratio }) => slipway.median < limit && (ratio?.median ?? Infinity) <= 1,
 }
 
-/** @returns milliseconds */
+/** Returns the duration in milliseconds. */
 function plan({ closure, knowledge = LayerKnowledge.none }: Task): number {
   const start = performance.now()
   planLayers(closure, { budget, knowledge })
@@ -68,9 +68,9 @@ function nLogN(size: number): number {
 }
 
 /**
- * A closure in which each path refers to some before it, to the first ones more often, as all need a few
- * libraries. Sizes are spread as those of packages are: most small, few large. In a release of a higher number a
- * tenth of the paths are others than in the one before.
+ * Returns a closure in which each path refers to some earlier paths, most often to the first ones, as most
+ * packages need a few common libraries. Sizes are spread like those of packages: many small, few large. A tenth
+ * of the paths differ from one release to the next.
  */
 function closureOf(size: number, release: number): Closure {
   const random = generator(size)
@@ -85,26 +85,26 @@ function closureOf(size: number, release: number): Closure {
     )
     return { path: pathOf(place), narSize: Math.round(Math.exp(8 + 8 * random())), references }
   })
-  // As it is read from Nix: text of its own for every mention of a path.
+  // Like a closure read from Nix, each mention of a path is a string of its own.
   return JSON.parse(JSON.stringify(closure))
 }
 
-/** Of the whole image, as it was cut, and of images with its first paths, an equal share more each. */
+/** Returns knowledge of the planned image and of images with its first paths, in steps of a ninth. */
 function knowledgeOf(closure: Closure): LayerKnowledge {
-  const images = Array.from({ length: others }, (_, place): ServedImage => {
-    const size = Math.ceil((closure.length * (place + 1)) / (others + 1))
+  const images = Array.from({ length: partialImages }, (_, place): ServedImage => {
+    const size = Math.ceil((closure.length * (place + 1)) / (partialImages + 1))
     return { name: `part-${place}`, closure: closure.slice(0, size) }
   })
   const whole = { name: 'whole', closure, plan: planLayers(closure, { budget }) }
   return LayerKnowledge.none.learn([...images, whole])
 }
 
-/** A number as a name without digits, which would be taken for a version. */
+/** Writes a number without digits, which would be read as a version. */
 function letters(place: number): string {
   return place.toString(26).replace(/\d/g, (digit) => 'qrstuvwxyz'.charAt(Number(digit)))
 }
 
-/** Numbers from 0 to 1, the same in every run (mulberry32). */
+/** Returns random numbers from 0 to 1 that are the same in every run (mulberry32). */
 function generator(seed: number): () => number {
   let state = seed
   return () => {

@@ -1,11 +1,11 @@
 /**
- * A release of 20 images of which one package changed: the time from the webhook until the first image
- * and until all are ready, beside a bare `nix-build` of the same 20 packages after a change of the same
- * kind. What did not change was built, and packed, before.
+ * Releases 20 images of which one package changed. Measures the time from the webhook until the first image
+ * and until all images are ready, compared with `nix-build` of the same 20 packages after a change of the
+ * same kind. The unchanged packages have been built and packed before.
  *
- *     round 1   version 1.1 → tag, webhook → 20 × "image built" in the service's log
- *               version 1.2 → nix-build -A … -A …
- *     round 2   …                                     each version is new, so it is really built
+ *     run 1   version 1.1 → tag, webhook → 20 × "image built" in the service's log
+ *             version 1.2 → nix-build -A … -A …
+ *     run 2   …                                     each version is new, so Nix really builds it
  */
 import { PackageSet } from '../../test/support/package-set.ts'
 import { type LogLine, Slipway, Workspace } from '../../test/support/slipway.ts'
@@ -17,7 +17,7 @@ import { quietSettings, timeOf, webhookOf } from './service.ts'
 import { until } from './until.ts'
 
 const changing = 'custom-service'
-/** What a company may release at once: its own services, and tools. Each is an attribute, too. */
+/** Images of one release of a company, its own services and tools. Each name is also an attribute. */
 const images = [
   ...[changing, 'api', 'dashboard', 'static-site', 'web', 'worker', 'curl', 'file', 'git', 'hello'],
   ...['htop', 'jq', 'nano', 'openssl', 'redis', 'ripgrep', 'rsync', 'sqlite', 'tree', 'wget'],
@@ -39,7 +39,7 @@ export async function measurePrebuild(bench: Bench): Promise<Row[]> {
   await using slipway = await Slipway.start({
     ...workspace.settings(packages.folder),
     ...quietSettings,
-    // The default branch and what is pushed from now on, whatever the dates of the older tags.
+    // Prebuild the default branch and pushed tags, and not the older tags.
     SLIPWAY_PREBUILD_MAX_AGE: '0',
   })
   let known = digestsOf(await allBuilt(slipway, before, signal))
@@ -79,7 +79,7 @@ export async function measurePrebuild(bench: Bench): Promise<Row[]> {
       what,
       unit: 'ms',
       runs,
-      peer: { what: `nix-build of the ${images.length}`, runs: bare },
+      peer: { what: `nix-build of the ${images.length} packages`, runs: bare },
     })
   return [
     row(
@@ -93,7 +93,7 @@ export async function measurePrebuild(bench: Bench): Promise<Row[]> {
   ]
 }
 
-/** The lines that tell of the images of a commit, when all are there. */
+/** Waits until all images of a commit are built. Returns their log lines. */
 function allBuilt(slipway: Slipway, commit: string, signal: AbortSignal): Promise<LogLine[]> {
   return until(`${images.length} images of ${commit}`, 20, signal, () => {
     const lines = slipway.logged('image built').filter(({ revision }) => revision === commit)

@@ -1,21 +1,18 @@
-/** Programs that a measurement runs: ended when the measurement is, with all that they have started. */
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+/** Runs programs for benchmarks. An abort ends a program and all processes that it has started. */
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 
-/** Milliseconds that a daemon may take to end. */
-const gracePeriod = 5000
-
 export interface RunOptions {
   readonly signal: AbortSignal
-  /** On top of this process's own. */
+  /** Variables in addition to those of this process. */
   readonly env?: Record<string, string>
   readonly cwd?: string
 }
 
 /**
- * What the program writes to its standard output.
- * @throws Error with the end of what it complained about; the reason of the signal
+ * Runs a program and returns its stdout.
+ * @throws Error with the end of its stderr, if it fails; the reason of the signal, if that is aborted
  */
 export async function run(
   program: string,
@@ -23,61 +20,35 @@ export async function run(
   { signal, env, cwd }: RunOptions,
 ): Promise<string> {
   signal.throwIfAborted()
-  const child = startGroup(program, args, {
+  const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
+    // A process group of its own, so that `endGroup` reaches all processes of a pipeline.
+    detached: true,
     ...(cwd === undefined ? {} : { cwd }),
   })
-  const stop = () => endGroup(child, 'SIGTERM')
+  const stop = () => endGroup(child)
   signal.addEventListener('abort', stop)
   try {
-    const { stdout, stderr } = child
-    const [answer, complaint, [code, killedBy]] = await Promise.all([
-      stdout ? text(stdout) : '',
-      stderr ? text(stderr) : '',
+    const [stdout, stderr, [code, killedBy]] = await Promise.all([
+      text(child.stdout),
+      text(child.stderr),
       once(child, 'close'),
     ])
     signal.throwIfAborted()
-    if (code === 0) return answer
-    throw new Error(`${program} ended with ${code ?? killedBy}: ${complaint.trim().slice(-1000)}`)
+    if (code === 0) return stdout
+    throw new Error(`${program} ended with ${code ?? killedBy}: ${stderr.trim().slice(-1000)}`)
   } finally {
     signal.removeEventListener('abort', stop)
   }
 }
 
-/** A program that runs until it is ended. */
-export class Daemon implements AsyncDisposable {
-  readonly child: ChildProcess
-
-  /** @param environment all that it sees */
-  constructor(program: string, args: readonly string[], environment: Record<string, string>) {
-    this.child = startGroup(program, args, { stdio: 'ignore', env: environment })
-    // Whoever waits for its answers learns of it.
-    this.child.on('error', () => {})
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    const { child } = this
-    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
-    const ended = once(child, 'close')
-    endGroup(child, 'SIGTERM')
-    const timer = setTimeout(() => endGroup(child, 'SIGKILL'), gracePeriod)
-    await ended
-    clearTimeout(timer)
-  }
-}
-
-/** In a process group of its own: a pipeline has several processes. */
-function startGroup(program: string, args: readonly string[], options: SpawnOptions): ChildProcess {
-  return spawn(program, args, { ...options, detached: true })
-}
-
-function endGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+function endGroup({ pid }: ChildProcess): void {
   if (pid === undefined) return
   try {
-    process.kill(-pid, signal)
+    process.kill(-pid, 'SIGTERM')
   } catch (error) {
-    // It has ended by itself.
+    // ESRCH: the program has ended already.
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }

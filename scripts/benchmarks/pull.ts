@@ -1,7 +1,7 @@
 /**
- * For each image, by a service that was started before, on an empty storage and with its packages realised:
- * the cold pull (manifest request → manifest), warm requests for the manifest by tag over one
- * connection, and the most memory that the service held.
+ * For each image, by a running service with an empty storage, and with the packages realised: duration of the
+ * cold pull (manifest request → manifest), response times of the warm manifest by tag over one connection,
+ * and peak memory of the service.
  */
 import { addedPackages, parseImageName } from '../../service/image/image-name.ts'
 import { PackageSet } from '../../test/support/package-set.ts'
@@ -29,11 +29,11 @@ export async function measurePull(bench: Bench, images: readonly string[]): Prom
   await using packages = await PackageSet.create()
   const rows: Row[] = []
   for (const image of images.length > 0 ? images : defaultImages) {
-    const wanted = [...parseImageName(image).packages, ...addedPackages]
-    await bench.traces.instantiate(packages.folder, wanted, bench.signal)
+    const attributes = [...parseImageName(image).packages, ...addedPackages]
+    await bench.traces.instantiate(packages.folder, attributes, bench.signal)
     await using workspace = await Workspace.create()
     const settings = workspace.settings(packages.folder)
-    // Once without measuring: what Nix has to build is Nix's time, and the first start of all compiles.
+    // Warm up: Nix builds the packages, and the first start compiles the code.
     await pullOnce(settings, image, bench.signal)
     const pulls: Pull[] = []
     await bench.repeat(async (run) => {
@@ -53,10 +53,10 @@ async function pullOnce(
 ): Promise<Pull> {
   await using slipway = await Slipway.start(settings)
   using client = new Client(slipway.url, 1, signal)
-  const question = { path: `/v2/${image}/manifests/release-v1` }
-  const { body, milliseconds: cold } = await client.ask(question)
+  const request = { path: `/v2/${image}/manifests/release-v1` }
+  const { body, milliseconds: cold } = await client.ask(request)
   const manifest = JSON.parse(body) as Manifest
-  const warm = await client.askAgain(question, warmRequests)
+  const warm = await client.repeat(request, warmRequests)
   return { cold, warm, peak: await peakMemory(slipway.pid), manifest }
 }
 
@@ -65,22 +65,22 @@ function rowsOf(image: string, pulls: readonly Pull[]): Row[] {
   const size = manifest ? `${bytesText(sizeOf(manifest))} in ${manifest.layers.length} layers` : ''
   return [
     rowOf({
-      what: `cold pull of ${image} (${size}), in all`,
+      what: `cold pull of ${image} (${size})`,
       unit: 'ms',
       runs: pulls.map(({ cold }) => cold),
     }),
     rowOf({
-      what: `its warm manifest, ${warmRequests} requests over one connection: p50`,
+      what: `p50 of ${warmRequests} requests for its warm manifest over one connection`,
       unit: 'ms',
       runs: pulls.map(({ warm }) => median(warm)),
     }),
     rowOf({
-      what: 'the same: p99',
+      what: 'p99 of the same',
       unit: 'ms',
       runs: pulls.map(({ warm }) => percentile(warm, 0.99)),
     }),
     rowOf({
-      what: 'most resident memory of the service',
+      what: 'peak resident memory of the service',
       unit: 'MiB',
       runs: pulls.map(({ peak }) => peak),
     }),

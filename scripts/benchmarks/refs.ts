@@ -1,6 +1,6 @@
 /**
- * What a package set with many tags costs, beside one with a single tag: starting without and with a
- * mirror, finding a new tag after its webhook, resolving a tag, memory.
+ * Compares a repository with many tags with one that has a single tag: start without and with a mirror, time
+ * from a webhook to its new tag, resolving a tag, memory.
  */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -19,24 +19,24 @@ import { TagRepository } from './tag-repository.ts'
 import { until } from './until.ts'
 
 const defaultCount = 20_000
-/** A small one. */
+/** A small image. */
 const image = 'hello'
 const lookUps = 100_000
 const warmRequests = 1000
-/** Milliseconds between looks for a new tag: the precision of that measurement. */
-const lookInterval = 5
-/** Milliseconds after which a service with nothing to do is at rest. */
-const rest = 1000
+/** Milliseconds between checks for a new tag; also the precision of that measurement. */
+const checkInterval = 5
+/** Milliseconds after which the memory of an idle service is stable. */
+const restTime = 1000
 
-/** What is measured of a repository, run after run, in the order of the table. */
+/** Figures that are measured for each repository, in the order of the table. */
 const figures = [
   ['first start → ready', 'ms'],
   ['start with a mirror → ready', 'ms'],
   ['resident memory after a start', 'MiB'],
   ['webhook → its new tag', 'ms'],
-  ['resident memory after that', 'MiB'],
-  ['resolving a tag, in process', 'µs'],
-  [`warm manifest by tag, ${warmRequests} requests: p50`, 'ms'],
+  ['resident memory after the new tag', 'MiB'],
+  ['RefTable.resolve, without HTTP', 'µs'],
+  [`p50 of ${warmRequests} requests for a warm manifest by tag`, 'ms'],
 ] as const satisfies [string, Unit][]
 
 type Figures = Record<(typeof figures)[number][0], number[]>
@@ -45,7 +45,8 @@ export async function measureRefs(
   bench: Bench,
   [count = String(defaultCount)]: readonly string[],
 ): Promise<Row[]> {
-  if (!/^[1-9]\d{0,6}$/.test(count)) throw new RangeError(`COUNT="${count}" is no number of tags`)
+  if (!/^[1-9]\d{0,6}$/.test(count))
+    throw new RangeError(`COUNT="${count}" must be a number of tags, 1 or more`)
   {
     await using packages = await PackageSet.create()
     await bench.traces.instantiate(packages.folder, [image, ...addedPackages], bench.signal)
@@ -69,7 +70,7 @@ async function measureRepository(bench: Bench, count: number): Promise<Figures> 
     const first = await timedStart(settings)
     {
       await using _ = first.slipway
-      await tidied(workspace, signal)
+      await untilPacked(workspace, signal)
     }
     found['first start → ready'].push(first.milliseconds)
   })
@@ -78,7 +79,7 @@ async function measureRepository(bench: Bench, count: number): Promise<Figures> 
   const settings = settingsOf(workspace, repository)
   {
     await using _ = (await timedStart(settings)).slipway
-    await tidied(workspace, signal)
+    await untilPacked(workspace, signal)
   }
   await bench.repeat(async () => {
     const { slipway, milliseconds } = await timedStart(settings)
@@ -94,9 +95,9 @@ async function measureRepository(bench: Bench, count: number): Promise<Figures> 
   await bench.repeat(async (run) => {
     const time = await findNewTag(repository, client, run, signal)
     found['webhook → its new tag'].push(time)
-    // What is done after a fetch belongs to none of the times.
-    await tidied(workspace, signal)
-    found['resident memory after that'].push(await memoryAtRest(slipway, client, signal))
+    // The work that git does after a fetch must not be part of the next measurement.
+    await untilPacked(workspace, signal)
+    found['resident memory after the new tag'].push(await memoryAtRest(slipway, client, signal))
   })
 
   const table = await tableOf(repository)
@@ -104,9 +105,9 @@ async function measureRepository(bench: Bench, count: number): Promise<Figures> 
   const manifest = { path: `/v2/${image}/manifests/release-${Math.ceil(count / 2)}` }
   await client.ask(manifest)
   await bench.repeat(async () => {
-    found['resolving a tag, in process'].push(resolveTime(table, count))
-    const warm = await client.askAgain(manifest, warmRequests)
-    found[`warm manifest by tag, ${warmRequests} requests: p50`].push(median(warm))
+    found['RefTable.resolve, without HTTP'].push(resolveTime(table, count))
+    const warm = await client.repeat(manifest, warmRequests)
+    found[`p50 of ${warmRequests} requests for a warm manifest by tag`].push(median(warm))
   })
   await bench.traces.noteRoots(workspace.folder)
   return found
@@ -116,8 +117,8 @@ function settingsOf(workspace: Workspace, { folder }: TagRepository): Record<str
   return { ...workspace.settings(folder), ...quietSettings }
 }
 
-/** Waits until the mirror is as git keeps it in the long run: all tags in one file. */
-async function tidied({ folder }: Workspace, signal: AbortSignal): Promise<void> {
+/** Waits until git has packed all tags of the mirror into one file, as it does after a fetch. */
+async function untilPacked({ folder }: Workspace, signal: AbortSignal): Promise<void> {
   const mirrors = join(folder, 'state/mirrors')
   const [name = ''] = await readdir(mirrors)
   await until('tags in one file', 50, signal, async () => {
@@ -126,24 +127,24 @@ async function tidied({ folder }: Workspace, signal: AbortSignal): Promise<void>
   })
 }
 
-/** Mebibytes, when what a start or a fetch entails is over. */
+/** Waits until the service is idle after a start or fetch. Returns its resident memory in MiB. */
 async function memoryAtRest(
   slipway: Slipway,
   client: Client,
   signal: AbortSignal,
 ): Promise<number> {
-  await until('the first fetch', lookInterval, signal, async () => {
+  await until('the first fetch', checkInterval, signal, async () => {
     const { body } = await client.ask({ path: '/readyz' })
     return (JSON.parse(body) as { source: { refreshedAt?: string } }).source.refreshedAt
   })
-  await sleep(rest, undefined, { signal })
+  await sleep(restTime, undefined, { signal })
   return residentMemory(slipway.pid)
 }
 
 /**
- * Milliseconds from the webhook until the new tag is known. Asked for with the list of tags, which
- * comes from the table that pulls resolve with: a pull would have the service fetch once more.
- * @param number of the new tag, one more than that of the one before
+ * Returns the milliseconds from the webhook until the new tag is known. Checks the list of tags, which comes
+ * from the same ref table as pulls; a pull of the unknown tag would start another fetch.
+ * @param number number of the new tag, one more than that of the previous one
  */
 async function findNewTag(
   repository: TagRepository,
@@ -156,27 +157,27 @@ async function findNewTag(
   const query = new URLSearchParams({ n: '1', last: `release-new-${number - 1}` })
   const started = performance.now()
   await client.ask(webhookOf(`refs/tags/${tag}`), 202)
-  await until(tag, lookInterval, signal, async () => {
+  await until(tag, checkInterval, signal, async () => {
     const { body } = await client.ask({ path: `/v2/${image}/tags/list?${query}` })
     return (JSON.parse(body) as { tags: string[] }).tags.includes(tag) || undefined
   })
   return performance.now() - started
 }
 
-/** The table that the service has of the repository. */
+/** Returns the ref table that the service has of the repository. */
 async function tableOf(repository: TagRepository): Promise<RefTable> {
   const listed = await repository.git('for-each-ref', '--format=%(refname) %(objectname)')
   const refs = listed.split('\n').map((line) => line.split(' ') as [string, string])
   return new RefTable(refs, 'refs/heads/main')
 }
 
-/** Microseconds of `RefTable.resolve`, called in this process, without HTTP and the service. */
+/** Returns the microseconds of a call of `RefTable.resolve` in this process. */
 function resolveTime(table: RefTable, count: number): number {
   const started = performance.now()
   for (let index = 0; index < lookUps; index += 1) {
-    // A stride that visits all tags, in no order that a cache could guess.
+    // The stride visits all tags in an order that defeats CPU caches.
     const tag = `release-${1 + ((index * 7919) % count)}`
-    if (table.resolve(tag) === undefined) throw new Error(`${tag} is not in the table`)
+    if (table.resolve(tag) === undefined) throw new Error(`${tag} is not in the ref table`)
   }
   return ((performance.now() - started) * 1000) / lookUps
 }

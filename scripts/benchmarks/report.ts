@@ -1,4 +1,4 @@
-/** Results as JSON: what the table shows, every single run, and on what machine. */
+/** Writes results as JSON: the table, the figures of each run, and facts about the machine. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { availableParallelism, cpus, release, totalmem } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import type { NamedRow } from './row.ts'
 import type { Table } from './table.ts'
 
 export interface Report {
-  /** When it began, in ISO 8601. */
+  /** Start of the benchmarks, ISO 8601. */
   readonly date: string
   readonly command: string
   readonly seconds: number
@@ -16,16 +16,16 @@ export interface Report {
   readonly cores: number
   /** Bytes. */
   readonly memory: number
-  /** What was measured and what with, by name. */
+  /** Versions of Slipway and of all programs that were used, by name. */
   readonly versions: Record<string, string>
   readonly rows: readonly NamedRow[]
-  /** What some measurements give besides, by name. */
+  /** Tables of benchmarks that do not return rows, by name. */
   readonly tables: Record<string, Table>
-  /** Measurements that could not be made, by name, and why. */
+  /** Failures of benchmarks, by name. */
   readonly failures: Record<string, string>
 }
 
-/** What tells the version of each, in a line of what it writes. */
+/** Commands whose first line of output contains the version. */
 const programs: Record<string, readonly [string, ...string[]]> = {
   slipway: ['git', 'describe', '--always', '--dirty'],
   nix: ['nix-store', '--version'],
@@ -35,7 +35,7 @@ const programs: Record<string, readonly [string, ...string[]]> = {
   gzip: ['gzip', '--version'],
   tar: ['tar', '--version'],
   openssl: ['openssl', 'version'],
-  // It tells its version with its usage, and ends with 1.
+  // wrk prints its version with its usage, and exits with 1.
   wrk: ['bash', '-c', 'wrk --version; true'],
 }
 
@@ -47,9 +47,9 @@ export async function describeMachine(
     ['linux', release()],
   ]
   for (const [name, [program, ...args]] of Object.entries(programs)) {
-    const said = await run(program, args, { signal, cwd: import.meta.dirname }).catch(() => '')
+    const output = await run(program, args, { signal, cwd: import.meta.dirname }).catch(() => '')
     signal.throwIfAborted()
-    versions.push([name, said.split('\n', 1)[0] ?? ''])
+    versions.push([name, output.split('\n', 1)[0] ?? ''])
   }
   return {
     cpu: cpus()[0]?.model ?? 'unknown',
@@ -67,7 +67,7 @@ export async function writeReport(name: string, report: Report): Promise<string>
   return path
 }
 
-/** More of a measured number is noise. */
+/** Rounds fractions to six digits; further digits are noise. */
 function sixDigits(_: string, value: unknown): unknown {
   return typeof value === 'number' && !Number.isInteger(value)
     ? Number(value.toPrecision(6))

@@ -1,29 +1,21 @@
-/** What the measurements do with a service besides asking it for images. */
-import { createHmac } from 'node:crypto'
+/** Starts services for benchmarks, and makes webhooks for them. */
 import { type LogLine, Slipway } from '../../test/support/slipway.ts'
-import type { Question } from './client.ts'
+import { type SignedWebhook, signedWebhook } from '../../test/support/webhook.ts'
 
 const secret = 'a secret between git and the registry'
 
-/** Settings under which a service takes the webhooks of this file, and builds nothing unasked. */
+/** Settings of a service that accepts the webhooks of this file and prebuilds no popular images. */
 export const quietSettings = {
   SLIPWAY_WEBHOOK_SECRET: secret,
   SLIPWAY_PREBUILD_POPULAR: '0',
 }
 
-/** The generic webhook that tells of a push of a ref, signed. */
-export function webhookOf(ref: string): Question {
-  const body = JSON.stringify({ ref })
-  const signature = createHmac('sha256', secret).update(body).digest('hex')
-  return {
-    method: 'POST',
-    path: '/webhooks/generic',
-    headers: { 'Content-Type': 'application/json', 'X-Signature-256': `sha256=${signature}` },
-    body,
-  }
+/** Returns the signed webhook that reports a push of a ref. */
+export function webhookOf(ref: string): SignedWebhook {
+  return signedWebhook(secret, ref)
 }
 
-/** Starts a service. @returns it, and the milliseconds until it was ready by its own log */
+/** Starts a service. @returns the service, and the milliseconds until it logged that it was ready */
 export async function timedStart(
   settings: Record<string, string>,
 ): Promise<{ slipway: Slipway; milliseconds: number }> {
@@ -33,7 +25,7 @@ export async function timedStart(
   return { slipway, milliseconds: (ready ? timeOf(ready) : Number.NaN) - started }
 }
 
-/** When a line was written; milliseconds since 1970. */
+/** Returns the time of a log line in milliseconds since 1970. */
 export function timeOf({ time }: LogLine): number {
   return Date.parse(String(time))
 }

@@ -1,7 +1,7 @@
 /**
- * A second image that shares its layers with a first. Of what they share no byte is read, hashed or
- * compressed again: the files of these blobs stay as they are, nothing but the new layers is packed, and
- * the service and Nix together read less than these layers hold.
+ * Measures the cold pull of a second image that shares layers with a first. Shared layers must not be read,
+ * hashed or compressed again: their blob files stay untouched, only new layers are packed, and the service and
+ * Nix together read fewer bytes than the shared layers have.
  */
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -27,10 +27,10 @@ export async function measureSharing(bench: Bench): Promise<Row[]> {
   const known = await read(first)
   const knownDigests = new Set(known.manifest.layers.map(({ digest }) => digest))
 
-  const again: number[] = []
-  const reads: number[] = []
-  const times: number[] = []
-  const shares: number[] = []
+  const repacked: number[] = []
+  const megabytesRead: number[] = []
+  const milliseconds: number[] = []
+  const sharedBytes: number[] = []
   for (const image of seconds) {
     const before = await filesOf(service, known.manifest.layers)
     const packedBefore = await packedLayers(service)
@@ -40,40 +40,40 @@ export async function measureSharing(bench: Bench): Promise<Row[]> {
     const rewritten = shared.filter(({ digest }) => before.get(digest) !== after.get(digest))
     const packed = (await packedLayers(service)) - packedBefore
     const surplus = packed - (manifest.layers.length - shared.length)
-    // Which layer a surplus one is nobody tells: it counts as the largest.
+    // The metric does not say which layer was packed again, so it counts as the largest.
     const largest = Math.max(...shared.map(({ size }) => size))
-    again.push(rewritten.reduce((sum, { size }) => sum + size, 0) + surplus * largest)
-    reads.push(readBytes)
-    times.push(own)
-    shares.push(shared.reduce((sum, { size }) => sum + size, 0))
+    repacked.push(rewritten.reduce((sum, { size }) => sum + size, 0) + surplus * largest)
+    megabytesRead.push(readBytes)
+    milliseconds.push(own)
+    sharedBytes.push(shared.reduce((sum, { size }) => sum + size, 0))
   }
   const whole = `of ${bytesText(sizeOf(known.manifest))}, ${known.manifest.layers.length} layers`
   return [
     rowOf({
-      what: `a second image, ${bytesText(Math.min(...shares))} ${whole} shared: bytes of these packed again`,
+      what: `second image, ${bytesText(Math.min(...sharedBytes))} ${whole} shared: bytes packed again`,
       unit: 'bytes',
-      runs: again,
+      runs: repacked,
       goal: alwaysAtMost(0, 'none'),
     }),
     rowOf({
-      what: 'read for it by the service and by Nix',
+      what: 'second image: read by the service and by Nix',
       unit: 'MB',
-      runs: reads,
+      runs: megabytesRead,
       peer: {
         what: `the first image (${bytesText(realised.bytes)})`,
         runs: seconds.map(() => known.read),
       },
     }),
     rowOf({
-      what: "its cold pull, without Nix's own time",
+      what: "second image: cold pull, without Nix's own time",
       unit: 'ms',
-      runs: times,
+      runs: milliseconds,
       peer: { what: 'the first image', runs: seconds.map(() => known.own) },
     }),
   ]
 }
 
-/** By digest, what changes when the file of a blob is written again or replaced. */
+/** Returns for each digest a text that changes when the blob's file is written again or replaced. */
 async function filesOf(
   { storage }: BenchService,
   layers: readonly Descriptor[],
@@ -86,10 +86,10 @@ async function filesOf(
   return new Map(await Promise.all(files))
 }
 
-/** How many layers the service has packed so far, by its own count. */
+/** Returns how many layers the service has packed so far, from its metrics. */
 async function packedLayers({ client }: BenchService): Promise<number> {
   const { body } = await client.ask({ path: '/metrics' })
   const [, count] = /^slipway_layers_total\{outcome="packed"\} (\d+)$/m.exec(body) ?? []
-  if (count === undefined) throw new Error('/metrics tells no number of packed layers')
+  if (count === undefined) throw new Error('/metrics has no number of packed layers')
   return Number(count)
 }

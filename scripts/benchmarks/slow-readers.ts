@@ -1,9 +1,10 @@
-/** Clients that take a blob as slowly as over a bad line. */
+/** Clients that download a blob slowly, as over a slow connection. */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
-/** Bytes that each takes at a time, and the milliseconds until the next: 0.6 MB/s. */
+/** Bytes that each client reads at a time. */
 const portion = 64 * 1024
+/** Milliseconds between two reads; with `portion`, 0.6 MB/s. */
 const interval = 100
 
 export class SlowReaders implements Disposable {
@@ -13,14 +14,14 @@ export class SlowReaders implements Disposable {
   private constructor(sockets: readonly Socket[]) {
     this.#sockets = sockets
     this.#timer = setInterval(() => {
-      // What is not read stays with the sender, when the buffers in between are full.
+      // As soon as all buffers are full, the rest of the response stays in the service.
       for (const socket of sockets) socket.read(Math.min(portion, socket.readableLength))
     }, interval)
   }
 
   /**
-   * Asks for the URL over so many connections.
-   * @throws Error if an answer is not 200
+   * Requests the URL over `count` connections.
+   * @throws Error if a response is not 200
    */
   static async start(url: string, count: number, signal: AbortSignal): Promise<SlowReaders> {
     const { hostname, port, host, pathname } = new URL(url)

@@ -1,6 +1,6 @@
 /**
- * Load by plain sockets, for HEAD: wrk waits for ever for the body that its Content-Length announces. Its
- * figures are to be compared with its own only: it does more work for a request than wrk.
+ * Generates load with plain sockets, for HEAD: wrk waits forever for the body that Content-Length announces.
+ * These figures cannot be compared with those of wrk, which needs less CPU time for a request.
  */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
@@ -15,8 +15,8 @@ export interface SocketLoadOptions {
 }
 
 /**
- * Requests per second, each connection with one after the other.
- * @throws Error if an answer is not 200
+ * Returns requests per second. Each connection sends one request after the other.
+ * @throws Error if a response is not 200
  */
 export async function socketLoad(options: SocketLoadOptions): Promise<number> {
   const { url, path, method, connections, seconds, signal } = options
@@ -35,14 +35,14 @@ export async function socketLoad(options: SocketLoadOptions): Promise<number> {
     const counts = await Promise.all(
       sockets.map((socket) => askUntil(deadline, socket, request, method === 'GET', signal)),
     )
-    const answered = counts.reduce((sum, count) => sum + count, 0)
-    return (answered * 1000) / (performance.now() - started)
+    const responses = counts.reduce((sum, count) => sum + count, 0)
+    return (responses * 1000) / (performance.now() - started)
   } finally {
     for (const socket of sockets) socket.destroy()
   }
 }
 
-/** How many answers came until the deadline, with the one that was under way. */
+/** Returns the number of responses until the deadline, including the one that was running then. */
 function askUntil(
   deadline: number,
   socket: Socket,
@@ -53,7 +53,7 @@ function askUntil(
   return new Promise((resolve, reject) => {
     let count = 0
     let head = ''
-    /** Bytes of the body that are still to come; undefined before the headers have ended. */
+    /** Bytes of the body that are still missing; undefined before the end of the headers. */
     let missing: number | undefined
     socket.on('data', (chunk) => {
       if (missing === undefined) {

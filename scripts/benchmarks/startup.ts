@@ -1,4 +1,4 @@
-/** Starting on a state that is warm, until the first manifest is there, beside a Node that only loads koa. */
+/** Start with warm state until the first manifest, compared with a Node that only loads koa. */
 import { once } from 'node:events'
 import { request } from 'node:http'
 import { resolve } from 'node:path'
@@ -11,16 +11,16 @@ import { run } from './processes.ts'
 import { atMostTimes, type Row, rowOf } from './row.ts'
 
 const root = resolve(import.meta.dirname, '../..')
-/** Milliseconds from one question to the next: the precision of this measurement. */
+/** Milliseconds between two requests; also the precision of this benchmark. */
 const interval = 2
-/** Milliseconds after which a service that does not answer will not. */
-const patience = 30_000
-/** Of a short thing more runs are cheap. */
+/** Milliseconds until a service that does not answer counts as failed. */
+const startLimit = 30_000
+/** More starts in each run, because they are short. */
 const startsPerRun = 3
 
 export async function measureStartup(bench: Bench): Promise<Row[]> {
   await using service = await BenchService.start(bench)
-  // It is warm from here on: the mirror, compiled code and a stored image are there.
+  // From here on the state is warm: it has a mirror, compiled code and a stored image.
   await service.slipway.stop()
   const ours: number[] = []
   const theirs: number[] = []
@@ -32,7 +32,7 @@ export async function measureStartup(bench: Bench): Promise<Row[]> {
   })
   return [
     rowOf({
-      what: 'start-up on warm state until a manifest by tag is answered',
+      what: 'start with warm state until the first manifest by tag',
       unit: 'ms',
       runs: ours,
       peer: { what: 'node -e "import \'koa\'"', runs: theirs },
@@ -54,7 +54,7 @@ async function startTime(bench: Bench, storage: string): Promise<number> {
     while ((await statusOf(port, path)) !== 200) {
       bench.signal.throwIfAborted()
       if (child.exitCode !== null) throw new Error(`the service ended with ${child.exitCode}`)
-      if (performance.now() - started > patience) throw new Error('the service does not answer')
+      if (performance.now() - started > startLimit) throw new Error('the service does not answer')
       await sleep(interval)
     }
     return performance.now() - started
@@ -64,7 +64,7 @@ async function startTime(bench: Bench, storage: string): Promise<number> {
   }
 }
 
-/** Of an answer; undefined when nobody listens. */
+/** Returns the status of the response; undefined without a connection. */
 function statusOf(port: number, path: string): Promise<number | undefined> {
   return new Promise((resolve) => {
     request({ host: '127.0.0.1', port, path, agent: false }, (response) => {

@@ -1,17 +1,17 @@
-/** Tables in Markdown, for a terminal and for the README. */
+/** Formats tables in Markdown, for the terminal and the README. */
 import type { NamedRow, Unit } from './row.ts'
 import type { Spread } from './statistics.ts'
 
-/** Cells under headings that name their units. */
+/** Cells without units; the headings name the units. */
 export interface Table {
   readonly header: readonly string[]
   readonly rows: readonly (readonly string[])[]
 }
 
-/** What was measured beside what, a line for each. */
+/** Returns the common table of all rows. */
 export function tableOf(rows: readonly NamedRow[]): Table {
   return {
-    header: ['row', 'what', 'Slipway', 'beside', 'ratio', 'goal', 'met'],
+    header: ['row', 'what', 'Slipway', 'compared with', 'ratio', 'goal', 'met'],
     rows: rows.map(cellsOf),
   }
 }
@@ -43,14 +43,14 @@ function cellsOf({ name, what, unit, slipway, peer, ratio, goal }: NamedRow): st
   ]
 }
 
-/** `412 (405–460) ms`: the median, and the ends. */
+/** Returns median, least and most: `412 (405–460) ms`. */
 function spreadText({ median, least, most }: Spread, unit: Unit): string {
   const figure =
     least === most ? number(median) : `${number(median)} (${number(least)}–${number(most)})`
   return unit === 'part' ? figure : `${figure} ${unit}`
 }
 
-/** Three digits or more: `0.355`, `4.12`, `41.2`, `412`, `41,200`. */
+/** Formats a number with three or more digits: `0.355`, `4.12`, `41.2`, `412`, `41,200`. */
 function number(value: number): string {
   if (Number.isInteger(value)) return value.toLocaleString('en')
   const size = Math.abs(value)

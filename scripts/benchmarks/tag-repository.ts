@@ -1,4 +1,4 @@
-/** A bare repository with many releases: each a commit of its own, with an annotated tag. */
+/** Bare repository with many releases. Each release is a commit with an annotated tag. */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { TemporaryFolder } from '../../test/support/temporary-folder.ts'
 
 const run = promisify(execFile)
 
-/** Seconds since 1970, in 2020: long ago, as most releases are. */
+/** Date of the first release, in seconds since 1970: old, as most releases are. */
 const firstRelease = 1_577_836_800
 const identity = { name: 'example', email: 'example@example.com' }
 
@@ -21,7 +21,7 @@ export class TagRepository implements AsyncDisposable {
     this.folder = join(parent.path, 'packages.git')
   }
 
-  /** The example package set with the tags release-1 to release-COUNT, and no others. */
+  /** Creates the example package set with the tags release-1 to release-COUNT, and no others. */
   static async create(count: number, signal: AbortSignal): Promise<TagRepository> {
     const repository = new TagRepository(await TemporaryFolder.create())
     try {
@@ -37,14 +37,14 @@ export class TagRepository implements AsyncDisposable {
     }
   }
 
-  /** stdout of git in the repository. */
+  /** Runs git in the repository and returns its stdout. */
   async git(...args: string[]): Promise<string> {
-    const as = ['-c', `user.name=${identity.name}`, '-c', `user.email=${identity.email}`]
+    const author = ['-c', `user.name=${identity.name}`, '-c', `user.email=${identity.email}`]
     const options = { maxBuffer: 2 ** 30 }
-    return (await run('git', ['-C', this.folder, ...as, ...args], options)).stdout.trim()
+    return (await run('git', ['-C', this.folder, ...author, ...args], options)).stdout.trim()
   }
 
-  /** One more commit on main, and an annotated tag of it. */
+  /** Adds a commit to main, and an annotated tag of it. */
   async release(tag: string): Promise<void> {
     const parent = ['-p', 'refs/heads/main', '-m', tag]
     const commit = await this.git('commit-tree', 'refs/heads/main^{tree}', ...parent)
@@ -56,7 +56,7 @@ export class TagRepository implements AsyncDisposable {
     const args = ['-C', this.folder, 'fast-import', '--quiet']
     const git = spawn('git', args, { stdio: ['pipe', 'ignore', 'inherit'], signal })
     const ended = once(git, 'close')
-    // Why it reads no more is told by its end.
+    // If git stops reading, its exit code says why.
     git.stdin.on('error', () => {}).end(stream)
     const [code] = await ended
     if (code !== 0) throw new Error(`git fast-import ended with ${code}`)
@@ -67,16 +67,19 @@ export class TagRepository implements AsyncDisposable {
   }
 }
 
-/** Commits that change no file, and their tags. @see https://git-scm.com/docs/git-fast-import#_input_format */
+/**
+ * Returns commits that change no file, and their tags. @see
+ * https://git-scm.com/docs/git-fast-import#_input_format
+ */
 function releases(count: number): string {
   const lines: string[] = []
   for (let index = 1; index <= count; index += 1) {
-    const who = `${identity.name} <${identity.email}> ${firstRelease + 60 * index} +0000`
+    const person = `${identity.name} <${identity.email}> ${firstRelease + 60 * index} +0000`
     const message = `Release ${index}`
     const data = `data ${Buffer.byteLength(message)}\n${message}`
-    lines.push('commit refs/heads/main', `mark :${index}`, `committer ${who}`, data)
+    lines.push('commit refs/heads/main', `mark :${index}`, `committer ${person}`, data)
     lines.push(index === 1 ? 'from refs/heads/main^0' : `from :${index - 1}`)
-    lines.push(`tag release-${index}`, `from :${index}`, `tagger ${who}`, data)
+    lines.push(`tag release-${index}`, `from :${index}`, `tagger ${person}`, data)
   }
   return `${lines.join('\n')}\n`
 }

@@ -1,13 +1,14 @@
-/** Waiting for what another process does. */
+/** Waits for a state of another process. */
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Milliseconds after which what has not come will not come. */
-const patience = 120_000
+/** Milliseconds until a state that has not come counts as a failure. */
+const limit = 120_000
 
 /**
- * Asks again and again until the answer is something other than undefined.
- * @param what for the message, when it does not come
- * @param interval milliseconds between two questions
+ * Calls `ask` until it returns something other than undefined.
+ * @param what name of the state, for the error message
+ * @param interval milliseconds between two calls
+ * @throws Error after two minutes
  */
 export async function until<T>(
   what: string,
@@ -15,10 +16,10 @@ export async function until<T>(
   signal: AbortSignal,
   ask: () => Promise<T | undefined> | T | undefined,
 ): Promise<T> {
-  for (const started = Date.now(); Date.now() - started < patience; ) {
+  for (const started = Date.now(); Date.now() - started < limit; ) {
     const answer = await ask()
     if (answer !== undefined) return answer
     await sleep(interval, undefined, { signal })
   }
-  throw new Error(`${what}: not within ${patience / 1000} s`)
+  throw new Error(`${what}: not within ${limit / 1000} s`)
 }

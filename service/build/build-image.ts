@@ -3,7 +3,7 @@
 import type { Closure, Plan } from '../closure/closure.ts'
 import { type EvaluatedPackage, storePathsOf } from '../closure/package.ts'
 import type { PriorityLimiter } from '../concurrency/priority-limiter.ts'
-import { canonicalName } from '../image/canonical-name.ts'
+import { canonicalName } from '../image/image-name.ts'
 import type { Recipe } from '../image/keys.ts'
 import {
   assembleImage,

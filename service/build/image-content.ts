@@ -34,7 +34,7 @@ export function linkFarmOf(
         name: found.name,
         storePath: found.storePath,
         priority: found.priority,
-        requested: isRequested(found, name),
+        isRequested: isRequested(found, name),
       }))
       .sort((a, b) => compareCodeUnits(a.storePath, b.storePath)),
     ...(env === undefined ? {} : { env }),

@@ -1,23 +1,23 @@
-/** What Nix knows of a store path, and of all that it needs at run time. */
+/** Store paths, closures, and plans that cut a closure into layers. */
 
-/** Absolute, below the store folder: `/nix/store/<32 characters>-<name>`. */
+/** Absolute path below the store folder: `/nix/store/<32 characters>-<name>`. */
 export type StorePath = string
 
 export interface PathInfo {
   readonly path: StorePath
-  /** Bytes of the path's NAR serialisation: near what its files take. */
+  /** Bytes of the path's NAR serialisation: about as many as its files have. */
   readonly narSize: number
-  /** Direct run-time references, the path itself among them if it names itself. */
+  /** Direct run-time references; a path may refer to itself. */
   readonly references: readonly StorePath[]
 }
 
-/** Every path that is reachable from the paths that were asked for, each once, sorted by path. */
+/** All paths that are reachable from the packages of an image, each once, sorted by path. */
 export type Closure = readonly PathInfo[]
 
-/** How a closure is cut: layers in the order of the image, each with its store paths sorted. */
+/** Layers of an image in their order, each with its store paths sorted. */
 export type Plan = readonly (readonly StorePath[])[]
 
-/** `/nix/store/<hash>-git-2.39.5` → `git-2.39.5`. */
+/** Returns the name without the hash: `/nix/store/<hash>-git-2.39.5` → `git-2.39.5`. */
 export function storePathName(path: StorePath): string {
   return path.slice(path.lastIndexOf('/') + 1 + 33)
 }

@@ -4,10 +4,7 @@ import type { PrometheusMetrics } from '../adapters/telemetry/prometheus.ts'
 import type { ManifestPull } from '../build/ports.ts'
 import type { Config } from '../config/config.ts'
 import { createApp } from '../http/app.ts'
-import { metrics as metricsPage } from '../http/ops/metrics.ts'
-import { api } from '../http/status/api.ts'
-import { statusPage } from '../http/status/page.ts'
-import { webhooks } from '../http/webhooks/webhooks.ts'
+import { allowAll } from '../http/authorise.ts'
 import type { Source } from '../source/ports.ts'
 import { trackedRepository } from '../source/tracked-repository.ts'
 import type { Log } from '../telemetry/ports.ts'
@@ -30,20 +27,13 @@ export function composeHttp(config: Config, tools: Tools): RequestListener {
   const { store, blobs, images, catalog } = storage
   const { journal, failures } = build
   const { pulls, reconciler, refs } = prebuild
-  const { publicUrl } = config
-  return createApp(
-    {
-      pull,
-      images,
-      blobs,
-      catalog,
-      source,
-      storage: store,
+  return createApp({
+    registry: {
+      ...{ pull, images, blobs, catalog, source },
       onPull: (name, address) => pulls.count(name, address),
       onBlobBytes: (count) => metrics.blobBytesServed(count),
-      log,
     },
-    webhooks({
+    webhooks: {
       // A source without refs has nothing that a webhook could announce.
       secret: reconciler && config.webhookSecret,
       repository: trackedRepository(
@@ -51,16 +41,14 @@ export function composeHttp(config: Config, tools: Tools): RequestListener {
         config.webhookRepositories,
       ),
       request: () => reconciler?.request(),
-      log,
       onOutcome: (provider, outcome) => metrics.webhookAnswered(provider, outcome),
-    }),
-    metricsPage(metrics),
-    api({
-      builds: journal,
-      refs,
+    },
+    status: {
+      ...{ builds: journal, refs, source, publicUrl: config.publicUrl },
       retry: () => (reconciler ? reconciler.retry() : failures.clear()),
-      log,
-    }),
-    statusPage({ builds: journal, refs, source, log, ...(publicUrl ? { publicUrl } : {}) }),
-  )
+    },
+    ops: { source, storage: store, metrics },
+    authorise: allowAll,
+    log,
+  })
 }

@@ -1,4 +1,4 @@
-/** Composes the layering room: planning, and what it knows beyond a closure. */
+/** Composes the layering room: the planner, with the popularity that it reads. */
 import { join } from 'node:path'
 import { PopularityDocument } from '../adapters/remote/popularity-document.ts'
 import type { Config } from '../config/config.ts'

@@ -1,4 +1,4 @@
-/** Composes the source room: where the package set comes from. */
+/** Composes the source room: the git repository, channel or folder that the package set comes from. */
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { HttpChannelServer } from '../adapters/channels/channel-server.ts'
@@ -7,16 +7,17 @@ import type { StateFolder } from '../adapters/filesystem/state-folder.ts'
 import { withoutCredentials } from '../adapters/git/credentials.ts'
 import { GitMirror } from '../adapters/git/mirror.ts'
 import type { ProcessGroups } from '../adapters/process/process-groups.ts'
-import type { ChannelConfig, Config } from '../config/config.ts'
-import { ChannelSource, channelRecord } from '../source/channel-source.ts'
+import type { Config } from '../config/config.ts'
+import type { ChannelConfig } from '../config/source-config.ts'
+import { ChannelSource } from '../source/channel-source.ts'
 import { GitSource } from '../source/git-source.ts'
+import { channelRecord } from '../source/nixpkgs-commits.ts'
 import { PathSource } from '../source/path-source.ts'
 import type { CommittedFiles, RefSource, Source, SourceMetrics } from '../source/ports.ts'
 import type { Log } from '../telemetry/ports.ts'
 import type { ServiceEvents } from './events.ts'
 import type { Storage } from './storage.ts'
 
-/** What sources are made with. */
 interface Tools {
   readonly state: StateFolder
   readonly groups: ProcessGroups
@@ -26,10 +27,10 @@ interface Tools {
   readonly log: Log
 }
 
-/** A source, and how it starts and ends. */
+/** Source with its start and stop. */
 export interface RunningSource {
   readonly source: Source
-  /** What prebuilds follow; absent for a source without refs. */
+  /** Refs and files that prebuilds need; absent for a source without refs. */
   readonly git?: { readonly source: RefSource; readonly repository: CommittedFiles }
   start(): Promise<void>
   stop(): void
@@ -68,7 +69,7 @@ function composeGit(
   { statePath, pollInterval }: Config,
   { groups, events, metrics, log }: Tools,
 ): RunningSource {
-  // A mirror belongs to one URL: another one starts with a mirror of its own, a new token does not.
+  // Each URL has a mirror of its own. Changed credentials keep the mirror.
   const name = createHash('sha256').update(withoutCredentials(url)).digest('hex').slice(0, 16)
   const repository = new GitMirror({ url, folder: join(statePath, 'mirrors', name), groups, log })
   const onRefs = () => events.emit('refs-changed')

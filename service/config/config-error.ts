@@ -1,26 +1,24 @@
-/** What is wrong with the settings, all of it at once. */
+/** All wrong settings, reported at once. */
 
 /** One wrong setting. */
-export interface Mistake {
+export interface SettingFailure {
   readonly variable: string
-  /** As it was set; absent when it was not, or may hold a secret. */
+  /** Absent if the setting has no value, or may hold a secret. */
   readonly value?: string
-  /** What would be right. */
-  readonly expected: string
+  /** Continues a sentence that begins with the setting: `must be …`, `is not set: …`. */
+  readonly message: string
 }
 
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
-  readonly mistakes: readonly Mistake[]
+  readonly failures: readonly SettingFailure[]
 
-  constructor(mistakes: readonly Mistake[]) {
-    super(mistakes.map(describeMistake).join('\n'))
-    this.mistakes = mistakes
+  constructor(failures: readonly SettingFailure[]) {
+    super(failures.map(describe).join('\n'))
+    this.failures = failures
   }
 }
 
-function describeMistake({ variable, value, expected }: Mistake): string {
-  return value === undefined
-    ? `${variable}: ${expected}`
-    : `${variable}="${value}": must be ${expected}`
+function describe({ variable, value, message }: SettingFailure): string {
+  return value === undefined ? `${variable}: ${message}` : `${variable}="${value}": ${message}`
 }

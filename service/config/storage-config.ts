@@ -1,8 +1,12 @@
-/** Where images are kept: the settings of the storage. */
+/** Settings of the storage. */
+import { resolve } from 'node:path'
 import { z } from 'zod'
+import type { SettingFailure } from './config-error.ts'
+import { absolutePath, httpUrl, isReadableFile, oneOf } from './setting-types.ts'
 
 export interface FilesystemConfig {
   readonly backend: 'filesystem'
+  /** Absolute path of the folder. */
   readonly path: string
 }
 
@@ -10,11 +14,11 @@ export interface GcsConfig {
   readonly backend: 'gcs'
   readonly bucket: string
   readonly credentialsPath?: string
-  /** Has URLs signed by Google's IAM, when the credentials hold no key. */
+  /** Google's IAM service signs URLs, for credentials that hold no key. */
   readonly signByIam: boolean
-  /** Whether clients are sent to the bucket for blobs. */
+  /** Clients are redirected to the bucket for blobs. */
   readonly redirect: boolean
-  /** In place of Google's. */
+  /** Endpoint to use instead of Google's. */
   readonly endpoint?: URL
 }
 
@@ -23,8 +27,9 @@ export type StorageConfig = FilesystemConfig | GcsConfig
 /** @see https://cloud.google.com/storage/docs/buckets#naming */
 const bucketName = /^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$/
 
-/** What of the settings concerns a bucket; zod's shape, to be part of the whole. */
-export const gcsSettings = {
+export const storageSettings = {
+  NIXERY_STORAGE_BACKEND: oneOf('filesystem', 'gcs').default('filesystem'),
+  STORAGE_PATH: absolutePath.default(() => resolve('var/storage')),
   GCS_BUCKET: z
     .string()
     .regex(
@@ -32,26 +37,33 @@ export const gcsSettings = {
       'the name of a bucket: 3 to 222 lower-case letters, digits, "-", "_" and "."',
     )
     .optional(),
+  /** Checked by `storageFailures`, and only for a bucket: other programs use this variable, too. */
   GOOGLE_APPLICATION_CREDENTIALS: z.string().optional(),
-  SLIPWAY_GCS_SIGN: z.enum(['key', 'iam'], { error: 'one of: key, iam' }).default('key'),
+  SLIPWAY_GCS_SIGN: oneOf('key', 'iam').default('key'),
   SLIPWAY_GCS_REDIRECT: z
     .enum(['0', '1'], { error: '1, or 0 to send blobs through the service' })
     .default('1'),
-  SLIPWAY_GCS_ENDPOINT: z
-    .string()
-    .refine((text) => /^https?:/i.test(text) && URL.canParse(text), 'an http(s) URL')
-    .transform((text) => new URL(text))
-    .optional(),
+  SLIPWAY_GCS_ENDPOINT: httpUrl.optional(),
 }
 
-type GcsValues = z.infer<z.ZodObject<typeof gcsSettings>>
+/** Returns the failures of the settings that a bucket needs. */
+export function storageFailures(set: NodeJS.ProcessEnv): SettingFailure[] {
+  if (set.NIXERY_STORAGE_BACKEND !== 'gcs') return []
+  const failures: SettingFailure[] = []
+  if (set.GCS_BUCKET === undefined) {
+    const message = 'is not set: NIXERY_STORAGE_BACKEND=gcs needs the name of a bucket'
+    failures.push({ variable: 'GCS_BUCKET', message })
+  }
+  const { GOOGLE_APPLICATION_CREDENTIALS: value } = set
+  if (value !== undefined && !isReadableFile(value)) {
+    const message = 'must be a file that can be read'
+    failures.push({ variable: 'GOOGLE_APPLICATION_CREDENTIALS', value, message })
+  }
+  return failures
+}
 
-/** @param path of the folder, when it is one */
-export function storageOf(
-  backend: 'filesystem' | 'gcs',
-  path: string,
-  values: GcsValues,
-): StorageConfig {
+export function storageOf(values: z.infer<z.ZodObject<typeof storageSettings>>): StorageConfig {
+  const { NIXERY_STORAGE_BACKEND: backend, STORAGE_PATH: path } = values
   if (backend === 'filesystem') return { backend, path }
   const { GOOGLE_APPLICATION_CREDENTIALS: credentialsPath, SLIPWAY_GCS_ENDPOINT: endpoint } = values
   return {

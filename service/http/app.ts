@@ -1,15 +1,16 @@
-/** The HTTP application: who answers what, in order. */
-
+/** The HTTP application: the answer cache, then Koa with the route table. */
 import type { RequestListener } from 'node:http'
 import Koa from 'koa'
-import type { ObjectStore } from '../storage/ports.ts'
-import type { Log } from '../telemetry/ports.ts'
-import { health } from './ops/health.ts'
-import { PreparedAnswers } from './prepared-answers.ts'
-import { type RegistryServices, registry } from './registry/registry.ts'
+import { AnswerCache } from './answer-cache.ts'
+import { answerErrors } from './errors.ts'
+import { apiVersion } from './registry/base.ts'
+import { logRequests } from './request-log.ts'
+import { routing } from './router.ts'
+import { routes } from './routes.ts'
+import type { HttpServices } from './services.ts'
 
-/** What Node calls it when the other end closes the connection. */
-const goneCodes = new Set<string | undefined>([
+/** Codes of the errors that Node throws when the client has closed the connection. */
+const clientLeftCodes = new Set<string | undefined>([
   'ERR_STREAM_PREMATURE_CLOSE',
   'ERR_STREAM_DESTROYED',
   'ECONNRESET',
@@ -17,36 +18,23 @@ const goneCodes = new Set<string | undefined>([
   'HPE_INVALID_EOF_STATE',
 ])
 
-export interface AppServices extends RegistryServices {
-  readonly storage: Pick<ObjectStore, 'outage'>
-}
-
-/** @param others middleware for what else the service answers */
-export function createApp(services: AppServices, ...others: Koa.Middleware[]): RequestListener {
+export function createApp(services: HttpServices): RequestListener {
+  const { authorise, log } = services
   const app = new Koa()
-  const prepared = new PreparedAnswers(services.log)
-  app.use(requestLog(services.log))
-  app.use(prepared.keep)
-  app.use(registry(services))
-  app.use(health(services.source, services.storage))
-  for (const other of others) app.use(other)
-  // Koa reports the error of a stream twice: from the stream, and from the answer that it ended.
+  const answers = new AnswerCache(authorise, log)
+  app.use(logRequests(log))
+  app.use(answers.store)
+  app.use(apiVersion)
+  app.use(answerErrors(log))
+  for (const middleware of routing(routes(services))) app.use(middleware)
+  // Koa reports the error of a stream twice: for the stream, and for the answer that it ended.
   const reported = new WeakSet<object>()
   app.on('error', (error: NodeJS.ErrnoException) => {
     if (reported.has(error)) return
     reported.add(error)
-    // A client that goes away in the middle of a blob is its own affair.
-    if (goneCodes.has(error.code)) services.log.debug({ error: error.message }, 'client went away')
-    else services.log.error({ err: error }, 'answer failed')
+    // A client may go away in the middle of a blob: that is no failure of the service.
+    if (clientLeftCodes.has(error.code)) log.debug({ failure: error.message }, 'client went away')
+    else log.error({ err: error }, 'answer failed')
   })
-  return prepared.before(app.callback())
-}
-
-function requestLog(log: Log): Koa.Middleware {
-  return async (ctx, next) => {
-    const start = performance.now()
-    await next()
-    const milliseconds = Math.round((performance.now() - start) * 100) / 100
-    log.debug({ method: ctx.method, path: ctx.path, status: ctx.status, milliseconds }, 'request')
-  }
+  return answers.before(app.callback())
 }

@@ -1,14 +1,14 @@
-/** What the HTTP edge needs of monitoring. */
+/** Ports of the HTTP edge. */
 
-/** What the HTTP edge reports to monitoring. Never fails, never waits. */
+/** Metrics of the HTTP edge. Never fails, never waits. */
 export interface HttpMetrics {
-  /** @param provider and outcome, both out of a small set of names: `github`, `accepted` */
+  /** Counts a delivery, by provider (`github`) and outcome (`accepted`). Both have few values. */
   webhookAnswered(provider: string, outcome: string): void
-  /** @param bytes that were sent, fewer than were asked for if the client went away */
+  /** Counts the bytes of blobs that were sent: fewer than requested if the client goes away. */
   blobBytesServed(bytes: number): void
 }
 
-/** The metrics as Prometheus scrapes them. */
+/** The metrics in the format of Prometheus. */
 export interface MetricsText {
   readonly contentType: string
   text(): Promise<string>

@@ -7,20 +7,20 @@ import { promisify } from 'node:util'
 import { messageOf } from '../image/errors.ts'
 import type { Log } from '../telemetry/ports.ts'
 
-/** Not by `import`: that reads all that is exported, WebSocket among it, and so loads undici, for 50 ms. */
+/** Not by `import`, which reads every export, WebSocket among them, and so loads undici, in 50 ms. */
 const http = process.getBuiltinModule('node:http')
 const https = process.getBuiltinModule('node:https')
 
-/** Milliseconds that an idle connection is kept: longer than proxies keep theirs, so that they close. */
+/** Milliseconds that an idle connection is kept. Proxies keep theirs for a shorter time, so they close first. */
 const keepAliveTimeout = 75_000
 
-/** Milliseconds between looks for idle connections while the server is closing. */
+/** Milliseconds between closing idle connections while the server stops. */
 const sweepInterval = 50
 
-/** Milliseconds between looks at the certificate files: a look is two calls of stat. */
+/** Milliseconds between checks of the certificate files: a check is two calls of stat. */
 const certificateInterval = 5000
 
-/** PEM files. */
+/** Files in PEM format. */
 export interface TlsFiles {
   readonly certificatePath: string
   readonly keyPath: string
@@ -28,7 +28,7 @@ export interface TlsFiles {
 
 export interface ListenOptions {
   readonly host: string
-  /** 0 takes a free one. */
+  /** 0 chooses a free port. */
   readonly port: number
   readonly tls?: TlsFiles
   readonly log: Log
@@ -36,11 +36,11 @@ export interface ListenOptions {
 
 export interface Listening {
   readonly address: AddressInfo
-  /** Takes no more connections, and cuts those that are not done after the grace period (ms). */
+  /** Accepts no more connections, and cuts those that are still busy after the grace period (ms). */
   close(gracePeriod: number): Promise<void>
 }
 
-/** @throws Error when the port cannot be had, or the certificate and key do not fit */
+/** @throws Error if the port cannot be opened, or if the certificate and the key do not belong together */
 export async function listen(
   { host, port, tls, log }: ListenOptions,
   handler: RequestListener,
@@ -52,12 +52,12 @@ export async function listen(
     server.once('error', reject)
     server.listen(port, host, resolve)
   })
-  server.on('error', (error) => log.error({ failure: error.message }, 'cannot take a connection'))
+  server.on('error', (error) => log.error({ failure: error.message }, 'cannot accept a connection'))
   return {
     address: server.address() as AddressInfo,
     async close(gracePeriod) {
       const closed = promisify(server.close.bind(server))()
-      // A connection that is busy now is idle after its answer, and may stay so for a minute.
+      // A busy connection becomes idle after its answer, and its client may keep it open for a minute.
       const sweep = setInterval(() => server.closeIdleConnections(), sweepInterval)
       const deadline = setTimeout(() => server.closeAllConnections(), gracePeriod)
       await closed
@@ -74,8 +74,8 @@ function tlsServer(files: TlsFiles, handler: RequestListener, log: Log): Server 
       server.setSecureContext(readCertificate(files))
       log.info({ certificate: files.certificatePath }, 'certificate renewed')
     } catch (error) {
-      // Half of a renewal may be written: the other file changes too, and is seen then.
-      log.warn({ error: messageOf(error) }, 'certificate not renewed')
+      // The renewal may be half written. The other file then changes as well, and starts another attempt.
+      log.warn({ failure: messageOf(error) }, 'certificate not renewed')
     }
   }
   const watched = [files.certificatePath, files.keyPath]
@@ -93,8 +93,9 @@ function readCertificate({ certificatePath, keyPath }: TlsFiles) {
   try {
     createSecureContext(pair)
   } catch (error) {
-    const fault = `the certificate ${certificatePath} and the key ${keyPath} cannot be used together`
-    throw new Error(`${fault}: ${messageOf(error)}`)
+    throw new Error(
+      `the certificate ${certificatePath} and the key ${keyPath} cannot be used together: ${messageOf(error)}`,
+    )
   }
   return pair
 }

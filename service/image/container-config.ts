@@ -1,9 +1,10 @@
 /**
- * How a container of the image starts: Slipway's defaults, then what the packages bring.
+ * The config that a container of the image starts with: Slipway's defaults, overridden by the packages.
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md#properties
  */
 import { z } from 'zod'
 import type { EvaluatedPackage } from '../closure/package.ts'
+import { compareCodeUnits } from '../text/order.ts'
 import { Failure } from './errors.ts'
 import type { ImageName } from './image-name.ts'
 import type { ContainerConfig } from './manifest.ts'
@@ -19,7 +20,7 @@ const absolutePath = z.string().startsWith('/', 'the path must begin with "/"')
 const words = z.array(z.string())
 const nanoseconds = z.int().nonnegative()
 
-/** Every field of the OCI config, and Docker's Healthcheck. Unknown fields are mistakes. */
+/** Every field of the OCI config, and Docker's Healthcheck. An unknown field is an error. */
 const packageConfig = z.strictObject({
   User: z.string().optional(),
   ExposedPorts: emptyObjects(port).optional(),
@@ -29,7 +30,7 @@ const packageConfig = z.strictObject({
   Volumes: emptyObjects(absolutePath).optional(),
   WorkingDir: absolutePath.optional(),
   Labels: z.record(z.string(), z.string()).optional(),
-  /** Of Windows images, and deprecated; without effect here. */
+  /** Deprecated field of Windows images, without effect here. */
   ArgsEscaped: z.boolean().optional(),
   StopSignal: z
     .string()
@@ -47,36 +48,39 @@ const packageConfig = z.strictObject({
 })
 type PackageConfig = z.infer<typeof packageConfig>
 
-/** What programs expect of a root file system made of /bin, /sbin and /usr. */
+/** Search path of a conventional root file system with /bin, /sbin and /usr. */
 const searchPath = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const certificates = 'SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt'
 
 /**
- * The defaults, then each package's `imageConfig` over them, the weakest package first: whoever wins a
- * file in the root of the image wins a field of its config. Maps and variables are merged by name.
- * @param asked packages that were asked for; added ones bring no config
+ * Returns the defaults, overridden by the `imageConfig` of each package. Where packages differ, the one
+ * that wins a file in the link farm also wins a field. Maps and variables are merged by name.
+ * @param requested requested packages; added packages bring no config
  * @throws Failure evaluation-failed, naming the package and the field
  */
 export function containerConfig(
   name: ImageName,
-  asked: readonly EvaluatedPackage[],
+  requested: readonly EvaluatedPackage[],
   hasCertificates: boolean,
 ): ContainerConfig {
   const base: PackageConfig = {
     Env: hasCertificates ? [searchPath, certificates] : [searchPath],
-    ...defaultCommand(name, asked),
+    ...defaultCommand(name, requested),
   }
-  const weakestFirst = [...asked].sort(
-    (a, b) => b.priority - a.priority || (a.name < b.name ? 1 : -1),
+  const weakestFirst = requested.toSorted(
+    (a, b) => b.priority - a.priority || compareCodeUnits(b.name, a.name),
   )
   return weakestFirst.reduce<PackageConfig>((config, { name: owner, imageConfig }) => {
     return imageConfig === undefined ? config : merge(config, parse(owner, imageConfig))
   }, base) as ContainerConfig
 }
 
-function defaultCommand(name: ImageName, asked: readonly EvaluatedPackage[]): { Cmd?: string[] } {
-  if (name.shell) return { Cmd: ['bash'] }
-  const programs = asked.flatMap(({ storePath, mainProgram }) =>
+function defaultCommand(
+  name: ImageName,
+  requested: readonly EvaluatedPackage[],
+): { Cmd?: string[] } {
+  if (name.hasShell) return { Cmd: ['bash'] }
+  const programs = requested.flatMap(({ storePath, mainProgram }) =>
     mainProgram === undefined ? [] : [`${storePath}/bin/${mainProgram}`],
   )
   const [program, ...others] = new Set(programs)
@@ -86,17 +90,18 @@ function defaultCommand(name: ImageName, asked: readonly EvaluatedPackage[]): { 
 function parse(owner: string, imageConfig: unknown): PackageConfig {
   const parsed = packageConfig.safeParse(imageConfig)
   if (parsed.success) return parsed.data
-  const faults = parsed.error.issues.map(({ path, message }) => {
+  const failures = parsed.error.issues.map(({ path, message }) => {
     return `imageConfig${path.map((part) => `.${String(part)}`).join('')}: ${message}`
   })
-  throw new Failure('evaluation-failed', `package ${owner}: ${faults.join('; ')}`, {
-    detail: { package: owner, faults },
+  throw new Failure('evaluation-failed', `package ${owner}: ${failures.join('; ')}`, {
+    // Clients know this field as `faults`.
+    detail: { package: owner, faults: failures },
   })
 }
 
 function merge(below: PackageConfig, above: PackageConfig): PackageConfig {
   const merged: PackageConfig = { ...below, ...above }
-  // As in a Dockerfile, a new entry point makes the command that was meant for the old one void.
+  // As in a Dockerfile, a new entry point removes the command of the old one.
   if (above.Entrypoint !== undefined && above.Cmd === undefined) delete merged.Cmd
   if (below.Env && above.Env) merged.Env = mergeVariables(below.Env, above.Env)
   for (const field of ['ExposedPorts', 'Volumes', 'Labels'] as const) {

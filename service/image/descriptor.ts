@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 
-/** `sha256:` and 64 lower-case hex digits: the one algorithm that this registry stores under. */
+/** `sha256:` and 64 lower-case hex digits. This registry stores blobs under no other algorithm. */
 export type Digest = `sha256:${string}`
 
 export interface Descriptor {
@@ -29,12 +29,12 @@ export function sha256Digest(bytes: Uint8Array | string): Digest {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 }
 
-/** The hex part of a digest. */
+/** Returns the part after the algorithm. */
 export function hexOf(digest: Digest): string {
   return digest.slice('sha256:'.length)
 }
 
-/** Descriptors in records, for validation. */
+/** Validates a digest in a record. */
 export const digestSchema = z.custom<Digest>(
   (value) => typeof value === 'string' && /^sha256:[a-f0-9]{64}$/.test(value),
   'not a sha256 digest',

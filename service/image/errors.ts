@@ -1,35 +1,49 @@
 /**
- * What can go wrong, as values. Who finds a fault throws a Failure that says what was wrong (with the
- * value) and what would be right; the HTTP edge alone knows which status and code it becomes.
+ * Failures that are reported to a person. Code that detects one throws a `Failure` whose message says what
+ * failed (with the value), why, and what would be right. Only the HTTP edge knows which status and error
+ * code each kind becomes.
  */
 
 export type FailureKind =
+  /** The repository name breaks the grammar. */
   | 'name-invalid'
+  /** The tag breaks the grammar. */
   | 'tag-invalid'
+  /** The digest breaks the grammar. */
   | 'digest-invalid'
+  /** A paging parameter of a listing has a wrong value. */
   | 'paging-invalid'
-  /** No such package, tag or manifest. */
+  /** The package, tag or manifest does not exist. */
   | 'manifest-unknown'
+  /** The blob is not stored. */
   | 'blob-unknown'
-  /** A range of bytes that begins behind the end. */
+  /** The requested range begins after the last byte. */
   | 'range-invalid'
+  /** No route has this path. */
   | 'route-unknown'
-  /** The client accepts no type that could be sent. */
+  /** The client accepts none of the media types that could be sent. */
   | 'not-acceptable'
-  /** A push, or anything else that a read-only registry never does. */
+  /** A push, or another operation that a read-only registry does not have. */
   | 'unsupported'
+  /** The client may not do this. */
+  | 'denied'
+  /** The package set, or one of its packages, cannot be evaluated. */
   | 'evaluation-failed'
+  /** A builder failed. */
   | 'build-failed'
+  /** A builder ran past its time limit. */
   | 'build-timed-out'
+  /** The pull waited as long as it may; the build goes on. */
   | 'still-building'
+  /** Too many builds, evaluations or look-ups are waiting. */
   | 'overloaded'
-  /** Storage, git or Nix is out of reach: nothing is wrong with the request. */
+  /** Storage, git or Nix cannot be reached; the request itself is correct. */
   | 'unavailable'
 
 export interface FailureOptions {
   /** Machine-readable facts for the `detail` of a registry error. */
   detail?: unknown
-  /** Seconds after which asking again makes sense. */
+  /** Seconds after which a client should repeat the request. */
   retryAfter?: number
   cause?: unknown
 }
@@ -48,12 +62,12 @@ export class Failure extends Error {
   }
 }
 
-/** The message of anything that was thrown. */
+/** Returns the message of any thrown value. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/** Stands for the message of an error that is no Failure: such a message may hold anything, also secrets. */
+/** Replaces the message of an error that is not a Failure, because that message may hold secrets. */
 const internalError = 'internal error: the log of the service tells more'
 
 /** Returns the part of an error that may be shown to anybody. */

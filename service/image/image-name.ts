@@ -6,24 +6,25 @@ import { compareCodeUnits } from '../text/order.ts'
 import { Failure } from './errors.ts'
 import { amd64, arm64, type Platform } from './platform.ts'
 
-/** What an image is made of. Two names that differ in order or repetition alone are equal here. */
+/** Content of an image, as its name requests it. Order and repetition in the name make no difference. */
 export interface ImageName {
-  /** As the client wrote it, for messages and listings. */
+  /** The name as the client wrote it, for messages and listings. */
   readonly text: string
-  /** Package attributes, meta packages expanded, in byte order, each once. */
+  /** Package attributes with meta packages expanded, in byte order, each once. */
   readonly packages: readonly string[]
   readonly platform: Platform
-  /** Whether `shell` stands in the name: the image then starts bash. */
-  readonly shell: boolean
+  /** `shell` is in the name, so the image starts bash. */
+  readonly hasShell: boolean
 }
 
 /** The packages that `shell` stands for. */
 export const shellPackages = ['bashInteractive', 'coreutils', 'moreutils', 'nano'] as const
+const broughtByShell: ReadonlySet<string> = new Set(shellPackages)
 
-/** Added to every image whose package set has them: HTTPS and name look-ups expect their files. */
+/** Packages added to every image if the package set has them: HTTPS and name look-ups read their files. */
 export const addedPackages = ['cacert', 'iana-etc'] as const
 
-/** Characters in a name, at most: what clients and registries agree on in practice. */
+/** Most characters in a name: the limit that clients and registries agree on in practice. */
 export const maxNameLength = 255
 
 const alphanumeric = '[a-z0-9]+'
@@ -34,27 +35,43 @@ const nameGrammar = new RegExp(`^${pathComponent}(?:/${pathComponent})*$`)
 /** @throws Failure name-invalid */
 export function parseImageName(text: string): ImageName {
   if (text.length > maxNameLength) {
-    throw invalid(text, `it has ${text.length} characters, ${maxNameLength} are allowed`)
+    throw invalidName(text, `it has ${text.length} characters, ${maxNameLength} are allowed`)
   }
-  if (!nameGrammar.test(text)) throw invalid(text, grammarFault(text))
+  if (!nameGrammar.test(text)) throw invalidName(text, grammarRule(text))
   const components = text.split('/')
-  const shell = components.includes('shell')
+  const hasShell = components.includes('shell')
   const platform = components.includes('arm64') ? arm64 : amd64
   const named = components.filter((component) => component !== 'shell' && component !== 'arm64')
-  if (named.length === 0 && !shell) {
-    throw invalid(text, '"arm64" only chooses the platform: add a package, as in "arm64/hello"')
+  if (named.length === 0 && !hasShell) {
+    throw invalidName(text, '"arm64" only chooses the platform: add a package, as in "arm64/hello"')
   }
-  const packages = [...new Set([...(shell ? shellPackages : []), ...named])].sort(compareCodeUnits)
-  return { text, packages, platform, shell }
+  const brought = hasShell ? shellPackages : []
+  const packages = [...new Set([...brought, ...named])].sort(compareCodeUnits)
+  return { text, packages, platform, hasShell }
 }
 
-function invalid(text: string, reason: string): Failure {
-  return new Failure('name-invalid', `"${text}" is not an image name: ${reason}`, {
+/**
+ * Returns the one spelling of all names of an image: `htop/git/shell/git` → `shell/git/htop`, meta packages
+ * first, then the packages in byte order, each once. The spelling parses to an equal image name. Two names
+ * have the same spelling exactly if they have the same packages, platform and `hasShell`: all that an
+ * image key takes from a name.
+ */
+export function canonicalName({ packages, platform, hasShell }: ImageName): string {
+  const named = hasShell ? packages.filter((name) => !broughtByShell.has(name)) : packages
+  const meta = [
+    ...(platform.architecture === arm64.architecture ? ['arm64'] : []),
+    ...(hasShell ? ['shell'] : []),
+  ]
+  return [...meta, ...named].join('/')
+}
+
+function invalidName(text: string, failure: string): Failure {
+  return new Failure('name-invalid', `"${text}" is not an image name: ${failure}`, {
     detail: { name: text },
   })
 }
 
-function grammarFault(text: string): string {
+function grammarRule(text: string): string {
   const rule =
     'packages are separated by "/", each in lower-case letters and digits, ' +
     'with ".", "_", "__" or dashes only between them'

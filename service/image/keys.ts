@@ -1,4 +1,4 @@
-/** The keys under which work is remembered: hashes over exactly what determines its outcome. */
+/** Keys of records. Each is a hash over everything that determines the result, and nothing else. */
 
 import { createHash } from 'node:crypto'
 import type { StorePath } from '../closure/closure.ts'
@@ -7,7 +7,7 @@ import type { LinkFarm } from './link-farm.ts'
 
 export type Compression = 'gzip' | 'zstd' | 'none'
 
-/** What changes an image's bytes without its content changing. */
+/** Settings that change the bytes of an image but not its content. */
 export interface Recipe {
   readonly compression: Compression
   /** Most layers in an image. */
@@ -15,41 +15,42 @@ export interface Recipe {
 }
 
 /**
- * Version of the code that writes layers, forests, configs and manifests. Raise it with every change
- * of their bytes: records made by other code are then never taken for today's. How layers are compressed is no
- * such change: what each became is recorded once, and kept.
+ * Version of the code that writes layers, link farms, configs and manifests. Raise it with every change of
+ * their bytes, so that records of older code are not used for new images. A change of the compressor does
+ * not count: the compressed digest of a layer is recorded once and kept.
  */
 export const packingVersion = 1
 
-/** One per image that can be asked for. The name's spelling is not part of it, its packages are. */
+/** Returns the key of an image record. It covers the packages of the name, not the spelling. */
 export function imageKey(
   revision: { readonly id: string },
   name: ImageName,
   recipe: Recipe,
 ): string {
-  const { packages, platform, shell } = name
-  // `shell` sets the command, so `shell` and its four packages by name are different images.
-  return hash(['image', revision.id, packages, platform.system, shell, recipeText(recipe)])
+  const { packages, platform, hasShell } = name
+  // `shell` also sets the command: an image of the same packages by name is another image.
+  return hash(['image', revision.id, packages, platform.system, hasShell, recipeText(recipe)])
 }
 
-/** One per closure. */
+/** Returns the key of a closure's plan. */
 export function planKey(paths: readonly StorePath[], recipe: Recipe): string {
   return hash(['plan', [...paths].sort(), recipeText(recipe)])
 }
 
-/** One per layer of store paths. The budget decides which layers there are, not what is in one. */
+/** Returns the key of a layer of store paths. The layer budget has no effect on the bytes of a layer. */
 export function layerKey(paths: readonly StorePath[], recipe: Recipe): string {
   return hash(['layer', [...paths].sort(), packingVersion, recipe.compression])
 }
 
-/** One per link farm. */
+/** Returns the key of a link farm's layer. */
 export function linkFarmKey(linkFarm: LinkFarm, recipe: Recipe): string {
-  const packages = linkFarm.packages.map(({ name, storePath, priority, requested }) => [
+  const packages = linkFarm.packages.map(({ name, storePath, priority, isRequested }) => [
     storePath,
     priority,
-    requested,
+    isRequested,
     name,
   ])
+  // `forest` is an older word for link farm. Another word here would change every key.
   return hash(['forest', packages, linkFarm.env ?? null, packingVersion, recipe.compression])
 }
 
@@ -57,6 +58,6 @@ function recipeText({ compression, layerBudget }: Recipe): string {
   return `${packingVersion} ${compression} ${layerBudget}`
 }
 
-function hash(facts: readonly unknown[]): string {
-  return createHash('sha256').update(JSON.stringify(facts)).digest('hex')
+function hash(inputs: readonly unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(inputs)).digest('hex')
 }

@@ -1,18 +1,17 @@
-/** The root of an image: links to the files of its packages. */
+/** The link farm: the root of an image, with symlinks to the files of its packages. */
 import type { StorePath } from '../closure/closure.ts'
 
-/** A package as the link farm sees it. */
 export interface LinkFarmPackage {
   readonly name: string
   readonly storePath: StorePath
-  /** The lower wins. */
+  /** If two packages have the same file, the lower priority wins. */
   readonly priority: number
-  /** Whether the image's name has it; added packages (cacert, iana-etc) give way. */
-  readonly requested: boolean
+  /** The image name requests the package. It wins over an added package (cacert, iana-etc). */
+  readonly isRequested: boolean
 }
 
 export interface LinkFarm {
   readonly packages: readonly LinkFarmPackage[]
-  /** The store path whose `bin/env` becomes `/usr/bin/env`. */
+  /** Store path whose `bin/env` becomes `/usr/bin/env`. */
   readonly env?: StorePath
 }

@@ -1,6 +1,6 @@
 /**
- * Image configs and manifests as bytes. Nothing here knows a clock, a host or a commit: equal layers
- * and settings give equal bytes, and so equal digests, everywhere.
+ * Encodes image configs and manifests. No clock, host or commit goes into them, so equal layers and settings
+ * give equal digests on every machine.
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md
  * @see https://distribution.github.io/distribution/spec/manifest-v2-2/
@@ -16,11 +16,11 @@ export interface Layer {
   readonly size: number
   /** Digest of the uncompressed tar. */
   readonly diffId: Digest
-  /** What `docker history` shows. */
+  /** Text for `docker history`. */
   readonly description: string
 }
 
-/** The `config` member of an image config: how a container starts. */
+/** The `config` field of an image config: how a container starts. */
 export interface ContainerConfig {
   readonly User?: string
   readonly ExposedPorts?: Readonly<Record<string, object>>
@@ -35,7 +35,7 @@ export interface ContainerConfig {
   readonly Healthcheck?: object
 }
 
-/** A document of an image, with the descriptor that it is stored and served under. */
+/** An image config or manifest: its bytes, and the descriptor under which they are stored and served. */
 export interface Document {
   readonly descriptor: Descriptor
   readonly bytes: Uint8Array
@@ -47,10 +47,10 @@ export interface AssembledImage {
   readonly docker: Document
 }
 
-/** The time of every image: as in the layers, one second after the epoch, since zero means unset. */
+/** Creation time of every image and of the files in its layers. It is not 0, because 0 means "unset". */
 const created = '1970-01-01T00:00:01Z'
 
-/** One config and, over the same blobs, the manifest in the two dialects that clients speak. */
+/** Returns a config, and an OCI and a Docker manifest that name this config and the same layers. */
 export function assembleImage(
   layers: readonly Layer[],
   config: ContainerConfig,

@@ -1,10 +1,10 @@
-/** The platforms that images are made for, in the words of OCI and of Nix. */
+/** Platforms of images, with their names in OCI and in Nix. */
 
 export interface Platform {
   readonly os: 'linux'
-  /** As in GOARCH: the image config's `architecture`. */
+  /** `architecture` of the image config: a GOARCH value. */
   readonly architecture: 'amd64' | 'arm64'
-  /** Nix's name of the same. */
+  /** Nix system: `x86_64-linux`. */
   readonly system: string
 }
 

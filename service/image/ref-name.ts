@@ -1,23 +1,23 @@
-/** Names of git refs, and the tags under which images of a ref are pulled. */
+/** Names of git refs, and the image tags that they become. */
 import { maxTagLength } from './reference.ts'
 
 export const branchPrefix = 'refs/heads/'
 export const tagPrefix = 'refs/tags/'
 
-/** Returns whether a full ref name is that of a git tag. */
+/** Returns whether a full ref name is a git tag. */
 export function isTagRef(ref: string): boolean {
   return ref.startsWith(tagPrefix)
 }
 
-/** `refs/heads/feature/login` → `feature/login`. */
+/** Removes the prefix: `refs/heads/feature/login` → `feature/login`. */
 export function shortRefName(ref: string): string {
   return ref.slice(isTagRef(ref) ? tagPrefix.length : branchPrefix.length)
 }
 
 /**
- * The tag under which a ref can be pulled whose short name cannot be written as a tag.
- * Each run of characters that a tag may not hold becomes one `-`, a `-` or `.` at the start, where
- * neither may stand, becomes `_`, and what goes beyond 128 characters is cut off.
+ * Returns the tag for a ref whose short name is not a valid tag: `feature/login` → `feature-login`. Each run
+ * of characters that a tag may not contain becomes one `-`. A `-` or `.` at the start becomes `_`, because a
+ * tag may not begin with either. The result is cut off after 128 characters.
  */
 export function slugOf(shortName: string): string {
   return shortName

@@ -1,30 +1,31 @@
-/** How often each path has changed by itself, from release to release. */
+/** Counts how often each path itself has changed from release to release. */
 import { type Closure, type StorePath, storePathName } from '../closure/closure.ts'
+import { compareCodeUnits } from '../text/order.ts'
 import type { History } from './knowledge-document.ts'
 import { identitiesOf } from './path-identity.ts'
 
-/** A closure, and the paths of the same image in the release before. */
-export interface Step {
-  readonly before: readonly StorePath[]
+/** The change of one image from one release to the next. */
+export interface ImageUpdate {
+  readonly previousPaths: readonly StorePath[]
   readonly closure: Closure
 }
 
-/** Releases from which on the counts are halved: what happened long ago says little. */
-const longHistory = 32
+/** Number of observed releases at which both counts of a path are halved, so that old releases lose weight. */
+const maxReleases = 32
 
-/** The history after one more release, in the order of identities. */
-export function extend(history: History, steps: readonly Step[]): History {
-  const found = new Map<string, boolean>()
-  for (const step of steps) {
-    for (const [identity, isChanged] of observe(step)) {
-      found.set(identity, isChanged || (found.get(identity) ?? false))
+/** Returns the history after one more release, sorted by path identity. */
+export function extendHistory(history: History, updates: readonly ImageUpdate[]): History {
+  const observed = new Map<string, boolean>()
+  for (const update of updates) {
+    for (const [identity, isChanged] of observe(update)) {
+      observed.set(identity, isChanged || (observed.get(identity) ?? false))
     }
   }
-  if (found.size === 0) return history
+  if (observed.size === 0) return history
   const counts = new Map(history.map(([identity, ...count]) => [identity, count]))
-  for (const [identity, isChanged] of found) {
+  for (const [identity, isChanged] of observed) {
     const [releases, changes] = counts.get(identity) ?? [0, 0]
-    const share = releases + 1 < longHistory ? 1 : 0.5
+    const share = releases + 1 < maxReleases ? 1 : 0.5
     counts.set(identity, [
       Math.round((releases + 1) * share),
       Math.round((changes + (isChanged ? 1 : 0)) * share),
@@ -32,18 +33,22 @@ export function extend(history: History, steps: readonly Step[]): History {
   }
   return [...counts]
     .map(([identity, [releases, changes]]) => [identity, releases, changes] as const)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .sort(([a], [b]) => compareCodeUnits(a, b))
 }
 
 /**
- * For what was in the image before, whether it changed by itself: its name with the version did, or nothing
- * that it refers to is new. An image that is as it was says nothing: it may be looked at twice.
+ * Yields for each path that the image had before whether the path itself changed: its name with version is
+ * new, or its store path is new although all its references are old. An image without any change yields
+ * nothing, because it may be learned twice for one release.
  */
-function* observe({ before, closure }: Step): Iterable<[identity: string, isChanged: boolean]> {
-  const oldPaths = new Set(before)
+function* observe({
+  previousPaths,
+  closure,
+}: ImageUpdate): Iterable<[identity: string, isChanged: boolean]> {
+  const oldPaths = new Set(previousPaths)
   if (closure.every(({ path }) => oldPaths.has(path))) return
-  const oldNames = new Set(before.map(storePathName))
-  const oldIdentities = new Set(identitiesOf(before))
+  const oldNames = new Set(previousPaths.map(storePathName))
+  const oldIdentities = new Set(identitiesOf(previousPaths))
   const identities = identitiesOf(closure.map(({ path }) => path))
   for (const [place, { path, references }] of closure.entries()) {
     const identity = identities[place] as string

@@ -1,38 +1,41 @@
-/** What is known of the images that are served, as it is stored. */
+/** The stored form of the planner's knowledge. */
 import { createHash } from 'node:crypto'
 import type { StorePath } from '../closure/closure.ts'
 import { identityOf, withoutNumber } from './path-identity.ts'
 
-/** JSON. Store paths and layers are written once each, and elsewhere named by their place in the list. */
+/**
+ * JSON document; its field names are the stored format. Each store path and each layer is written once. All
+ * other fields refer to them by their index in `paths` and `layers`.
+ */
 export interface KnowledgeDocument {
   readonly paths: readonly StorePath[]
-  /** The paths of every layer of a plan. */
+  /** The paths of each layer. */
   readonly layers: readonly (readonly number[])[]
-  /** Those learned last go first. */
+  /** The image that was learned last comes first. */
   readonly images: readonly KnownImage[]
   readonly history: History
 }
 
 export interface KnownImage {
   readonly name: string
-  /** Paths that no other of the image refers to: what was asked for. */
+  /** The paths that no other path of the image refers to: the requested packages. */
   readonly tops: readonly number[]
-  /** The layers of its latest plans, the latest first. */
+  /** The layers of the latest plans; the latest plan comes first. */
   readonly plans: readonly (readonly number[])[]
-  /** The paths of the image, if its latest plan is not of these. */
+  /** The paths of the image, if they were learned without a plan. */
   readonly unplanned?: readonly number[]
 }
 
-/** By identity: in how many releases a path was looked at, and in how many it had changed by itself. */
+/** By path identity: number of releases in which a path was observed, and how many of them changed it itself. */
 export type History = readonly (readonly [identity: string, releases: number, changes: number])[]
 
-/** The numbers of an image's paths. */
+/** Returns the indices of an image's paths. */
 export function pathsOf(document: KnowledgeDocument, { unplanned, plans }: KnownImage): number[] {
   if (unplanned) return [...unplanned]
   return (plans[0] ?? []).flatMap((layer) => document.layers[layer] ?? [])
 }
 
-/** Without the paths, layers and history that belong to no image any more. */
+/** Removes the paths, layers and history that no image has any more. */
 export function compact({ paths, layers, images, history }: KnowledgeDocument): KnowledgeDocument {
   const keptLayers = renumber(layers.length, (keep) => {
     for (const { plans } of images) for (const plan of plans) plan.forEach(keep)
@@ -55,28 +58,28 @@ export function compact({ paths, layers, images, history }: KnowledgeDocument): 
   }
 }
 
-/** A hash of everything in it. */
+/** Returns a hash of the whole document. */
 export function versionOf({ paths, layers, images, history }: KnowledgeDocument): string {
-  // Not of the objects themselves: the order of their fields is nobody's business.
+  // The fields are listed here, so that the order of an object's fields has no effect.
   const known = images.map(({ name, tops, plans, unplanned }) => [name, tops, plans, unplanned])
   return createHash('sha256')
     .update(JSON.stringify([paths, layers, known, history]))
     .digest('hex')
 }
 
-/** Numbers from 0 on for those that are kept, in the order that they had. */
-function renumber(count: number, visit: (keep: (number: number) => void) => void) {
+/** Gives the kept ones of `count` indices new indices from 0 on, in their old order. */
+function renumber(count: number, visit: (keep: (index: number) => void) => void) {
   const isKept = new Uint8Array(count)
-  visit((number) => {
-    isKept[number] = 1
+  visit((index) => {
+    isKept[index] = 1
   })
   const old: number[] = []
   const next = new Uint32Array(count)
-  for (let number = 0; number < count; number++) {
-    if (isKept[number] === 0) continue
-    next[number] = old.length
-    old.push(number)
+  for (let index = 0; index < count; index++) {
+    if (isKept[index] === 0) continue
+    next[index] = old.length
+    old.push(index)
   }
-  const renumbered = (numbers: readonly number[]) => numbers.map((number) => next[number] as number)
+  const renumbered = (indices: readonly number[]) => indices.map((index) => next[index] as number)
   return { old, renumbered }
 }

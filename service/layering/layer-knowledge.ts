@@ -1,14 +1,14 @@
 /**
- * What the registry knows beyond one closure when it cuts that into layers: which images it serves, what is
- * in them, how they were cut, and what changed from release to release.
+ * The planner's knowledge beyond one closure: the images that the registry serves, their paths, how they were
+ * cut into layers, and which paths changed from release to release.
  *
- * A value that never changes: learning makes another one, with another version. So a plan can be worked out
- * again from a closure and the version that its record names, and an image that is added cuts no other anew.
+ * Knowledge is immutable: learning returns new knowledge with another version. A plan is a function of the
+ * closure and of the version that its record names, so a new image changes no existing plan.
  */
 
 import type { Closure, Plan, StorePath } from '../closure/closure.ts'
-import { extend, type Step } from './change-history.ts'
-import { Fleet } from './image-sets.ts'
+import { compareCodeUnits } from '../text/order.ts'
+import { extendHistory, type ImageUpdate } from './change-history.ts'
 import {
   compact,
   type KnowledgeDocument,
@@ -16,38 +16,38 @@ import {
   pathsOf,
   versionOf,
 } from './knowledge-document.ts'
+import { KnownImages } from './known-images.ts'
 
 export type { KnowledgeDocument } from './knowledge-document.ts'
 
-/** An image as it is now. */
+/** An image in its current release. */
 export interface ServedImage {
-  /** The same for the same image in every release: packages and platform, without tag. */
+  /** Packages and platform, without tag: the same name in every release. */
   readonly name: string
   readonly closure: Closure
-  /** Absent if the closure is known before it is planned. */
+  /** Absent while the closure is known but not planned yet. */
   readonly plan?: Plan
 }
 
-/** Most images that are remembered; those go that were not learned for the longest time. */
-const mostImages = 1000
+/** Most images in the document. Beyond that, those that were not learned for the longest time are dropped. */
+const maxImages = 1000
 
-/** Several tags and branches of an image are built in turn: each should find its own last cut. */
+/** Latest plans of each image. Several tags and branches are built in turn; each finds its own last plan. */
 const plansPerImage = 3
 
 export class LayerKnowledge {
-  /** Of a new registry. */
+  /** The knowledge of a new registry. */
   static readonly none = new LayerKnowledge({ paths: [], layers: [], images: [], history: [] })
 
   readonly document: KnowledgeDocument
   #version: string | undefined
-  #fleet: Fleet | undefined
+  #knownImages: KnownImages | undefined
 
-  /** @param document as it was stored, whole */
   constructor(document: KnowledgeDocument) {
     this.document = document
   }
 
-  /** `none`, or a hash of what is known. */
+  /** `none`, or a hash of the document. */
   get version(): string {
     this.#version ??= this.isEmpty ? 'none' : versionOf(this.document)
     return this.#version
@@ -57,44 +57,47 @@ export class LayerKnowledge {
     return this.document.images.length === 0
   }
 
-  /** The same, arranged for the planner's questions. */
-  get fleet(): Fleet {
-    this.#fleet ??= new Fleet(this.document)
-    return this.#fleet
+  /** Index over the document, built at the first access. */
+  get knownImages(): KnownImages {
+    this.#knownImages ??= new KnownImages(this.document)
+    return this.#knownImages
   }
 
   /**
-   * What is known after images were built. One call is taken for one release, so the images of a release
-   * are best learned together; their order has no effect. Each name may be there once.
+   * Returns the knowledge after these images were built. One call counts as one release, so all images of a
+   * release are best learned together. Their order has no effect.
+   * @param images each name at most once
    */
   learn(images: readonly ServedImage[]): LayerKnowledge {
     if (images.length === 0) return this
     const { document } = this
     const known = new Map(document.images.map((image) => [image.name, image]))
-    const register = new Register(document)
+    const numbering = new Numbering(document)
     const learned: KnownImage[] = []
-    const steps: Step[] = []
-    for (const image of images.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    const updates: ImageUpdate[] = []
+    for (const image of images.toSorted((a, b) => compareCodeUnits(a.name, b.name))) {
       const before = known.get(image.name)
       known.delete(image.name)
-      learned.push(register.enter(image, before))
+      learned.push(numbering.knownImageOf(image, before?.plans ?? []))
       if (before === undefined) continue
-      const paths = pathsOf(document, before).map((path) => document.paths[path] as StorePath)
-      steps.push({ before: paths, closure: image.closure })
+      const previousPaths = pathsOf(document, before).map((path) => {
+        return document.paths[path] as StorePath
+      })
+      updates.push({ previousPaths, closure: image.closure })
     }
     return new LayerKnowledge(
       compact({
-        paths: register.paths,
-        layers: register.layers,
-        images: [...learned, ...known.values()].slice(0, mostImages),
-        history: extend(document.history, steps),
+        paths: numbering.paths,
+        layers: numbering.layers,
+        images: [...learned, ...known.values()].slice(0, maxImages),
+        history: extendHistory(document.history, updates),
       }),
     )
   }
 }
 
-/** Gives numbers to paths and layers; those that are known keep theirs. */
-class Register {
+/** Numbers the paths and layers of a document. Known ones keep their numbers; new ones are appended. */
+class Numbering {
   readonly paths: StorePath[]
   readonly layers: (readonly number[])[]
   readonly #pathNumbers: Map<StorePath, number>
@@ -107,22 +110,27 @@ class Register {
     this.#layerNumbers = new Map(layers.map((layer, number) => [layer.join(), number]))
   }
 
-  enter({ name, closure, plan }: ServedImage, before: KnownImage | undefined): KnownImage {
+  /** @param earlierPlans of the same image */
+  knownImageOf(
+    { name, closure, plan }: ServedImage,
+    earlierPlans: readonly (readonly number[])[],
+  ): KnownImage {
     const paths = closure.map(({ path }) => path).sort()
-    const isReferred = new Set(
+    const isReferenced = new Set(
       closure.flatMap(({ path, references }) => references.filter((other) => other !== path)),
     )
-    // Numbered in this order, whatever the order of closure and plan.
-    const unplanned = paths.map((path) => this.#numberOf(path))
-    const tops = paths.filter((path) => !isReferred.has(path)).map((path) => this.#numberOf(path))
-    const plans = before?.plans ?? []
-    if (plan === undefined) return { name, tops, plans, unplanned }
-    const latest = plan.map((layer) => this.#layerOf(layer))
-    const others = plans.filter((other) => other.join() !== latest.join())
+    // All paths are numbered first, in sorted order, so that the order of closure and plan has no effect.
+    const unplanned = paths.map((path) => this.#numberOfPath(path))
+    const tops = paths
+      .filter((path) => !isReferenced.has(path))
+      .map((path) => this.#numberOfPath(path))
+    if (plan === undefined) return { name, tops, plans: earlierPlans, unplanned }
+    const latest = plan.map((layer) => this.#numberOfLayer(layer))
+    const others = earlierPlans.filter((other) => other.join() !== latest.join())
     return { name, tops, plans: [latest, ...others].slice(0, plansPerImage) }
   }
 
-  #numberOf(path: StorePath): number {
+  #numberOfPath(path: StorePath): number {
     const number = this.#pathNumbers.get(path) ?? this.paths.length
     if (number === this.paths.length) {
       this.paths.push(path)
@@ -131,8 +139,8 @@ class Register {
     return number
   }
 
-  #layerOf(layer: readonly StorePath[]): number {
-    const paths = layer.map((path) => this.#numberOf(path))
+  #numberOfLayer(layer: readonly StorePath[]): number {
+    const paths = layer.map((path) => this.#numberOfPath(path))
     const key = paths.join()
     const number = this.#layerNumbers.get(key) ?? this.layers.length
     if (number === this.layers.length) {

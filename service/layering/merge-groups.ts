@@ -1,195 +1,180 @@
 /**
- * Makes few groups of store paths of many, losing as few bytes as can be. What a merge of two groups is
- * expected to lose with each release:
+ * Merges groups of store paths until few are left, losing as few bytes as possible. Clients download a merged
+ * group again when either part changes. The expected loss of a merge, in bytes for each release, is
  *
- *     bytes of the one × (chance that either changes − chance that it changes itself)
- *     + the same for the other
- *     + the stakes of both: what is lost when other images cannot share them any more
+ *     bytes of a × (risk of a and b together − risk of a)
+ *   + bytes of b × (risk of a and b together − risk of b)
+ *   + shared bytes of a and b, unless all their images make the same merge
  *
- * The cheapest merge of all pairs goes first. Pairs are many, so a large number of groups is written in one
- * row first, by chance of change, and only neighbours are merged until few enough are left:
+ * The pair with the smallest loss is merged first. Many groups have too many pairs, so they are first sorted
+ * by risk, and only neighbours are merged until few groups are left. Then all pairs are compared:
  *
- *     chance     .01   .02   .02   .31   .80         .01   .02   .31   .80
- *     groups      a     b     c     d     e    ──>    a    b c    d     e    ──> pairs: a with d, a with e, …
- *     loss           9     1     5     7                 9     6     7
+ *     risk        .01   .02   .02   .31   .80         .01   .02   .31   .80
+ *     group        a     b     c     d     e    ──>    a    b c    d     e    ──> pairs: a and d, a and e, …
+ *     loss            9     1     5     7                 9     6     7
  *
- * Each round merges neighbours of the cheapest third of the row, a sixth of it at least: O(n log n) for
- * n groups.
+ * Each round merges neighbours among the cheapest third of the losses, which removes at least a sixth of the
+ * groups: O(n log n) for n groups.
  */
-import { type Below, type ChangeRisk, unionOf } from './change-risk.ts'
+import type { ChangeRisk } from './change-risk.ts'
+import { mergedGroup, type PathGroup } from './path-group.ts'
 
-export interface Group {
-  readonly nodes: readonly number[]
-  /** Bytes. */
-  readonly size: number
-  /** All that a change of would change the group. */
-  readonly below: Below
-  /** The chance that a release changes the group. */
-  readonly risk: number
-  /** Bytes that are expected to be lost, once, when the group is merged into one that only this image has. */
-  readonly stake: number
-  /** How many images have it. */
-  readonly images: number
+export interface MergeOptions {
+  readonly changeRisk: ChangeRisk
+  /** Bytes. Every merge that loses less is made. */
+  readonly layerCost: number
+  /** While there are more groups, the cheapest merge is made whatever it loses. */
+  readonly maxGroups: number
+  /** Every image that has one of the groups has all of them, and makes the same merges: they stay shared. */
+  readonly sameImages: boolean
 }
 
-export interface Merging {
-  readonly risk: ChangeRisk
-  /** Bytes: a merge that loses less is made. */
-  readonly price: number
-  /** Groups: while there are more, the cheapest merge is made whatever it loses. */
-  readonly most: number
-  /** Every image that has one of the groups has all, and merges them alike: they stay as shared as they were. */
-  readonly alike: boolean
+/** Most groups of which all pairs are compared. Most closures have fewer paths. */
+const maxPairedGroups = 400
+
+/** Returns the groups after all merges. Ties are decided by the order of `groups`. */
+export function mergeGroups(groups: readonly PathGroup[], options: MergeOptions): PathGroup[] {
+  const { maxGroups } = options
+  const few = Number.isFinite(maxGroups) ? Math.max(maxPairedGroups, maxGroups) : maxPairedGroups
+  const row = groups.length > few ? mergeNeighbours(groups, options, few) : groups
+  return row.length <= few ? mergePairs(row, options) : [...row]
 }
 
-/** Groups of which all pairs are looked at: more than most closures have paths. */
-const mostInPairs = 400
-
-/** The groups that are left, each node in one of them as before. The order of `groups` decides ties. */
-export function mergeGroups(groups: readonly Group[], merging: Merging): Group[] {
-  const few = Number.isFinite(merging.most) ? Math.max(mostInPairs, merging.most) : mostInPairs
-  const row = groups.length > few ? mergeNeighbours(groups, merging, few) : groups
-  return row.length <= few ? mergePairs(row, merging) : [...row]
-}
-
-/** What a merge loses, in bytes. */
-function loss(a: Group, b: Group, { risk, alike }: Merging): number {
-  const either = risk.ofEither(a.below, b.below)
-  // Whole bytes: what differs only by how the computer rounds is left to the order of the groups.
+/** Returns the expected loss of a merge, in bytes. */
+function lossOf(a: PathGroup, b: PathGroup, { changeRisk, sameImages }: MergeOptions): number {
+  const together = changeRisk.ofUnion(a.dependencies, b.dependencies)
+  // Rounded to bytes, so that the order of the groups decides a tie, and not a floating-point error.
   return Math.round(
-    a.size * (either - a.risk) + b.size * (either - b.risk) + (alike ? 0 : a.stake + b.stake),
+    a.size * (together - a.risk) +
+      b.size * (together - b.risk) +
+      (sameImages ? 0 : a.sharedBytes + b.sharedBytes),
   )
 }
 
-/** Not more than the loss, and quick to tell: the merged group changes at least as often as either. */
-function leastLoss(a: Group, b: Group, { alike }: Merging): number {
+/** Returns a fast lower bound of the loss: the merged group's risk is at least the larger of the two. */
+function leastLossOf(a: PathGroup, b: PathGroup, { sameImages }: MergeOptions): number {
   const difference = a.risk - b.risk
   return (
-    (difference > 0 ? b.size * difference : -a.size * difference) + (alike ? 0 : a.stake + b.stake)
+    (difference > 0 ? b.size * difference : -a.size * difference) +
+    (sameImages ? 0 : a.sharedBytes + b.sharedBytes)
   )
 }
 
-function merge(a: Group, b: Group, { risk, alike }: Merging): Group {
-  const below = unionOf([a.below, b.below])
-  return {
-    nodes: a.nodes.concat(b.nodes),
-    size: a.size + b.size,
-    below,
-    risk: risk.of(below),
-    stake: alike ? a.stake + b.stake : 0,
-    images: alike ? a.images : 1,
-  }
-}
-
-/** Until few are left, or nothing is worth merging. */
-function mergeNeighbours(groups: readonly Group[], merging: Merging, few: number): Group[] {
+/** Merges neighbours in a row sorted by risk, until `few` groups are left or no merge is worth it. */
+function mergeNeighbours(
+  groups: readonly PathGroup[],
+  options: MergeOptions,
+  few: number,
+): PathGroup[] {
+  const { changeRisk, layerCost, maxGroups, sameImages } = options
   let row = groups.toSorted((a, b) => a.risk - b.risk || a.size - b.size)
-  let losses = lossesIn(row, merging)
+  let losses = neighbourLosses(row, options)
   while (row.length > few) {
-    const limit = cheapThird(losses)
-    const next: Group[] = []
-    /** Losses in the next row that are known already; NaN where a group is new. */
-    const kept: number[] = []
+    const limit = cheapestThird(losses)
+    const next: PathGroup[] = []
+    /** Losses in the next row that stay the same; NaN beside a merged group. */
+    const known: number[] = []
     let left = row.length
     for (let place = 0; place < row.length; place++) {
-      const group = row[place] as Group
-      const lost = losses[place] ?? Infinity
-      if (lost <= limit && left > few && (lost < merging.price || left > merging.most)) {
+      const group = row[place] as PathGroup
+      const loss = losses[place] ?? Infinity
+      if (loss <= limit && left > few && (loss < layerCost || left > maxGroups)) {
         place++
         left--
-        if (next.length > 0) kept[next.length - 1] = Number.NaN
-        kept.push(Number.NaN)
-        next.push(merge(group, row[place] as Group, merging))
+        if (next.length > 0) known[next.length - 1] = Number.NaN
+        known.push(Number.NaN)
+        next.push(mergedGroup(group, row[place] as PathGroup, changeRisk, sameImages))
       } else {
-        kept.push(lost)
+        known.push(loss)
         next.push(group)
       }
     }
     if (left === row.length) break
     row = next
-    losses = lossesIn(row, merging, kept)
+    losses = neighbourLosses(row, options, known)
   }
   return row
 }
 
-/** What each group of a row and the next would lose. */
-function lossesIn(
-  row: readonly Group[],
-  merging: Merging,
+/** Returns the loss of merging each group of a row with the next. */
+function neighbourLosses(
+  row: readonly PathGroup[],
+  options: MergeOptions,
   known: readonly number[] = [],
 ): Float64Array {
   const losses = new Float64Array(Math.max(0, row.length - 1))
   for (let place = 0; place < losses.length; place++) {
-    const lost = known[place] ?? Number.NaN
-    losses[place] = Number.isNaN(lost)
-      ? loss(row[place] as Group, row[place + 1] as Group, merging)
-      : lost
+    const loss = known[place] ?? Number.NaN
+    losses[place] = Number.isNaN(loss)
+      ? lossOf(row[place] as PathGroup, row[place + 1] as PathGroup, options)
+      : loss
   }
   return losses
 }
 
-/** Those that are dearer now may have cheaper neighbours after the others' merges. */
-function cheapThird(losses: Float64Array): number {
+/** Returns the largest loss to merge in this round. Dearer pairs wait: their neighbours may become cheaper. */
+function cheapestThird(losses: Float64Array): number {
   return losses.toSorted()[Math.floor(losses.length / 3)] as number
 }
 
-/** A group, and the cheapest merge of it with one further on in the list. */
-interface Candidate {
-  readonly group: Group
-  /** Place of the other; `unknown` if it has gone. */
+/** A group, and its cheapest merge with a group in a later slot. */
+interface Slot {
+  readonly group: PathGroup
+  /** Index of the other group's slot; `unknown` if it has to be searched again. */
   partner: number
-  /** Of that merge; if the partner is not known, none is cheaper. */
+  /** Loss of that merge. While the partner is unknown: a lower bound. */
   loss: number
 }
 
 const unknown = -1
 
-/** Until no more than `most` are left and nothing is worth merging. */
-function mergePairs(groups: readonly Group[], merging: Merging): Group[] {
-  const candidates = groups.map((group): Candidate | undefined => {
+/** Merges the cheapest pair again and again, until `maxGroups` are left and no merge is worth it. */
+function mergePairs(groups: readonly PathGroup[], options: MergeOptions): PathGroup[] {
+  const { changeRisk, layerCost, maxGroups, sameImages } = options
+  const slots = groups.map((group): Slot | undefined => {
     return { group, partner: unknown, loss: -Infinity }
   })
-  const consider = (candidate: Candidate, place: number) => {
-    const other = candidates[place]?.group
-    if (other === undefined || leastLoss(candidate.group, other, merging) >= candidate.loss) return
-    const lost = loss(candidate.group, other, merging)
-    if (lost >= candidate.loss) return
-    candidate.loss = lost
-    candidate.partner = place
+  const consider = (slot: Slot, place: number) => {
+    const other = slots[place]?.group
+    if (other === undefined || leastLossOf(slot.group, other, options) >= slot.loss) return
+    const loss = lossOf(slot.group, other, options)
+    if (loss >= slot.loss) return
+    slot.loss = loss
+    slot.partner = place
   }
   for (let left = groups.length; left > 1; ) {
-    const place = cheapestOf(candidates)
-    const candidate = candidates[place] as Candidate
-    const { group, partner } = candidate
-    if (candidate.loss >= merging.price && left <= merging.most) break
+    const place = cheapestOf(slots)
+    const slot = slots[place] as Slot
+    const { group, partner } = slot
+    if (slot.loss >= layerCost && left <= maxGroups) break
     if (partner === unknown) {
-      candidate.loss = Infinity
-      for (let other = place + 1; other < candidates.length; other++) consider(candidate, other)
-      // With nobody further on it waits for those before it.
-      if (candidate.partner === unknown) candidate.partner = place
+      slot.loss = Infinity
+      for (let other = place + 1; other < slots.length; other++) consider(slot, other)
+      // No later group is left, only earlier slots may choose this group. Its own index ends the search.
+      if (slot.partner === unknown) slot.partner = place
       continue
     }
-    const merged = merge(group, (candidates[partner] as Candidate).group, merging)
-    candidates[place] = undefined
-    candidates[partner] = { group: merged, partner: unknown, loss: -Infinity }
+    const merged = mergedGroup(group, (slots[partner] as Slot).group, changeRisk, sameImages)
+    slots[place] = undefined
+    slots[partner] = { group: merged, partner: unknown, loss: -Infinity }
     left--
     for (let index = 0; index < partner; index++) {
-      const other = candidates[index]
+      const other = slots[index]
       if (other === undefined) continue
       if (other.partner === place || other.partner === partner) other.partner = unknown
       consider(other, partner)
     }
   }
-  return candidates.flatMap((candidate) => (candidate === undefined ? [] : [candidate.group]))
+  return slots.flatMap((slot) => (slot === undefined ? [] : [slot.group]))
 }
 
-function cheapestOf(candidates: readonly (Candidate | undefined)[]): number {
+function cheapestOf(slots: readonly (Slot | undefined)[]): number {
   let cheapest = -1
   let least = Infinity
-  for (let place = 0; place < candidates.length; place++) {
-    const candidate = candidates[place]
-    if (candidate === undefined || (cheapest !== -1 && candidate.loss >= least)) continue
-    least = candidate.loss
+  for (let place = 0; place < slots.length; place++) {
+    const slot = slots[place]
+    if (slot === undefined || (cheapest !== -1 && slot.loss >= least)) continue
+    least = slot.loss
     cheapest = place
   }
   return cheapest

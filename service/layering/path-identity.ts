@@ -1,10 +1,11 @@
-/** What makes store paths of different releases the same thing: its path changes, its name stays. */
+/** Identities of store paths: names that stay the same from release to release, while hash and version change. */
 import { type StorePath, storePathName } from '../closure/closure.ts'
+import { compareCodeUnits } from '../text/order.ts'
 
 /**
- * What a path is called in every release: `glibc-2.39-52-bin` and `glibc-2.40-66-bin` are both `glibc-bin`. The
- * version begins at the first dash before a digit; after that, parts without any digit are no version but
- * an output or a variant (`-bin`, `-headless`).
+ * Returns the name without its version: `glibc-2.39-52-bin` and `glibc-2.40-66-bin` are both `glibc-bin`. The
+ * version begins at the first dash before a digit. Later parts without a digit name an output or a variant
+ * (`-bin`, `-headless`), so they are kept.
  */
 export function identityOf(path: StorePath): string {
   const name = storePathName(path)
@@ -15,8 +16,8 @@ export function identityOf(path: StorePath): string {
 }
 
 /**
- * The identities of the paths of one closure. Those that would be called the same are numbered in the
- * order of their full names: `python3`, `python3#1`.
+ * Returns a distinct identity for each path of one closure. Paths with the same name without version are
+ * numbered in the order of their full names: `python3`, `python3#1`.
  */
 export function identitiesOf(
   paths: readonly StorePath[],
@@ -32,7 +33,7 @@ export function identitiesOf(
   for (const [identity, same] of places) {
     if (same.length === 1) continue
     const fullName = (place: number) => `${storePathName(paths[place] ?? '')} ${paths[place]}`
-    same.sort((a, b) => (fullName(a) < fullName(b) ? -1 : 1))
+    same.sort((a, b) => compareCodeUnits(fullName(a), fullName(b)))
     for (const [number, place] of same.entries()) {
       if (number > 0) identities[place] = `${identity}#${number}`
     }
@@ -40,7 +41,7 @@ export function identitiesOf(
   return identities
 }
 
-/** `python3#1` → `python3` */
+/** Removes the number: `python3#1` → `python3`. */
 export function withoutNumber(identity: string): string {
   return identity.replace(/#\d+$/, '')
 }

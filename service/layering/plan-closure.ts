@@ -1,11 +1,10 @@
 /**
- * Cutting closures into layers, by all that the registry knows of the images that it serves, and learning
- * from those that were built.
+ * Cuts closures into layers by the recorded plan or a new one, and learns from the images that were built.
  *
- *     closure ──► plan record? ──yes──► as it was cut before
+ *     closure ──► plan record? ──yes──► recorded plan
  *                      │ no
  *                      ▼
- *               planner ◄── knowledge ◄── images that were built, together when the last of them is done
+ *               planLayers ◄── knowledge ◄── built images, learned together as one release
  */
 
 import type { Closure, StorePath } from '../closure/closure.ts'
@@ -18,13 +17,14 @@ import { planLayers } from './plan-layers.ts'
 import type { LayerPlanner, PopularitySource, ReleaseLearning } from './ports.ts'
 import type { PlanRecord } from './records.ts'
 
-/** Milliseconds without another image after which those that were built are learned, as one release. */
+/** Milliseconds without a new image after which the built images are learned as one release. */
 const defaultPause = 3000
-/** Images, and milliseconds, after which those that were built are learned all the same. */
-const largestRelease = 100
-const longestRelease = 30_000
-/** Of the one document that all instances share. */
-const current = 'current'
+/** Number of built images that are learned without waiting for a pause. */
+const maxBuilt = 100
+/** Milliseconds after the first built image; a later image then ends the release without a pause. */
+const maxWait = 30_000
+/** Key of the knowledge document, which all instances share. */
+const knowledgeKey = 'current'
 
 export interface PlanClosureOptions {
   readonly plans: RecordStore<PlanRecord>
@@ -32,16 +32,17 @@ export interface PlanClosureOptions {
   readonly popularity: PopularitySource
   readonly recipe: Recipe
   readonly log: Log
-  /** Milliseconds. @default 3,000 */
+  /** Milliseconds without a new image before the built images are learned. @default 3,000 */
   readonly pause?: number
 }
 
 export class PlanClosure implements LayerPlanner, ReleaseLearning {
   readonly #options: PlanClosureOptions
   #knowledge: Promise<LayerKnowledge> | undefined
-  /** Built and not learned yet, by name. */
+  /** Images that are built but not learned yet, by name. */
   readonly #built = new Map<string, ServedImage>()
-  #since = 0
+  /** Time when the first of them was built: milliseconds of `performance.now()`. */
+  #firstBuiltAt = 0
   #timer: NodeJS.Timeout | undefined
   #learning: Promise<void> = Promise.resolve()
 
@@ -49,26 +50,21 @@ export class PlanClosure implements LayerPlanner, ReleaseLearning {
     this.#options = options
   }
 
-  /** Whether nothing is known of any image: then those that are built together are best learned before. */
   async isNew(): Promise<boolean> {
-    return (await this.#known()).isEmpty
+    return (await this.#currentKnowledge()).isEmpty
   }
 
-  /**
-   * The closure's store paths by layer: as it was cut before, else by what is known now.
-   * @throws Failure unavailable
-   */
   async plan(closure: Closure): Promise<StorePath[][]> {
     const { plans, popularity, recipe } = this.#options
     const key = planKey(
       closure.map(({ path }) => path),
       recipe,
     )
-    const before = await plans.get(key)
-    if (before !== undefined) return before.layers
-    const knowledge = await this.#known()
+    const recorded = await plans.get(key)
+    if (recorded !== undefined) return recorded.layers
+    const knowledge = await this.#currentKnowledge()
     const { counts, version } = popularity.current()
-    // One layer is the link farm's.
+    // The link farm is a layer, too.
     const options = { budget: recipe.layerBudget - 1, popularity: counts, knowledge }
     const layers = planLayers(closure, options).map((layer) => [...layer])
     const used = [knowledge.version, version].filter((known) => known !== 'none')
@@ -76,23 +72,21 @@ export class PlanClosure implements LayerPlanner, ReleaseLearning {
     return (await plans.settle(key, record)).layers
   }
 
-  /** Learns of images at once. Never fails: what is not learned costs bytes, and no image. */
   learn(images: readonly ServedImage[]): Promise<void> {
     this.#learning = this.#learning.then(() => this.#learn(images))
     return this.#learning
   }
 
-  /** Learns of an image with the others that are built about now. */
   note(image: ServedImage): void {
-    if (this.#built.size === 0) this.#since = performance.now()
+    if (this.#built.size === 0) this.#firstBuiltAt = performance.now()
     this.#built.set(image.name, image)
     clearTimeout(this.#timer)
-    const isLong = performance.now() - this.#since > longestRelease
-    if (isLong || this.#built.size === largestRelease) return void this.flush()
+    const isOverdue = performance.now() - this.#firstBuiltAt > maxWait
+    if (isOverdue || this.#built.size === maxBuilt) return void this.flush()
     this.#timer = setTimeout(() => this.flush(), this.#options.pause ?? defaultPause).unref()
   }
 
-  /** Learns what was noted. Never fails. */
+  /** Learns from all noted images now. Never fails. */
   async flush(): Promise<void> {
     clearTimeout(this.#timer)
     const images = [...this.#built.values()]
@@ -101,33 +95,33 @@ export class PlanClosure implements LayerPlanner, ReleaseLearning {
   }
 
   /**
-   * Read once: what another instance learns afterwards is taken up when this one learns.
-   * @throws Failure unavailable: a plan holds for good, so none is made for lack of what is known
+   * Returns the knowledge that was read once. Knowledge of other instances is read again when this one learns.
+   * @throws Failure unavailable. A plan is kept for good, so none is made while the knowledge cannot be read.
    */
-  #known(): Promise<LayerKnowledge> {
-    this.#knowledge ??= this.#read().catch((error) => {
-      this.#knowledge = undefined
-      throw error
-    })
+  #currentKnowledge(): Promise<LayerKnowledge> {
+    this.#knowledge ??= this.#options.knowledge
+      .get(knowledgeKey)
+      .then(knowledgeOf)
+      .catch((error) => {
+        this.#knowledge = undefined
+        throw error
+      })
     return this.#knowledge
-  }
-
-  async #read(): Promise<LayerKnowledge> {
-    const document = await this.#options.knowledge.get(current)
-    return document === undefined ? LayerKnowledge.none : new LayerKnowledge(document)
   }
 
   async #learn(images: readonly ServedImage[]): Promise<void> {
     const { knowledge, log } = this.#options
     try {
-      const document = await knowledge.fresh(current)
-      const before = document === undefined ? LayerKnowledge.none : new LayerKnowledge(document)
-      const after = before.learn(images)
+      const after = knowledgeOf(await knowledge.fresh(knowledgeKey)).learn(images)
       this.#knowledge = Promise.resolve(after)
-      await knowledge.replace(current, after.document)
-      log.debug({ images: images.length, version: after.version }, 'layers learned')
+      await knowledge.replace(knowledgeKey, after.document)
+      log.debug({ images: images.length, version: after.version }, 'planner knowledge updated')
     } catch (error) {
-      log.warn({ failure: messageOf(error) }, 'layers could not be learned')
+      log.warn({ failure: messageOf(error) }, 'planner knowledge could not be updated')
     }
   }
+}
+
+function knowledgeOf(document: KnowledgeDocument | undefined): LayerKnowledge {
+  return document === undefined ? LayerKnowledge.none : new LayerKnowledge(document)
 }

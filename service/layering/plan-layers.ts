@@ -1,57 +1,69 @@
 /**
- * Cuts a closure into the layers of an image, so that a client which has another image, or an earlier
- * release of this one, downloads little. A worked example: the images shop and report are known.
+ * Cuts a closure into the layers of an image, so that a client that already has another image, or an earlier
+ * release of this one, downloads little.
  *
- *     shop 20 MB ────> lib 3 MB ────> tables 5 kB          chance that a release changes it
- *       │               │                                  or anything below it:
- *       │               v                                  tables .01    lib  .04    shop   .81
- *       └───────────> libc 30 MB ────> idn 400 kB          idn    .01    libc .02    report .80
+ * A worked example: the planner knows two images, `shop` and `report`. A release changes each of these two
+ * packages with probability .8, and each library with probability .01. The risk of a path is the probability
+ * that a release changes the path or one of its dependencies.
+ *
+ *     shop 20 MB ────> lib 3 MB ────> tables 5 kB          risks:
+ *       │               │                                  tables .01    lib  .04    shop   .81
+ *       │               v                                  idn    .01    libc .02    report .80
+ *       └───────────> libc 30 MB ────> idn 400 kB
  *                       ^
  *     report 8 MB ──────┘
  *
- * 1. Paths that are in exactly the same images keep company. A layer of such paths is of use to every image
- *    that has any of them, so each byte is stored once, and downloaded once by whoever has several images.
+ * 1. Group the paths by image set, the set of images that a path is in. Every image that needs one path of an
+ *    image set needs all of them. So layers of such paths store each byte once in the registry, and a client
+ *    that pulls several images downloads each byte once.
  *
- *     shop: shop, lib, tables │ shop and report: libc, idn │ report: report
+ *     image set {shop}: shop, lib, tables │ {shop, report}: libc, idn │ {report}: report
  *
- * 2. A layer is downloaded again when any of its paths changes. Of each company those pairs become one layer
- *    that are expected to lose less with that than a layer costs, the cheapest first (layer-merging.ts):
+ * 2. Merge the paths of each image set. Clients download a layer again when any of its paths changes. So a
+ *    merge is expected to lose, for each release, the bytes of each path × the growth of its risk. But a layer
+ *    costs something, too (`layerCost`: 8 kB). Merges that lose less are made, the cheapest first
+ *    (merge-groups.ts):
  *
- *     tables + lib     tables 5 kB × (.04 − .01)                        0.1 kB     merged
- *     libc + idn       idn 400 kB × (.02 − .01)                           4 kB     merged
- *     shop + lib       lib and tables 3 MB × (.81 − .04)              2,300 kB
+ *     tables + lib     tables 5 kB × (.04 − .01)             =   0.15 kB     merged
+ *     libc + idn       idn 400 kB × (.02 − .01)              =      4 kB     merged
+ *     shop + lib       lib and tables 3 MB × (.81 − .04)     =  2,300 kB     not merged
  *
- *    The cut depends on the company alone, so all its images have the same layers:
+ *    The result depends on the image set alone, so all images of the set have the same layers:
  *
  *     shop ──> libc idn │ lib tables │ shop          report ──> libc idn │ report
  *
- * 3. While an image has more layers than the budget allows, or than its size is worth, the cheapest pair becomes
- *    one whatever it loses, and here also what other images cannot share any more. With a budget of 2, shop is
- *    libc idn │ lib shop tables.
+ * 3. While the image has more layers than the budget, or more than its size justifies, make the cheapest merge
+ *    whatever it loses. This step also merges layers of different image sets; the loss then includes the bytes
+ *    that other images cannot share any more. With a budget of 2, shop becomes
  *
- * 4. The most shared that change least come first: clients that name a layer by all those below it, as Docker
- *    did for long, can keep them.
+ *     shop ──> libc idn │ lib shop tables
  *
- * In the next release shop is another path, and perhaps lib. Paths keep their company by name. A layer that was
- * cut before and of which every path is still there is taken as it is, before all else: the clients have it.
- * Of a path in no known image, the references tell as much as they can: it is taken for a company of its own,
- * and for as shared as it has referrers.
+ * 4. Order the layers: first those that many images have and that rarely change. Some clients identify a layer
+ *    by all layers below it, as Docker did for years. They can keep the first layers.
+ *
+ * In the next release shop has a new store path, and perhaps lib, too. The planner recognises the paths by
+ * name (path-identity.ts), so they stay in their image sets. Before step 1 it reuses each earlier layer whose
+ * paths are all in the closure, because clients have it already. A path that no known image has skips steps 1
+ * and 2; the planner guesses from its referrers how many images share it.
  */
 
-import type { Closure, Plan, StorePath } from '../closure/closure.ts'
+import type { Closure, PathInfo, Plan } from '../closure/closure.ts'
 import { type ClosureGraph, graphOf } from '../closure/closure-graph.ts'
 import { ChangeRisk, unionOf } from './change-risk.ts'
-import type { Company, Fleet } from './image-sets.ts'
+import type { KnownImages } from './known-images.ts'
 import { LayerKnowledge } from './layer-knowledge.ts'
-import { type Group, mergeGroups } from './merge-groups.ts'
-import { type Prospect, prospectsOf } from './path-prospects.ts'
+import { orderLayers } from './layer-order.ts'
+import { mergeGroups } from './merge-groups.ts'
+import { expectationsOf, type PathExpectation } from './path-expectations.ts'
+import { byFirstNode, type PathGroup } from './path-group.ts'
+import type { ImageSet } from './path-statistics.ts'
 
 export interface PlanOptions {
   /** Most layers in the plan: 1 or more. */
   readonly budget: number
   /**
-   * How many packages of a large set refer to a package, by name with version (`zlib-1.3.1`) or
-   * without (`zlib`). Asked only about paths that no known image has.
+   * Number of packages in a large package set that refer to a package, by name with version (`zlib-1.3.1`) or
+   * without (`zlib`). Used only for paths that no known image has.
    */
   readonly popularity?: ReadonlyMap<string, number>
   /** @default LayerKnowledge.none */
@@ -59,29 +71,31 @@ export interface PlanOptions {
 }
 
 /**
- * Bytes of a NAR that a layer costs, as many as its request, its place in manifest and configuration, and the
- * frame of its archive take (some 3 kB compressed). With it, what an image loses by all its merges is
- * below a hundredth of what a release makes a client download.
+ * Cost of one more layer, in bytes of NAR: its request, its entries in manifest and config, and the framing of
+ * its archive (about 3 kB compressed). With this value all merges of an image together lose less than a
+ * hundredth of what a client downloads for a release.
  */
-const layerPrice = 8000
+const layerCost = 8000
 
 /**
- * Bytes that layers have on average where there are many: clients unpack them one after the other and
- * take a while for each (podman 50 ms), in which they could have fetched and unpacked this much.
+ * Least mean size of the layers of an image with more than `alwaysAllowedLayers`, in bytes. Clients unpack
+ * layers one after the other and need a fixed time for each (podman: 50 ms). In that time they can fetch and
+ * unpack about this many bytes.
  */
-const smallLayer = 512 * 1024
-/** So many layers an image may always have, however small they are. */
-const fewLayers = 24
+const leastMeanSize = 512 * 1024
+
+/** Number of layers that an image may have however small they are. */
+const alwaysAllowedLayers = 24
 
 /**
- * Clients pull another image once in about seven releases of one that they have. It decides only what a large
- * image gives up first; between a fifth and a tenth the outcome is much the same.
+ * Number of times that a client pulls another image for each release of an image that it has: about one in
+ * seven. The value decides only which layers a large image merges first; 0.1 and 0.2 give similar results.
  */
-const otherImages = 0.15
+const otherImagePulls = 0.15
 
 /**
- * Cuts a closure into at most `budget` layers; every path of it is in exactly one. The plan is a function
- * of the closure as a set and of the knowledge, whatever was asked for to get it. References to paths outside
+ * Cuts a closure into at most `budget` layers; every path is in exactly one layer. The plan is a function of
+ * the closure as a set and of the knowledge; the image name has no effect. References to paths outside
  * the closure are ignored. Takes O((n + m) log n) for n paths with m references.
  * @throws RangeError if the budget is not a whole number of at least 1
  */
@@ -91,136 +105,125 @@ export function planLayers(closure: Closure, options: PlanOptions): Plan {
     throw new RangeError(`the layer budget must be a whole number of at least 1, not ${budget}`)
   }
   const graph = graphOf(closure)
-  const { fleet } = knowledge
-  const prospects = prospectsOf(graph, fleet, popularity)
-  const risk = new ChangeRisk(
+  const { knownImages } = knowledge
+  const expectations = expectationsOf(graph, knownImages, popularity)
+  const changeRisk = new ChangeRisk(
     graph,
-    Float64Array.from(prospects, ({ chance }) => chance),
+    Float64Array.from(expectations, ({ changeChance }) => changeChance),
   )
-  const alone = prospects.map((prospect, node) => groupOf(graph, risk, node, prospect))
-
-  const kept = keepWholeLayers(graph, fleet, (nodes) =>
-    asLayer(
-      nodes.map((node) => alone[node] as Group),
-      risk,
-    ),
-  )
-  const isKept = new Set(kept.flat().flatMap(({ nodes }) => nodes))
-  const rest = alone.filter((_, node) => !isKept.has(node))
-  const cut = cutByCompany(rest, prospects, risk, budget)
-  // Clients have what was cut before: it counts for the budget alone.
-  const most = Math.min(budget, kept.flat().length + layersWorth(rest))
-  const layers = mergeGroups([...kept.flat(), ...cut].sort(byFirstNode), {
-    ...{ risk, price: layerPrice, most, alike: false },
+  const paths = expectations.map((expectation, node) => {
+    return groupOfPath(graph, changeRisk, node, expectation)
   })
-  return inOrder(layers, kept).map(({ nodes }) => {
-    return nodes.map((node) => (graph.paths[node] as { path: StorePath }).path).sort()
+
+  const reusedPlans = reusableLayers(graph, knownImages).map((layers) =>
+    layers.map((nodes) => reusedLayer(nodes, paths, changeRisk)),
+  )
+  const reused = reusedPlans.flat()
+  const isReused = new Set(reused.flatMap(({ nodes }) => nodes))
+  const rest = paths.filter((_, node) => !isReused.has(node))
+  const merged = mergeWithinImageSets(rest, expectations, changeRisk, budget)
+  // Clients already have the reused layers, so these may be small: only the budget limits their number.
+  const maxGroups = Math.min(budget, reused.length + allowedLayers(rest))
+  const layers = mergeGroups([...reused, ...merged].sort(byFirstNode), {
+    changeRisk,
+    layerCost,
+    maxGroups,
+    sameImages: false,
+  })
+  return orderLayers(layers, reusedPlans).map(({ nodes }) => {
+    return nodes.map((node) => (graph.paths[node] as PathInfo).path).sort()
   })
 }
 
-/** How many layers groups are worth by their size, at most. */
-function layersWorth(groups: readonly Group[]): number {
+/** Returns how many layers the size of these groups justifies. */
+function allowedLayers(groups: readonly PathGroup[]): number {
   const size = groups.reduce((sum, group) => sum + group.size, 0)
-  return Math.max(fewLayers, Math.ceil(size / smallLayer))
+  return Math.max(alwaysAllowedLayers, Math.ceil(size / leastMeanSize))
 }
 
-function groupOf(graph: ClosureGraph, risk: ChangeRisk, node: number, { images }: Prospect): Group {
-  const size = graph.paths[node]?.narSize ?? 0
-  const below = risk.below(node)
-  // Of the images that have it, all but this one.
-  const stake = otherImages * size * (1 - 1 / images)
-  return { nodes: [node], size, below, risk: risk.of(below), stake, images }
-}
-
-/** What was cut before, for each plan that it was found in. */
-function keepWholeLayers(
+/** Returns the group of a single path. */
+function groupOfPath(
   graph: ClosureGraph,
-  fleet: Fleet,
-  layerOf: (nodes: readonly number[]) => Group,
-): Group[][] {
-  if (fleet.isEmpty) return []
+  changeRisk: ChangeRisk,
+  node: number,
+  { imageCount }: PathExpectation,
+): PathGroup {
+  const size = graph.paths[node]?.narSize ?? 0
+  const dependencies = changeRisk.dependenciesOf(node)
+  // The share of the other images among those that have the path.
+  const sharedBytes = otherImagePulls * size * (1 - 1 / imageCount)
+  const risk = changeRisk.of(dependencies)
+  return { nodes: [node], size, dependencies, risk, sharedBytes, imageCount }
+}
+
+/** Returns the layers of known plans that the closure can use again, as nodes, one list for each plan. */
+function reusableLayers(graph: ClosureGraph, knownImages: KnownImages): number[][][] {
+  if (knownImages.isEmpty) return []
   const nodes = new Map(graph.paths.map(({ path }, node) => [path, node]))
   const sizes = new Map(graph.paths.map(({ path, narSize }) => [path, narSize]))
-  return fleet.wholeLayers(sizes).map((layers) => {
-    return layers.map((layer) => layerOf(layer.map((path) => nodes.get(path) as number)))
+  return knownImages.reusableLayers(sizes).map((layers) => {
+    return layers.map((layer) => layer.map((path) => nodes.get(path) as number))
   })
 }
 
-/** A layer that clients have: to merge it loses all of it, and is never worth the price of a layer. */
-function asLayer(groups: readonly Group[], risk: ChangeRisk): Group {
-  const below = unionOf(groups.map((group) => group.below))
+/**
+ * Returns the group of a layer that clients already have. A merge would lose all its bytes. Its shared bytes
+ * are larger than the cost of a layer, so only the budget can force a merge.
+ */
+function reusedLayer(
+  nodes: readonly number[],
+  paths: readonly PathGroup[],
+  changeRisk: ChangeRisk,
+): PathGroup {
+  const groups = nodes.map((node) => paths[node] as PathGroup)
+  const dependencies = unionOf(groups.map((group) => group.dependencies))
   const size = groups.reduce((sum, group) => sum + group.size, 0)
   return {
-    nodes: groups.flatMap(({ nodes }) => nodes).sort((a, b) => a - b),
+    nodes: nodes.toSorted((a, b) => a - b),
     size,
-    below,
-    risk: risk.of(below),
-    stake: size + layerPrice,
-    images: groups.reduce((least, { images }) => Math.min(least, images), Infinity),
+    dependencies,
+    risk: changeRisk.of(dependencies),
+    sharedBytes: size + layerCost,
+    imageCount: groups.reduce((least, { imageCount }) => Math.min(least, imageCount), Infinity),
   }
 }
 
-/** Steps 1 and 2. */
-function cutByCompany(
-  groups: readonly Group[],
-  prospects: readonly Prospect[],
-  risk: ChangeRisk,
+/** Steps 1 and 2. Paths that no known image has are returned as they are. */
+function mergeWithinImageSets(
+  paths: readonly PathGroup[],
+  expectations: readonly PathExpectation[],
+  changeRisk: ChangeRisk,
   budget: number,
-): Group[] {
-  const strangers: Group[] = []
-  const companies = new Map<Company, Group[]>()
-  for (const group of groups) {
-    const company = prospects[group.nodes[0] as number]?.company
-    const others = company && companies.get(company)
-    if (company === undefined) strangers.push(group)
-    else if (others === undefined) companies.set(company, [group])
-    else others.push(group)
+): PathGroup[] {
+  const newPaths: PathGroup[] = []
+  const pathsOf = new Map<ImageSet, PathGroup[]>()
+  for (const path of paths) {
+    const imageSet = expectations[path.nodes[0] as number]?.imageSet
+    const others = imageSet && pathsOf.get(imageSet)
+    if (imageSet === undefined) newPaths.push(path)
+    else if (others === undefined) pathsOf.set(imageSet, [path])
+    else others.push(path)
   }
-  const cut = [...companies].flatMap(([company, members]) => {
-    const price = layerPrice * need(company, budget)
-    return mergeGroups(members, { risk, price, most: Infinity, alike: true })
+  const merged = [...pathsOf].flatMap(([imageSet, members]) => {
+    return mergeGroups(members, {
+      changeRisk,
+      layerCost: layerCost * scarcity(imageSet, budget),
+      maxGroups: Infinity,
+      sameImages: true,
+    })
   })
-  return [...cut, ...strangers]
+  return [...merged, ...newPaths]
 }
 
 /**
- * How many times as dear layers are where they are scarce: in images with more paths than layers. The
- * square, as a company has few large paths and many small ones, so that a price nine times as high makes about
- * a third of the layers. All images of the company bear it, each the same part, as all have to cut alike; what
- * is in one image only can wait for step 3, which knows how many layers are left for it.
+ * Returns the factor by which a layer costs more in images that have more paths than layers. The ratio of
+ * paths to layers is squared, because an image set has few large paths and many small ones: a cost nine times
+ * as high leaves about a third of the layers. The factor is the mean over all images of the set, because they
+ * all must have the same layers. It is 1 for the paths of a single image: step 3 merges those, and knows how
+ * many layers are left for them.
  */
-function need({ sizes }: Company, budget: number): number {
-  if (sizes.length === 1) return 1
-  const needs = sizes.map((size) => Math.max(1, size / budget) ** 2)
-  return needs.reduce((sum, one) => sum + one, 0) / needs.length
-}
-
-/**
- * Step 4. Layers of one earlier plan keep their order, so that no image is put in another order because its
- * layers are shared by more images than before.
- */
-function inOrder(layers: readonly Group[], kept: readonly (readonly Group[])[]): Group[] {
-  const isKept = new Set(kept.flat())
-  const isLayer = new Set(layers)
-  const cut = layers
-    .filter((layer) => !isKept.has(layer))
-    .sort((a, b) => worth(b) - worth(a) || byFirstNode(a, b))
-  const lists = [...kept.map((list) => list.filter((layer) => isLayer.has(layer))), cut]
-  const ordered: Group[] = []
-  while (ordered.length < layers.length) {
-    const heads = lists.flatMap(([head]) => (head === undefined ? [] : [head]))
-    const best = heads.reduce((first, head) => (worth(head) > worth(first) ? head : first))
-    ordered.push(best)
-    lists.find(([head]) => head === best)?.shift()
-  }
-  return ordered
-}
-
-/** How many images can be expected to have a layer after the next release. */
-function worth({ images, risk }: Group): number {
-  return images * (1 - risk)
-}
-
-function byFirstNode(a: Group, b: Group): number {
-  return (a.nodes[0] as number) - (b.nodes[0] as number)
+function scarcity({ pathCounts }: ImageSet, budget: number): number {
+  if (pathCounts.length === 1) return 1
+  const factors = pathCounts.map((count) => Math.max(1, count / budget) ** 2)
+  return factors.reduce((sum, factor) => sum + factor, 0) / factors.length
 }

@@ -1,22 +1,16 @@
-/** How many packages of a large set refer to a package: what the planner knows beyond a closure. */
+/** Popularity: how many packages of a large package set refer to a package. */
 
 import { createHash } from 'node:crypto'
 import { compareCodeUnits } from '../text/order.ts'
 
 export interface Popularity {
-  /** By package name, with version or without. */
+  /** Number of referring packages, by package name with or without version. */
   readonly counts: ReadonlyMap<string, number>
-  /** `none`, or a hash of the counts: the same for the same counts, however they were written down. */
+  /** `none`, or a hash of the counts, independent of their order in the document. */
   readonly version: string
 }
 
-/** Where popularity comes from. */
-export interface PopularitySource {
-  /** What is known now. */
-  current(): Popularity
-}
-
-/** Nothing is known: a path is as popular as its closure makes it. */
+/** No popularity: the planner counts referrers in the closure only. */
 export const noPopularity: Popularity = { counts: new Map(), version: 'none' }
 
 /** @param entries package name and count, each name once, in any order */
@@ -27,9 +21,7 @@ export function popularityOf(entries: Iterable<readonly [string, number]>): Popu
   return { counts: new Map(sorted), version }
 }
 
-/**
- * Whether popularity may be fetched from there: `https:` and `file:`, and `http:` from this machine only.
- */
+/** Returns whether popularity may be fetched from the URL: `https:`, `file:`, or `http:` to this machine. */
 export function isPopularityUrl(text: string): boolean {
   if (!URL.canParse(text)) return false
   const { protocol, hostname } = new URL(text)

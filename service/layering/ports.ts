@@ -1,4 +1,4 @@
-/** What the layering room offers to other rooms. */
+/** Interfaces that the layering room offers to other rooms, and the popularity that it needs. */
 import type { Closure, StorePath } from '../closure/closure.ts'
 import type { ServedImage } from './layer-knowledge.ts'
 import type { Popularity } from './popularity.ts'
@@ -6,24 +6,23 @@ import type { Popularity } from './popularity.ts'
 /** Cuts closures into layers. */
 export interface LayerPlanner {
   /**
-   * Returns the closure's store paths by layer: as it was cut before, else by what is known now.
+   * Returns the closure's store paths by layer: from its plan record, else from a new plan, which is recorded.
    * @throws Failure unavailable
    */
   plan(closure: Closure): Promise<StorePath[][]>
-  /** Learns of an image, together with the others that are built about now. */
+  /** Queues a built image for learning, together with other images that are built at about the same time. */
   note(image: ServedImage): void
 }
 
-/** Learning from a whole release before any of its images is planned. */
+/** Learns from a whole release before any of its images is planned. */
 export interface ReleaseLearning {
-  /** Returns whether nothing is known of any image. @throws Failure unavailable */
+  /** Returns whether the planner knows no image yet. @throws Failure unavailable */
   isNew(): Promise<boolean>
-  /** Learns of images at once. Never fails: what is not learned costs bytes, and no image. */
+  /** Learns from images now. Never fails: without this knowledge images share fewer layers, but are built. */
   learn(images: readonly ServedImage[]): Promise<void>
 }
 
-/** Where popularity comes from. */
+/** Source of the current popularity. */
 export interface PopularitySource {
-  /** Returns what is known now. */
   current(): Popularity
 }

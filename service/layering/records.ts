@@ -1,27 +1,26 @@
-/** What `plans/<plan key>` and `knowledge/current` hold. */
+/** Schemas of the records `plans/<plan key>` and `knowledge/current`. */
 import { z } from 'zod'
 import type { KnowledgeDocument } from './knowledge-document.ts'
 
 export const planRecord = z.object({
-  /** Version of what the planner knew beyond the closure. */
+  /** Versions of the knowledge and of the popularity that the plan was made with; `none` for neither. */
   knowledge: z.string(),
   /** Store paths by layer. */
   layers: z.array(z.array(z.string())),
 })
 export type PlanRecord = z.infer<typeof planRecord>
 
-const places = z.array(z.int().nonnegative())
+const indices = z.array(z.int().nonnegative())
 
-/** What the planner knows of the images that are served. */
 export const knowledgeRecord: z.ZodType<KnowledgeDocument> = z.object({
   paths: z.array(z.string()),
-  layers: z.array(places),
+  layers: z.array(indices),
   images: z.array(
     z.object({
       name: z.string(),
-      tops: places,
-      plans: z.array(places),
-      unplanned: places.exactOptional(),
+      tops: indices,
+      plans: z.array(indices),
+      unplanned: indices.exactOptional(),
     }),
   ),
   history: z.array(z.tuple([z.string(), z.int(), z.int()])),

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { Failure, messageOf } from '../image/errors.ts'
 import { type ImageName, maxNameLength, parseImageName } from '../image/image-name.ts'
-import { Globs, globFault, maxGlobLength } from '../text/globs.ts'
+import { Globs, globFailure, maxGlobLength } from '../text/globs.ts'
 
 /** Path of the file in the package set. */
 export const prebuildConfigPath = 'slipway.json'
@@ -50,8 +50,8 @@ const imageName = z
 const glob = z
   .string(notA('a string with a glob'))
   .meta({ minLength: 1, maxLength: maxGlobLength, pattern: '^(?!!|refs/)[^\\s~^:\\[{\\\\]+$' })
-  .refine((text) => globFault(text) === undefined, {
-    error: ({ input }) => globFault(String(input)) ?? '',
+  .refine((text) => globFailure(text) === undefined, {
+    error: ({ input }) => globFailure(String(input)) ?? '',
   })
 
 const globs = (refs: string) =>

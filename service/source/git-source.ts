@@ -1,13 +1,13 @@
 /**
- * The package set in a git repository. Tags are answered from a ref table in memory, which a timer,
- * webhooks (`refresh`) and requests for unknown tags renew.
+ * Package set in a git repository. Tags are resolved by the refs of the last fetch, which are kept in memory.
+ * `FetchSchedule` decides when the next fetch runs.
  */
 
 import { LRUCache } from 'lru-cache'
 import { Failure, messageOf } from '../image/errors.ts'
 import { isAbbreviatedCommitId, isFullCommitId } from '../image/reference.ts'
 import type { Log } from '../telemetry/ports.ts'
-import { nearest } from '../text/nearest.ts'
+import { FetchSchedule, fetchRetryAfter } from './fetch-schedule.ts'
 import type {
   GitRepository,
   RepositoryRefs,
@@ -17,32 +17,24 @@ import type {
   SourceStatus,
 } from './ports.ts'
 import { RefTable } from './ref-table.ts'
+import { unknownTag } from './unknown-tag.ts'
 
-/** Milliseconds: asking for tags that do not exist must not become a load on the remote. */
-const defaultUnknownTagInterval = 2000
-/** Milliseconds after a start with a mirror: those who wait for the service come first. */
-const startDelay = 200
-/** Milliseconds that a fetch waits for others who ask for the same new tag at the same moment. */
-const gatheringTime = 20
-/** Seconds; a failed fetch is not worth repeating sooner. */
-const fetchRetryAfter = 5
-/** A commit id takes a few hundred bytes: what a month of pulls by commit needs. */
+/** Enough for a month of pulls by commit; an entry takes a few hundred bytes. */
 const commitsCached = 10_000
-const namesSuggested = 3
 
 export interface GitSourceOptions {
   readonly repository: GitRepository
   readonly log: Log
-  /** Seconds between fetches; 0 turns the timer off. */
+  /** Seconds between fetches by the timer; 0 turns the timer off. */
   readonly pollInterval: number
   readonly metrics?: SourceMetrics
-  /** Told of each table that differs from the one before it, the first one included. */
+  /** Receives each ref table that differs from the one before it, and the first one. */
   readonly onRefs?: (table: RefTable, previous: RefTable | undefined) => void
   /** Milliseconds between the starts of fetches for unknown tags. @default 2000 */
   readonly unknownTagInterval?: number
 }
 
-/** A table and what was found out about commits while it was in force. */
+/** Ref table, and what git answered about commits while this table was current. */
 interface Snapshot {
   readonly table: RefTable
   readonly reachable: LRUCache<string, Promise<boolean>>
@@ -51,68 +43,42 @@ interface Snapshot {
 
 export class GitSource implements Source {
   readonly #options: GitSourceOptions
+  readonly #schedule: FetchSchedule
   #snapshot: Snapshot | undefined
   #refreshedAt: string | undefined
   #failure: string | undefined
-  #pollTimer: NodeJS.Timeout | undefined
-  #stopped = false
-
-  /** The fetch that runs, and the one that starts after it. */
-  #running: Promise<void> | undefined
-  #queued: Promise<void> | undefined
-  /** The next fetch to start, for those who wait for an unknown tag; absent while nobody does. */
-  #awaited: PromiseWithResolvers<void> | undefined
-  #permitTimer: NodeJS.Timeout | undefined
-  #firstFetch: NodeJS.Timeout | undefined
-  #permittedAt = 0
 
   constructor(options: GitSourceOptions) {
     this.#options = options
+    this.#schedule = new FetchSchedule({ ...options, fetch: () => this.#fetch() })
   }
 
   /**
-   * Serves the mirror that is there and fetches in the background, or waits for the first fetch.
+   * Serves the refs of the existing mirror and fetches in the background; without a mirror, waits for the
+   * first fetch.
    * @throws Failure unavailable if there is no mirror and the first fetch fails
    */
   async start(): Promise<void> {
     const refs = await this.#options.repository.open()
     if (refs) this.#adopt(refs)
-    if (this.#stopped) return
-    if (refs) this.#firstFetch = setTimeout(() => this.refresh().catch(() => {}), startDelay)
-    else await this.refresh()
-    if (this.#options.pollInterval <= 0 || this.#stopped) return
-    this.#pollTimer = setInterval(() => {
-      if (!this.#running) this.refresh().catch(() => {})
-    }, this.#options.pollInterval * 1000).unref()
+    await this.#schedule.start(refs ? 'background' : 'awaited')
   }
 
-  /** No fetch starts any more, and nobody waits for one. The one that runs is not ended by this. */
+  /** Starts no further fetch and fails all requests that wait for one. A running fetch goes on. */
   stop(): void {
-    this.#stopped = true
-    clearInterval(this.#pollTimer)
-    clearTimeout(this.#firstFetch)
-    clearTimeout(this.#permitTimer)
-    this.#awaited?.reject(stopped())
-    this.#awaited = undefined
+    this.#schedule.stop()
   }
 
   /**
-   * Reads the remote's refs anew, by a fetch that starts after this call. However many ask, one
-   * fetch runs and one waits.
-   * @throws Failure unavailable; the last table then stays in force
+   * Waits for a fetch that starts after this call. However many callers wait, one fetch runs and one is
+   * queued.
+   * @throws Failure unavailable; the ref table then stays as it is
    */
   refresh(): Promise<void> {
-    if (!this.#running) return this.#fetch()
-    this.#queued ??= this.#running
-      .catch(() => {})
-      .then(() => {
-        this.#queued = undefined
-        return this.#fetch()
-      })
-    return this.#queued
+    return this.#schedule.refresh()
   }
 
-  /** The table in force; undefined before the first one. */
+  /** Current ref table; undefined before the first fetch. */
   get refs(): RefTable | undefined {
     return this.#snapshot?.table
   }
@@ -124,14 +90,17 @@ export class GitSource implements Source {
   async resolve(tag: string): Promise<Revision> {
     const known = await this.#find(tag)
     if (known) return known
-    await this.#newsOf(tag).catch((error) => {
+    const isKnown = () => this.refs?.resolve(tag) !== undefined
+    await this.#schedule.fetchUnknownTag(isKnown).catch((error) => {
       throw new Failure(
         'unavailable',
-        `"${tag}" is not known here, and git could not be asked for it: ${messageOf(error)}`,
+        `tag "${tag}" is not known here, and git could not be fetched to look for it: ${messageOf(error)}`,
         { retryAfter: fetchRetryAfter, cause: error },
       )
     })
-    return (await this.#find(tag)) ?? this.#refuse(tag)
+    const found = await this.#find(tag)
+    if (found) return found
+    throw this.#unknownTag(tag)
   }
 
   tags(): readonly string[] {
@@ -150,7 +119,9 @@ export class GitSource implements Source {
     }
   }
 
-  /** What the tag means by the table in force: full commit id, then names, then an abbreviated id. */
+  /**
+   * Resolves a tag without a fetch: as a full commit id, then as a name, then as an abbreviated commit id.
+   */
   async #find(tag: string): Promise<Revision | undefined> {
     const snapshot = this.#snapshot
     if (!snapshot) return undefined
@@ -165,65 +136,21 @@ export class GitSource implements Source {
     const ids = await cached(snapshot.abbreviations, prefix, () =>
       repository.commitsStartingWith(prefix),
     )
-    if (ids.length > 1) throw ambiguous(tag, ids)
+    if (ids.length > 1) throw ambiguousCommit(tag, ids)
     return ids[0] === undefined ? undefined : { id: ids[0] }
   }
 
-  /**
-   * Waits for the next permitted fetch, or only for the one that runs already if that brings the tag.
-   * @throws what the fetch throws
-   */
-  async #newsOf(tag: string): Promise<void> {
-    const next = this.#nextPermittedFetch()
-    if (this.#running) {
-      await Promise.race([next, this.#running.catch(() => {})])
-      if (this.refs?.resolve(tag)) return
-    }
-    await next
-  }
-
-  #refuse(tag: string): never {
-    const near = nearest(tag, this.tags(), namesSuggested)
-    const hint = near.length > 0 ? `; the nearest: ${near.join(', ')}` : ''
-    const reason =
+  #unknownTag(tag: string): Failure {
+    return unknownTag(
+      tag,
+      this.tags(),
       tag === 'latest'
         ? 'the git repository of the package set has no default branch, so there is no "latest"'
-        : `"${tag}" is no tag, branch or reachable commit of the package set's git repository`
-    throw new Failure('manifest-unknown', reason + hint, { detail: { tag, nearest: near } })
+        : `"${tag}" is no tag, branch or reachable commit of the package set's git repository`,
+    )
   }
 
-  /** The next fetch that starts, whoever starts it; if nobody does, one as soon as it may start. */
-  #nextPermittedFetch(): Promise<void> {
-    if (this.#awaited) return this.#awaited.promise
-    if (this.#stopped) return Promise.reject(stopped())
-    const awaited = Promise.withResolvers<void>()
-    this.#awaited = awaited
-    const start = (): void => {
-      this.refresh().catch(() => {})
-    }
-    const wait = Math.max(this.#permittedAt - performance.now(), gatheringTime)
-    this.#permitTimer = setTimeout(start, wait)
-    return awaited.promise
-  }
-
-  #fetch(): Promise<void> {
-    if (this.#stopped) return Promise.reject(stopped())
-    const awaited = this.#awaited
-    this.#awaited = undefined
-    clearTimeout(this.#permitTimer)
-    if (awaited) {
-      this.#permittedAt =
-        performance.now() + (this.#options.unknownTagInterval ?? defaultUnknownTagInterval)
-    }
-    const fetch = this.#fetchTable().finally(() => {
-      this.#running = undefined
-    })
-    this.#running = fetch
-    if (awaited) fetch.then(awaited.resolve, awaited.reject)
-    return fetch
-  }
-
-  async #fetchTable(): Promise<void> {
+  async #fetch(): Promise<void> {
     const { repository, log, metrics } = this.#options
     const start = performance.now()
     const seconds = () => (performance.now() - start) / 1000
@@ -236,12 +163,9 @@ export class GitSource implements Source {
     } catch (error) {
       metrics?.fetched('failed', seconds())
       const failure = messageOf(error)
-      // Without a table the caller of start() reports it; of a state that lasts, once is enough.
+      // Only the first of several failures is logged; without refs, the caller of start() reports it.
       if (this.#failure === undefined && this.#snapshot) {
-        log.warn(
-          { failure },
-          'git cannot be fetched; the refs that were fetched last stay in force',
-        )
+        log.warn({ failure }, 'git cannot be fetched; the refs of the last fetch are still served')
       }
       this.#failure = failure
       throw error
@@ -261,7 +185,7 @@ export class GitSource implements Source {
   }
 }
 
-/** Asks once however many want to know; what could not be answered is asked again. */
+/** Returns the cached promise, or calls `ask` and caches its promise. A rejected promise is not kept. */
 function cached<V>(
   cache: LRUCache<string, Promise<V>>,
   key: string,
@@ -275,14 +199,10 @@ function cached<V>(
   return answer
 }
 
-function ambiguous(tag: string, ids: readonly string[]): Failure {
+function ambiguousCommit(tag: string, ids: readonly string[]): Failure {
   return new Failure(
     'manifest-unknown',
     `"${tag}" is the beginning of ${ids.length} commit ids; write more of one: ${ids.join(', ')}`,
     { detail: { tag, candidates: ids } },
   )
-}
-
-function stopped(): Failure {
-  return new Failure('unavailable', 'the service is shutting down', { retryAfter: fetchRetryAfter })
 }

@@ -1,19 +1,19 @@
-/** The package set in a local folder, as it is at the moment of each pull. */
+/** Package set in a local folder, which each pull evaluates as it is at that moment. */
 
 import { Failure } from '../image/errors.ts'
 import type { Revision, Source, SourceStatus } from './ports.ts'
 
 export class PathSource implements Source {
   readonly #folder: string
-  readonly #readFault: (file: string) => string | undefined
+  readonly #readFailure: (file: string) => string | undefined
 
   /**
    * @param folder absolute; holds the package set's `default.nix`
-   * @param readFault returns why a file cannot be read, or undefined if it can
+   * @param readFailure returns why a file cannot be read; undefined if it can be read
    */
-  constructor(folder: string, readFault: (file: string) => string | undefined) {
+  constructor(folder: string, readFailure: (file: string) => string | undefined) {
     this.#folder = folder
-    this.#readFault = readFault
+    this.#readFailure = readFailure
   }
 
   async resolve(tag: string): Promise<Revision> {
@@ -34,7 +34,7 @@ export class PathSource implements Source {
   }
 
   status(): SourceStatus {
-    const failure = this.#readFault(`${this.#folder}/default.nix`)
+    const failure = this.#readFailure(`${this.#folder}/default.nix`)
     return failure === undefined ? { ready: true } : { ready: false, failure }
   }
 }

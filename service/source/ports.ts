@@ -1,35 +1,42 @@
-/** What the source room needs of git and of nixpkgs' publisher, and what it offers to other rooms. */
+/**
+ * Ports of the source room: needed from git and from the publisher of nixpkgs, and offered to other rooms.
+ */
 
 /** What a tag resolves to. */
 export interface Revision {
-  /** A full commit id; for a live folder, a hash of what it was evaluated to. Keys and records hold it. */
+  /**
+   * Full commit id; for a live folder, hash of the evaluation's result. Image keys and records contain it.
+   */
   readonly id: string
-  /** The ref that the tag named, in full (`refs/tags/v1`); absent for a bare commit. */
+  /** Full name of the ref that the tag named (`refs/tags/v1`); absent if the tag was a commit id. */
   readonly ref?: string
   /**
-   * A folder that is evaluated where it is and may change at any time: its id says nothing until it
-   * has been evaluated. Absent for a revision that is pinned.
+   * Folder that is evaluated in place and may change at any time, so the id is meaningful only after the
+   * evaluation. Absent for a pinned revision.
    */
   readonly liveFolder?: string
 }
 
 export interface SourceStatus {
-  /** Whether tags can be resolved at all. */
+  /** True as soon as tags can be resolved. */
   readonly ready: boolean
-  /** When the source was last read without error, ISO 8601. */
+  /** Time of the last successful read of the source, ISO 8601. */
   readonly refreshedAt?: string
-  /** Why the newest attempt to read it failed; absent when it did not. */
+  /** Why the newest read of the source failed; absent if it succeeded. */
   readonly failure?: string
 }
 
-/** The versions of a package set. Implemented once for each kind of source. */
+/** Versions of a package set. Each kind of source implements it. */
 export interface Source {
   /**
-   * Resolves a tag. A known tag is answered from memory.
-   * @throws Failure manifest-unknown, with the nearest refs; unavailable, if the source cannot be asked
+   * Resolves a tag. A known tag is resolved from memory.
+   * @throws Failure manifest-unknown, with the nearest tags; unavailable, if the source cannot be read
    */
   resolve(tag: string): Promise<Revision>
-  /** Changes whenever a tag may resolve to something else; absent if only `resolve` can tell. */
+  /**
+   * Object that is replaced whenever a tag may resolve to another revision. Absent if a tag may resolve to
+   * another revision at any time.
+   */
   readonly version?: object | undefined
   /** Lists all tags that can be pulled, in byte order. */
   tags(): readonly string[]
@@ -38,13 +45,13 @@ export interface Source {
   status(): SourceStatus
 }
 
-/** Branches and tags at one moment, and what each tag resolves to by them. Immutable. */
+/** Branches and tags of a repository at one moment. Immutable. */
 export interface Refs {
   /** Full ref name → full commit id, of branches and tags. */
   readonly refs: ReadonlyMap<string, string>
   /** Full name of the remote's default branch, if it has one that exists. */
   readonly defaultBranch: string | undefined
-  /** Resolves a tag by names alone, without commit ids. */
+  /** Resolves a tag by names only, not by commit ids. */
   resolve(tag: string): Revision | undefined
   /** Returns the image tag of a ref: its name or slug. Undefined if that tag resolves to another commit. */
   tagOf(ref: string): string | undefined
@@ -52,33 +59,33 @@ export interface Refs {
 
 /** A source with branches and tags. */
 export interface RefSource {
-  /** The refs that are in force; undefined before the first fetch. */
+  /** Refs of the last successful fetch; undefined before it. */
   readonly refs: Refs | undefined
   /**
-   * Fetches the remote's refs, by a fetch that starts after this call.
-   * @throws Failure unavailable; the last refs then stay in force
+   * Waits for a fetch that starts after this call.
+   * @throws Failure unavailable; `refs` then stays as it is
    */
   refresh(): Promise<void>
 }
 
-/** Branches and tags as they stand in a repository. */
+/** Branches, tags and HEAD of a repository. */
 export interface RepositoryRefs {
   /** Full ref name, and full id of the commit that it leads to. */
   readonly commits: readonly (readonly [ref: string, commit: string])[]
-  /** Full name of the ref that HEAD names; it need not exist. */
+  /** Full name of the ref that HEAD names. The ref may not exist. */
   readonly head: string
 }
 
-/** A local mirror of the branches and tags of one remote repository. */
+/** Local mirror of the branches and tags of one remote repository. */
 export interface GitRepository extends CommittedFiles {
-  /** Returns the refs as they were last fetched; undefined when nothing usable has been fetched yet. */
+  /** Returns the refs of the last fetch of an earlier run; undefined if there is no usable mirror. */
   open(): Promise<RepositoryRefs | undefined>
   /**
-   * Brings the mirror up to date. Must not be called again before it has ended.
-   * @throws Failure unavailable, with git's own words and no secret
+   * Fetches and returns the refs. Two fetches must not run at the same time.
+   * @throws Failure unavailable, with git's own message and no secret
    */
   fetch(): Promise<RepositoryRefs>
-  /** Returns whether a full id is that of a commit that a branch or tag leads to. */
+  /** Returns whether a commit, given by its full id, is reachable from a branch or tag. */
   isReachable(commit: string): Promise<boolean>
   /** Returns the full ids of the reachable commits whose id begins with these hex digits. */
   commitsStartingWith(prefix: string): Promise<string[]>
@@ -89,9 +96,12 @@ export interface GitRepository extends CommittedFiles {
   export(commit: string, folder: string): Promise<void>
 }
 
-/** Reads of a mirror that prebuilds need. */
+/** Reads files and dates from a mirror, for prebuilds. */
 export interface CommittedFiles {
-  /** Returns, by full ref name, when its tag was made, else its commit: milliseconds since 1970. */
+  /**
+   * Returns the date of each ref by its full name, in milliseconds since 1970: the date of an annotated tag
+   * itself, else of the commit.
+   */
   refDates(): Promise<ReadonlyMap<string, number>>
   /** Returns the text of a file at a commit; undefined if there is none, or it is too large. */
   readFile(commit: string, path: string): Promise<string | undefined>
@@ -104,10 +114,10 @@ export function isNixpkgsCommit(text: string): boolean {
   return nixpkgsCommit.test(text)
 }
 
-/** Where channels, their commits and the trees of these come from. */
+/** Publisher of nixpkgs: resolves channels, checks commits and serves their trees. */
 export interface ChannelServer {
   /**
-   * Returns the full id of the commit that the channel is at; undefined if there is no such channel.
+   * Returns the full id of the channel's current commit; undefined if there is no such channel.
    * @throws Failure unavailable
    */
   resolve(channel: string): Promise<string | undefined>
@@ -117,31 +127,32 @@ export interface ChannelServer {
    */
   isReachable(commit: string, branches: readonly string[]): Promise<boolean>
   /**
-   * Writes the tree of a commit into an empty folder, which after an error may hold a part of it.
+   * Writes the tree of a commit into an empty folder. After an error the folder may contain a part of the
+   * tree.
    * @throws Failure unavailable; manifest-unknown if there is no such commit
    */
   download(commit: string, folder: string): Promise<void>
   /**
-   * Names the commits whose trees, once downloaded, are kept for when the publisher is out of reach.
-   * They replace those that were named before.
+   * Sets the commits whose downloaded trees are kept, for times when the publisher is out of reach. They
+   * replace the commits of the previous call.
    */
   keep(commits: readonly string[]): void
 }
 
-/** Matches the URLs by which webhooks name a repository. */
+/** Recognises the tracked repository by the URLs that webhooks send. */
 export interface TrackedRepository {
   /** Returns whether a clone URL means the tracked repository. */
   isNamedBy(url: string): boolean
-  /** Returns clone URLs as a message may show them: without credentials. */
+  /** Returns clone URLs for a message, without credentials. */
   describe(urls: readonly string[]): string
-  /** The tracked repository's own URLs, as a message may show them. */
+  /** URLs of the tracked repository for a message, without credentials. */
   readonly description: string
 }
 
 export type FetchOutcome = 'fetched' | 'failed'
 
-/** What the source room reports to monitoring. Never fails, never waits. */
+/** Metrics of the source room. Its methods do not throw and do not wait. */
 export interface SourceMetrics {
-  /** @param seconds that the fetch took */
+  /** @param seconds duration of the fetch */
   fetched(outcome: FetchOutcome, seconds: number): void
 }

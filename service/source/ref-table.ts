@@ -1,11 +1,11 @@
 /**
- * The branches and tags of a git repository at one moment, and which of them a tag names.
+ * Branches and tags of a git repository at one moment, and the ref that each image tag or slug names.
  *
  *     refs/heads/main           1111…   (default branch)
  *     refs/heads/feature/login  2222…   latest → 1111…        main, v1 → themselves
- *     refs/tags/v1              3333…   feature-login → 2222… (a slug: `/` cannot stand in a tag)
+ *     refs/tags/v1              3333…   feature-login → 2222… (a slug: a tag cannot contain `/`)
  *
- * All look-ups are prepared once, so that resolving costs one map look-up for a name.
+ * The constructor prepares all look-ups, so that resolving a name costs a few map look-ups.
  */
 
 import { branchPrefix, isTagRef, shortRefName, slugOf, tagPrefix } from '../image/ref-name.ts'
@@ -24,8 +24,7 @@ export class RefTable implements Refs {
   readonly #tags: readonly string[]
 
   /**
-   * @param refs full ref name and the full id of the commit that it leads to; refs that are neither
-   *   branches nor tags are left out
+   * @param refs full ref name, and full id of the commit that it leads to; only branches and tags are used
    * @param defaultBranch full name of the branch that `latest` means
    */
   constructor(refs: Iterable<readonly [ref: string, commit: string]>, defaultBranch?: string) {
@@ -43,9 +42,8 @@ export class RefTable implements Refs {
   }
 
   /**
-   * What a tag means as far as names go: `latest`, then tags, branches, slugs. Commit ids, which
-   * need the repository itself, are left to the caller: a full one goes before all names, an
-   * abbreviated one after them.
+   * Resolves a tag by names: `latest`, then tags, branches, slugs. Commit ids need the repository itself,
+   * so the caller tries them: a full one before this call, an abbreviated one after it.
    */
   resolve(tag: string): Revision | undefined {
     return (
@@ -56,7 +54,7 @@ export class RefTable implements Refs {
     )
   }
 
-  /** Every tag that `resolve` knows, each once, in byte order. */
+  /** Returns every tag that `resolve` knows, each once, in byte order. */
   tags(): readonly string[] {
     return this.#tags
   }
@@ -68,7 +66,7 @@ export class RefTable implements Refs {
     return this.resolve(tag)?.id === this.refs.get(ref) ? tag : undefined
   }
 
-  /** Whether both tables say the same of every name. */
+  /** Returns whether both tables resolve every name to the same commit. */
   equals(other: RefTable): boolean {
     if (this.defaultBranch !== other.defaultBranch || this.refs.size !== other.refs.size)
       return false
@@ -85,25 +83,27 @@ export class RefTable implements Refs {
   }
 }
 
-/** Slug → ref. Where several refs have one slug, tags win over branches, then the name decides. */
+/**
+ * Maps slugs to refs. If several refs have the same slug, tags win over branches, then the first name wins.
+ */
 function slugsOf(refs: Iterable<string>): Map<string, string> {
   const slugs = new Map<string, string>()
   for (const ref of refs) {
     const name = shortRefName(ref)
     if (isTag(name)) continue
     const slug = slugOf(name)
-    const holder = slugs.get(slug)
-    if (holder === undefined || goesBefore(ref, holder)) slugs.set(slug, ref)
+    const winner = slugs.get(slug)
+    if (winner === undefined || winsSlug(ref, winner)) slugs.set(slug, ref)
   }
   return slugs
 }
 
-function goesBefore(ref: string, other: string): boolean {
+function winsSlug(ref: string, other: string): boolean {
   if (isTagRef(ref) !== isTagRef(other)) return isTagRef(ref)
-  return Buffer.compare(Buffer.from(ref), Buffer.from(other)) < 0
+  return ref < other
 }
 
-/** Tags hold ASCII only, for which JavaScript's own order is the byte order. */
+/** Sorts with JavaScript's own order, which is the byte order for tags: they are ASCII. */
 function tagsOf(refs: Iterable<string>, slugs: Iterable<string>, hasDefault: boolean): string[] {
   const tags = new Set(slugs)
   if (hasDefault) tags.add(defaultBranchTag)

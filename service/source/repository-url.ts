@@ -1,23 +1,24 @@
 /**
- * When two URLs mean the same git repository:
+ * Compares URLs of git repositories by their normal form:
  *
  *     https://ann:token@GitHub.com:443/acme/packages.git/   github.com/acme/packages
  *     git@github.com:acme/packages.git                      github.com/acme/packages
  *     ssh://git@git.example.com:2222/~ann/packages          git.example.com:2222/~ann/packages
  *     file:///srv/git/packages.git                          /srv/git/packages
  *
- * How a repository is reached (scheme, user, password) does not count, where it is does.
+ * The normal form keeps where a repository is (host, port, path), and not how it is reached (scheme, user,
+ * password).
  * @see https://git-scm.com/docs/git-clone#_git_urls
  */
 
 import { percentDecoded } from '../text/percent-decoding.ts'
 
 const urlForm = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is
-/** `[user@]host:path`; with a slash before the first colon it is a local path. */
+/** `[user@]host:path`; a text with a slash before the first colon is a local path. */
 const scpForm = /^(?:[^/:@]*@)?(\[[^\]/]*\]|[^/:[\]]+):(.*)$/s
 const authorityForm = /^(\[[^\]]*\]|[^:]*)(?::(.*))?$/s
 
-/** What stands for the port that is not written. */
+/** Ports that the normal form leaves out. */
 const defaultPorts = new Map([
   ['https', '443'],
   ['http', '80'],
@@ -28,8 +29,8 @@ const defaultPorts = new Map([
 ])
 
 /**
- * `host[:port]/path` of a remote repository, the path of a local one (beginning with `/` or `.`). Holds
- * neither user nor password nor query. The path keeps its case, so that it reads as it was written.
+ * Returns `host[:port]/path` for a remote repository, and the path for a local one (it begins with `/` or
+ * `.`). The result contains no user, password or query. The path keeps its case, for messages.
  */
 export function normaliseRepositoryUrl(url: string): string {
   const written = url.trim()
@@ -46,24 +47,26 @@ export function normaliseRepositoryUrl(url: string): string {
 }
 
 /**
- * Whether both mean one repository. Of a remote one the case of the path does not count either: the
- * services that name a repository in a webhook (GitHub, GitLab, Gitea, Forgejo) find it in any case, so
- * that the tracked URL may be written otherwise than the payload's. Taking two for one on a server that
- * tells them apart costs a fetch that brings nothing.
+ * Returns whether two URLs mean the same repository. For remote ones the case of the path is ignored: GitHub,
+ * GitLab, Gitea and Forgejo ignore it, so the tracked URL may differ in case from the URL in their webhooks.
+ * On a server where case matters, a webhook for the wrong repository only costs an unnecessary fetch.
  */
-export function sameRepository(a: string, b: string): boolean {
+export function isSameRepository(a: string, b: string): boolean {
   const [first, second] = [normaliseRepositoryUrl(a), normaliseRepositoryUrl(b)]
   return first === second || (isRemote(first) && first.toLowerCase() === second.toLowerCase())
 }
 
-/** No host begins like a path. */
+/** Relies on host names not beginning with `/` or `.`, as local paths do. */
 function isRemote(normalised: string): boolean {
   return /^[^/.]/.test(normalised)
 }
 
-/** Authority without credentials, and path: what stands behind `scheme://`. */
+/**
+ * Returns the authority without credentials, and the path.
+ * @param rest what follows `scheme://` in the URL
+ */
 function splitUrl(url: string, rest: string): [authority: string, path: string] {
-  // A raw password may hold `/`, which makes the URL invalid: then it ends at the last `@` of all.
+  // An unescaped `/` in a password makes the URL invalid; the password then ends at the last `@`.
   const end = URL.canParse(url) ? rest.search(/[/?#]|$/) : rest.length
   const place = rest.slice(rest.slice(0, end).lastIndexOf('@') + 1)
   const [, authority = '', path = ''] = /^([^/?#]*)([^?#]*)/.exec(place) ?? []
@@ -81,7 +84,7 @@ function localForm(path: string): string {
   return place.startsWith('../') ? place : `./${place}`
 }
 
-/** Git itself tries a path with `.git` and `/.git` behind it. */
+/** Also removes `.git` and `/.git` from the end, because git itself tries a path with these suffixes. */
 function trimmed(path: string): string {
   return path
     .replaceAll(/\/{2,}/g, '/')

@@ -1,87 +1,93 @@
 /**
- * Globs over short ref names: `release-*` matches `release-v2`, `*login` matches `feature/login`.
+ * Globs that match whole names. `*` matches any characters, also none and also `/`; `?` matches exactly one.
+ * So `release-*` matches `release-v2`, and `*login` matches `feature/login`. No other character is special.
  *
- * `*` stands for any characters, also none and also `/`; `?` for exactly one. Nothing else is special,
- * and what other globs give a meaning to is refused rather than taken literally: a ref that silently
- * never matches is found when the release is missing.
+ * Matching works for any kind of name: refs, packages, images. The syntax is checked for ref names: a character
+ * that no ref name has, or that is special in other globs, is an error. Taken literally, such a glob would match
+ * no ref, and the typo would show only when an image of a release is missing.
  */
 
-/** Characters in a glob, at most: no ref name that people write is near it. */
+/** Most characters in a glob. Ref names that people write are far shorter. */
 export const maxGlobLength = 255
 
-/** Turns a list of globs in a setting off. A tag of that name is matched by `non?`. */
-const noGlobs = 'none'
+/** Value of a setting for an empty list of globs. A tag of this name is matched by `non?`. */
+const emptyList = 'none'
 
-/** Control characters, space, `~`, `^`, `:` cannot stand in a ref name (git-check-ref-format). */
+/**
+ * Control characters, space, `~`, `^` and `:`.
+ * @see https://git-scm.com/docs/git-check-ref-format
+ */
 const neverInRef = /[\p{Cc} ~^:]/u
 const specialElsewhere = /[[{\\]/
 
-/**
- * What is wrong with a glob, as a sentence that quotes it; undefined for a good one.
- */
-export function globFault(text: string): string | undefined {
-  const reason = faultOf(text)
-  return reason === undefined ? undefined : `${quoted(text)} is not a glob of ref names: ${reason}`
+/** Returns a sentence that quotes the glob and says why it is not valid; undefined for a valid glob. */
+export function globFailure(text: string): string | undefined {
+  const failure = failureOf(text)
+  return failure === undefined
+    ? undefined
+    : `${quoted(text)} is not a glob of ref names: ${failure}`
 }
 
-/** Whether the text is `none`, or good globs with commas or white space between them. */
+/** Returns whether the text is `none`, or valid globs separated by commas or white space. */
 export function isGlobList(text: string): boolean {
   const globs = split(text)
-  return globs.length > 0 && globs.every((glob) => globFault(glob) === undefined)
+  return globs.length > 0 && globs.every((glob) => globFailure(glob) === undefined)
 }
 
 /**
- * The globs of a setting: `release-*, v?`; `none` for globs that match nothing.
- * @throws TypeError if it is no glob list
+ * Parses the globs of a setting: `release-*, v?`, or `none` for an empty list.
+ * @throws TypeError if the text is not a glob list
  */
 export function parseGlobList(text: string): Globs {
-  return new Globs(text.trim() === noGlobs ? [] : split(text))
+  return new Globs(text.trim() === emptyList ? [] : split(text))
 }
 
-/** Some globs, compiled. Immutable. */
+/** An immutable list of compiled globs. */
 export class Globs {
-  /** As they were written. */
+  /** The globs as they were written. */
   readonly texts: readonly string[]
-  readonly #compiled: readonly (readonly string[])[]
+  /** The characters of each glob. */
+  readonly #globs: readonly (readonly string[])[]
 
-  /** @throws TypeError with the fault of the first bad glob */
+  /** @throws TypeError for the first glob that is not valid */
   constructor(texts: Iterable<string>) {
     this.texts = [...texts]
     for (const text of this.texts) {
-      const fault = globFault(text)
-      if (fault !== undefined) throw new TypeError(fault)
+      const failure = globFailure(text)
+      if (failure !== undefined) throw new TypeError(failure)
     }
-    this.#compiled = this.texts.map((text) => [...text])
+    this.#globs = this.texts.map((text) => [...text])
   }
 
-  /** Whether any glob matches the whole name; no globs match nothing. */
-  matches(shortName: string): boolean {
-    if (this.#compiled.length === 0) return false
-    const name = [...shortName]
-    return this.#compiled.some((glob) => globMatches(glob, name))
+  /** Returns whether any glob matches the whole name. An empty list matches nothing. */
+  matches(name: string): boolean {
+    if (this.#globs.length === 0) return false
+    const characters = [...name]
+    return this.#globs.some((glob) => globMatches(glob, characters))
   }
 }
 
 /**
- * At most glob × name steps, whatever both are: when a character does not fit, only the last `*` takes
- * one more. What an earlier `*` could take instead, the last one can too.
+ * Takes at most glob length × name length steps. On a mismatch only the last `*` takes one more character:
+ * whatever an earlier `*` could take instead, the last one can take as well.
  */
 function globMatches(glob: readonly string[], name: readonly string[]): boolean {
   let inGlob = 0
   let inName = 0
-  let star = -1
-  let taken = 0
+  let lastStar = -1
+  /** Place in the name up to which the last `*` matches. */
+  let starEnd = 0
   while (inName < name.length) {
     const expected = glob[inGlob]
     if (expected === '*') {
-      star = inGlob++
-      taken = inName
+      lastStar = inGlob++
+      starEnd = inName
     } else if (expected === '?' || expected === name[inName]) {
       inGlob++
       inName++
-    } else if (star >= 0) {
-      inGlob = star + 1
-      inName = ++taken
+    } else if (lastStar >= 0) {
+      inGlob = lastStar + 1
+      inName = ++starEnd
     } else {
       return false
     }
@@ -90,7 +96,7 @@ function globMatches(glob: readonly string[], name: readonly string[]): boolean 
   return inGlob === glob.length
 }
 
-function faultOf(text: string): string | undefined {
+function failureOf(text: string): string | undefined {
   if (text === '') return 'it is empty; "*" matches every name'
   if (text.length > maxGlobLength) {
     return `it has ${text.length} characters, ${maxGlobLength} are allowed`
@@ -102,7 +108,7 @@ function faultOf(text: string): string | undefined {
     return `"${special}" has no meaning in it: "*" stands for any characters, "?" for one`
   }
   const never = neverInRef.exec(text)?.[0]
-  if (never !== undefined) return `no ref name holds ${JSON.stringify(never)}`
+  if (never !== undefined) return `no ref name has the character ${JSON.stringify(never)}`
   return undefined
 }
 

@@ -1,46 +1,51 @@
-/** The names that somebody may have meant. */
+/** Suggestions for a name that does not exist. */
 import leven from 'leven'
+import { compareCodeUnits } from './order.ts'
 
-/** Names further away than this many edits are no help, however long the name is. */
+/** Most edits between a name and a suggestion, however long the name is. */
 const maxEdits = 8
 
 interface Match {
-  readonly candidate: string
+  readonly name: string
   readonly edits: number
 }
 
 /**
- * The candidates that are most like a name, the likest first, without regard to case. Near is what
- * takes few edits for the name's length (one for each three characters begun), or what goes on
- * where the name ends (`release-v2` → `release-v2.0.1`); of these, what takes the fewest edits.
- * @param limit how many at most
+ * Returns the known names that are most like a wrong name, the most similar first; case is ignored. First come
+ * names within a few edits: one edit for each three characters, rounded up. Then come longer names that begin
+ * with the wrong name (`release-v2` → `release-v2.0.1`).
+ * @param limit most names in the result
  */
-export function nearest(name: string, candidates: Iterable<string>, limit: number): string[] {
-  const wanted = name.toLowerCase()
+export function nearest(wrong: string, known: Iterable<string>, limit: number): string[] {
+  const wanted = wrong.toLowerCase()
   const allowed = Math.min(Math.ceil(wanted.length / 3), maxEdits)
-  const typos: Match[] = []
+  const similar: Match[] = []
   const longer: Match[] = []
-  for (const candidate of candidates) {
-    const own = candidate.toLowerCase()
-    const difference = own.length - wanted.length
-    if (wanted.length > 1 && difference > allowed && own.startsWith(wanted)) {
-      longer.push({ candidate, edits: difference })
+  for (const name of known) {
+    const lower = name.toLowerCase()
+    const difference = lower.length - wanted.length
+    if (wanted.length > 1 && difference > allowed && lower.startsWith(wanted)) {
+      longer.push({ name, edits: difference })
     } else if (Math.abs(difference) <= allowed) {
-      const edits = sameLetters(wanted, own) ? 1 : leven(wanted, own, { maxDistance: allowed + 1 })
-      // With as many edits as characters nothing of the name is left.
-      if (edits <= allowed && edits < Math.max(wanted.length, own.length)) {
-        typos.push({ candidate, edits })
+      const edits = editsBetween(wanted, lower, allowed)
+      // If every character is edited, nothing of the name is left.
+      if (edits <= allowed && edits < Math.max(wanted.length, lower.length)) {
+        similar.push({ name, edits })
       }
     }
   }
-  return [...typos.sort(byEdits), ...longer.sort(byEdits)].slice(0, limit).map((m) => m.candidate)
+  return [...similar.sort(byEdits), ...longer.sort(byEdits)].slice(0, limit).map(({ name }) => name)
 }
 
-/** Letters in another order (`gti`) are one slip of the fingers, though two edits. */
-function sameLetters(one: string, other: string): boolean {
+/** Counts edits, up to one more than `allowed`. Swapped letters (`gti`) are one slip, so they count once. */
+function editsBetween(one: string, other: string, allowed: number): number {
+  return haveSameLetters(one, other) ? 1 : leven(one, other, { maxDistance: allowed + 1 })
+}
+
+function haveSameLetters(one: string, other: string): boolean {
   return one.length === other.length && [...one].sort().join() === [...other].sort().join()
 }
 
 function byEdits(a: Match, b: Match): number {
-  return a.edits - b.edits || (a.candidate < b.candidate ? -1 : 1)
+  return a.edits - b.edits || compareCodeUnits(a.name, b.name)
 }

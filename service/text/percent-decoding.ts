@@ -1,4 +1,4 @@
-/** Decodes percent-encoded text; text that is not validly encoded stays as it is. */
+/** Decodes percent-encoded text. Returns text with an invalid encoding unchanged. */
 export function percentDecoded(text: string): string {
   try {
     return decodeURIComponent(text)

@@ -10,7 +10,7 @@ const pathInfo = (path: string) => ({ path, narSize: 1, references: [] })
 test('the link farm marks requested packages and does not depend on their order', () => {
   const linkFarm = linkFarmOf(name, packages, [])
   expect(linkFarm).toEqual(linkFarmOf(name, packages.toReversed(), []))
-  const requested = linkFarm.packages.filter((one) => one.requested).map((one) => one.name)
+  const requested = linkFarm.packages.filter((one) => one.isRequested).map((one) => one.name)
   expect(requested.toSorted()).toEqual(['git', 'hello'])
   expect(linkFarm).not.toHaveProperty('env')
 })

@@ -1,33 +1,33 @@
-/** Large layers, a bucket that fails, disks that are full: what arrives is whole, and nothing stays behind. */
+/** Large layers, a failing bucket and full disks. Only whole blobs are stored, and nothing is left behind. */
 import { createHash } from 'node:crypto'
 import { readdir, readFile, statfs } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Bucket } from '../support/bucket.ts'
 import { Disk } from '../support/disk.ts'
 import { PackageSet } from '../support/package-set.ts'
-import { pull, pullManifest, redirectOf, refusal } from '../support/pull.ts'
+import { failedRequest, pull, pullManifest, redirectOf } from '../support/pull.ts'
 import type { Slipway } from '../support/slipway.ts'
 import { TemporaryFolder } from '../support/temporary-folder.ts'
 
 const megabyte = 1_000_000
 
-/** Bytes of each noise package. What is random does not compress, so its layer is as large. */
+/** Bytes of each noise package. Random bytes do not compress, so its layer has the same size. */
 const noise = 200 * megabyte
 const noises = ['noise1', 'noise2', 'noise3', 'noise4', 'noise5']
 
 let packages: PackageSet
-/** Shared, so that most of the services here start in half the time. */
+/** Compile cache that all services share, so that they start in half the time. */
 let compiled: TemporaryFolder
 
 beforeAll(async () => {
   packages = await PackageSet.create()
   compiled = await TemporaryFolder.create()
   const added = noises.map((name) => {
-    // Always the same derivation: the Nix store has it after the first run of the tests.
+    // The derivation has no salt, so the Nix store has its output after the first run of the tests.
     const script = `mkdir $out; head -c ${noise} /dev/urandom >$out/noise`
-    return `  ${name} = package { name = "${name}"; script = ''${script}''; };\n`
+    return [name, `package { name = "${name}"; script = ''${script}''; }`]
   })
-  await packages.replace('default.nix', '  custom-service =', `${added.join('')}  custom-service =`)
+  await packages.addAttributes(Object.fromEntries(added))
 })
 afterAll(async () => {
   await packages?.[Symbol.asyncDispose]()
@@ -39,21 +39,21 @@ const createBucket = () => Bucket.create({ NODE_COMPILE_CACHE: compiled.path })
 const start = (bucket: Bucket, more: Record<string, string> = {}) =>
   bucket.start({ ...bucket.settings(packages.folder), ...more })
 
-describe('a layer of 200 MB', () => {
+describe('layer of 200 MB', () => {
   let bucket: Bucket
   beforeAll(async () => {
     bucket = await createBucket()
   })
   afterAll(async () => bucket?.[Symbol.asyncDispose]())
 
-  /** Its name in the bucket. */
+  /** Returns the object of the layer in the bucket. */
   const largest = () => {
     const [largest, ...others] = bucket.emulator.objects().filter(({ size }) => size >= noise)
-    if (largest === undefined) throw new Error('there is none in the bucket')
+    if (largest === undefined) throw new Error('the bucket has no such layer')
     return { ...largest, others }
   }
 
-  test('gets there whole, and once, through refusals and cut connections', async () => {
+  test('a layer of 200 MB is uploaded once and whole in spite of 503s and cut connections', async () => {
     const { emulator } = bucket
     const slipway = await start(bucket)
     const starts = /^bytes (\d+)-/
@@ -69,7 +69,7 @@ describe('a layer of 200 MB', () => {
       times: 3,
       match: ({ headers }) => starts.test(headers['content-range'] ?? ''),
     })
-    // One that has begun in the middle.
+    // Fails an upload that resumes in the middle of the layer.
     const isRest = (range = '') => Number(starts.exec(range)?.[1]) > 100 * megabyte
     emulator.fail(
       503,
@@ -84,14 +84,14 @@ describe('a layer of 200 MB', () => {
     const refused = emulator.requests.filter(({ status }) => status === 503).length
     const cut = emulator.requests.filter(({ status, kind }) => kind === 'upload' && status === 0)
     expect({ refused, cut: cut.length }).toEqual({ refused: 8, cut: 3 })
-    // It goes on where it was: only what was refused is sent again.
+    // An upload resumes where it was cut, so only refused parts are sent again.
     expect(bucket.arrived().get(name)).toBeLessThan(size + 100 * megabyte)
     expect(await readdir(bucket.stagingOf('one'))).toEqual([])
     await expect.poll(() => bucket.names('leases')).toEqual([])
     await slipway.stop()
   })
 
-  describe('that goes through the service', () => {
+  describe('without redirects', () => {
     let slipway: Slipway
     let blob: string
     let size: number
@@ -104,7 +104,7 @@ describe('a layer of 200 MB', () => {
       blob = `/v2/noise1/blobs/${name.replace('blobs/sha256/', 'sha256:')}`
     })
 
-    test('comes in parts, too', async () => {
+    test('ranges of a layer of 200 MB are served from the bucket', async () => {
       const whole = bucket.emulator.read(largest().name)
       const part = await slipway.fetch(blob, { headers: { Range: 'bytes=1000000-1999999' } })
       expect(part.status).toBe(206)
@@ -119,7 +119,7 @@ describe('a layer of 200 MB', () => {
       expect(await beyond.json()).toMatchObject({ errors: [{ code: 'RANGE_INVALID' }] })
     })
 
-    test('is not disturbed by another client that goes away in the middle', async () => {
+    test('a client that leaves during the download does not disturb another client', async () => {
       const { emulator } = bucket
       emulator.resetLedger()
       const staying = await slipway.fetch(blob)
@@ -130,7 +130,7 @@ describe('a layer of 200 MB', () => {
       await (leaving.body as ReadableStream).getReader().read()
       going.abort()
       const downloads = () => emulator.requests.filter(({ kind }) => kind === 'download')
-      // What nobody waits for is not fetched from the bucket either.
+      // The service stops the download from the bucket for the client that has left.
       await expect.poll(() => downloads().at(1)?.status).toBe(0)
       expect(downloads().at(1)?.bytesOut).toBeLessThan(size / 2)
       for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
@@ -152,8 +152,8 @@ test('uploading an image of 1 GB takes less than 250 MB of memory', async () => 
   expect(peak).toBeLessThan(250 * megabyte)
 })
 
-describe.concurrent('a bucket out of reach', () => {
-  test('leaves in service what was pulled, refuses the rest for now, and is found again', async ({
+describe.concurrent('bucket out of reach', () => {
+  test('while the bucket is out of reach pulled images are served, others answer 503, and succeed when it is back', async ({
     expect,
   }) => {
     await using bucket = await createBucket()
@@ -173,7 +173,7 @@ describe.concurrent('a bucket out of reach', () => {
     for (const part of [manifest.config, ...manifest.layers]) {
       expect(await redirectOf(slipway, part)).toContain('X-Goog-Signature')
     }
-    expect(await refusal(slipway, '/v2/hello/manifests/release-v1')).toEqual({
+    expect(await failedRequest(slipway, '/v2/hello/manifests/release-v1')).toEqual({
       status: 503,
       retryAfter: expect.stringMatching(/^\d+$/),
       code: 'UNAVAILABLE',
@@ -185,7 +185,7 @@ describe.concurrent('a bucket out of reach', () => {
     })
 
     await bucket.emulator.start()
-    // Nobody asks for an image meanwhile.
+    // The service notices it without any pull.
     await expect.poll(storage, { timeout: 10_000 }).toMatchObject({ storage: { reachable: true } })
     const again = () => pull(slipway, 'hello', 'release-v1')
     await expect.poll(again, { timeout: 20_000 }).toMatchObject({ manifest: expect.anything() })
@@ -193,17 +193,19 @@ describe.concurrent('a bucket out of reach', () => {
   })
 })
 
-describe.concurrent('a full disk under the state folder', () => {
-  /** Nothing of an image that could not be packed. */
+describe.concurrent('full disk of the state folder', () => {
+  /** Lists everything that is left of an image that could not be packed. */
   const remains = async (bucket: Bucket) => [
     ...['blobs', 'layers', 'images', 'leases'].flatMap((folder) => bucket.names(folder)),
     ...(await readdir(bucket.stagingOf('one'))),
   ]
-  test('refuses before anything is packed, and works when there is room', async ({ expect }) => {
+  test('a pull answers 503 before packing if the disk is too small for a layer, and succeeds when there is space', async ({
+    expect,
+  }) => {
     await using bucket = await createBucket()
     await using disk = await Disk.mount(bucket.stateOf('one'), '60m')
     await using slipway = await start(bucket)
-    expect(await refusal(slipway, '/v2/jq/manifests/latest')).toEqual({
+    expect(await failedRequest(slipway, '/v2/jq/manifests/latest')).toEqual({
       status: 503,
       retryAfter: expect.stringMatching(/^\d+$/),
       code: 'UNAVAILABLE',
@@ -211,20 +213,20 @@ describe.concurrent('a full disk under the state folder', () => {
         /a layer of up to \d+ MiB cannot be packed in .*: \d+ MiB are free there, of which 64 MiB stay free/,
       ),
     })
-    // The lease is given back after the answer.
+    // The lease is released after the response.
     await expect.poll(() => remains(bucket)).toEqual([])
     await disk.remount('size=200m')
     const again = () => pull(slipway, 'jq')
     await expect.poll(again, { timeout: 40_000 }).toMatchObject({ manifest: expect.anything() })
   })
 
-  test('that fills while a layer is packed refuses, and leaves nothing of it', async ({
+  test('a pull answers 503 if the disk becomes full during packing, and leaves nothing behind', async ({
     expect,
   }) => {
     await using bucket = await createBucket()
     await using disk = await Disk.mount(bucket.stateOf('one'), '500m')
     await using slipway = await start(bucket)
-    const answer = refusal(slipway, '/v2/noise1/manifests/latest')
+    const failed = failedRequest(slipway, '/v2/noise1/manifests/latest')
     const used = async () => {
       const { blocks, bfree, bsize } = await statfs(bucket.stateOf('one'))
       return (blocks - bfree) * bsize
@@ -233,12 +235,12 @@ describe.concurrent('a full disk under the state folder', () => {
     await expect.poll(used, { timeout: 60_000, interval: 2 }).toBeGreaterThan(idle + 20 * megabyte)
     process.kill(slipway.pid, 'SIGSTOP')
     try {
-      // What a compressor of it has already is still written.
+      // Space for the data that compressors have already and still write.
       await disk.remount(`size=${(await used()) + 10 * megabyte}`)
     } finally {
       process.kill(slipway.pid, 'SIGCONT')
     }
-    expect(await answer).toEqual({
+    expect(await failed).toEqual({
       status: 503,
       retryAfter: expect.stringMatching(/^\d+$/),
       code: 'UNAVAILABLE',

@@ -1,4 +1,4 @@
-/** Images in a bucket: real clients, a real Nix, and a server that behaves as Google's does. */
+/** Images in a bucket, with real clients, a real Nix, and an emulator of Google Cloud Storage. */
 import { execFile } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -8,18 +8,18 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Bucket } from '../support/bucket.ts'
 import { Docker } from '../support/docker.ts'
 import { PackageSet } from '../support/package-set.ts'
-import { digestOf, pull, pullManifest, redirectOf, refusal } from '../support/pull.ts'
+import { digestOf, failedRequest, pull, pullManifest, redirectOf } from '../support/pull.ts'
 import { Slipway, Workspace } from '../support/slipway.ts'
 import { TemporaryFolder } from '../support/temporary-folder.ts'
 
 const run = promisify(execFile)
 const megabyte = 1_000_000
 
-/** Bytes around the content of a small upload: its metadata, and what separates the two. */
-const envelope = 1000
+/** Upper limit of the bytes that a small upload has besides its content: metadata and separators. */
+const maxEnvelope = 1000
 
 let packages: PackageSet
-/** Shared, so that most of the services here start in half the time. */
+/** Compile cache that all services share, so that they start in half the time. */
 let compiled: TemporaryFolder
 
 beforeAll(async () => {
@@ -54,13 +54,13 @@ describe('clients', () => {
     await bucket?.[Symbol.asyncDispose]()
   })
 
-  /** Blobs that clients fetched from the bucket since the ledger was emptied. */
+  /** Lists the blobs that clients have fetched from the bucket since the ledger was reset. */
   const fetched = () => {
     const served = bucket.emulator.requests.filter(({ kind }) => kind === 'signed-get')
     return served.map(({ key = '' }) => key.replace('blobs/sha256/', 'sha256:')).sort()
   }
 
-  test('docker pulls by redirects, and runs what it pulled', async () => {
+  test('docker pulls by redirects and runs the image', async () => {
     const image = `${slipway.registry}/custom-service:release-v1`
     await docker.run('pull', image)
     const { manifest } = await pullManifest(slipway, 'custom-service', 'release-v1')
@@ -80,21 +80,21 @@ describe('clients', () => {
     expect(fetched()).toEqual(parts.sort())
   })
 
-  test('cost the bucket no request but their own when an image was pulled before', async () => {
+  test('a warm pull costs no bucket requests but the downloads of the clients', async () => {
     const image = `${slipway.registry}/jq:release-v1`
     await docker.run('pull', image)
     await docker.run('rmi', image)
     bucket.emulator.resetLedger()
     await docker.run('pull', image)
     await pull(slipway, 'jq', 'release-v1')
-    // What the service keeps for itself is written now and then, whoever pulls.
+    // The service writes its own records at any time.
     const requests = Object.keys(bucket.requests())
     const ofPulls = requests.filter((request) => !/ (builds|knowledge|pulls)$/.test(request))
     expect(ofPulls).toEqual(['signed-get blobs'])
   })
 })
 
-describe('a signed URL', () => {
+describe('signed URLs', () => {
   let bucket: Bucket
   let slipway: Slipway
   let url: string
@@ -112,13 +112,13 @@ describe('a signed URL', () => {
     return { status: response.status, text: await response.text() }
   }
 
-  test('gives the blob', async () => {
+  test('a signed URL serves the blob', async () => {
     const { status, text } = await statusOf(url)
     expect(status).toBe(200)
     expect(url).toContain(digestOf(text).replace('sha256:', ''))
   })
 
-  test('is refused when any one character of it changes', async () => {
+  test('a signed URL is refused if any of its characters is changed', async () => {
     const beginning = bucket.emulator.url.length + 1
     const accepted: string[] = []
     for (let at = beginning; at < url.length; at += 1) {
@@ -128,7 +128,7 @@ describe('a signed URL', () => {
         accepted.push(`${status}: ${url.slice(0, at)}[${other}]`)
     }
     expect(accepted).toEqual([])
-    // These are ours.
+    // The test has caused these violations.
     bucket.emulator.clearViolations()
     const forged = url.replace(/.$/, (last) => (last === '0' ? '1' : '0'))
     expect(await statusOf(forged)).toMatchObject({
@@ -137,7 +137,7 @@ describe('a signed URL', () => {
     })
   })
 
-  test('is refused when it has expired', async () => {
+  test('a signed URL is refused after five minutes', async () => {
     try {
       bucket.emulator.clock = 4.9 * 60_000
       expect((await statusOf(url)).status).toBe(200)
@@ -151,13 +151,13 @@ describe('a signed URL', () => {
     }
   })
 
-  test('is needed: without its signature the object is private', async () => {
+  test('a URL without signature is refused', async () => {
     const { origin, pathname } = new URL(url)
     expect((await statusOf(origin + pathname)).status).toBe(403)
   })
 })
 
-describe('the bytes of each blob are uploaded once', () => {
+describe('uploads', () => {
   let bucket: Bucket
   let slipway: Slipway
   const image = 'shell/git/custom-service'
@@ -169,7 +169,7 @@ describe('the bytes of each blob are uploaded once', () => {
   })
   afterAll(async () => bucket?.[Symbol.asyncDispose]())
 
-  /** How many blobs are new, each of which was uploaded, and nothing else. */
+  /** Checks that exactly the new blobs were uploaded, each once. Returns their number. */
   function uploaded(before: readonly string[] = []): number {
     const { emulator } = bucket
     const fresh = emulator
@@ -181,16 +181,16 @@ describe('the bytes of each blob are uploaded once', () => {
     const arrived = bucket.arrived().values()
     const bytes = arrived.reduce((sum, count) => sum + count, 0)
     expect(bytes).toBeGreaterThanOrEqual(size)
-    expect(bytes).toBeLessThanOrEqual(size + envelope * names.length)
+    expect(bytes).toBeLessThanOrEqual(size + maxEnvelope * names.length)
     return names.length
   }
 
-  test('for an image', async () => {
+  test('each blob of an image is uploaded once', async () => {
     const { manifest } = await pull(slipway, image, 'release-v1')
     expect(uploaded()).toBe(manifest.layers.length + documents.length)
   })
 
-  test('for the same image after a restart: nothing', async () => {
+  test('after a restart a stored image uploads nothing', async () => {
     await slipway.stop()
     slipway = await start(bucket)
     bucket.emulator.resetLedger()
@@ -198,7 +198,7 @@ describe('the bytes of each blob are uploaded once', () => {
     expect(uploaded(bucket.names('blobs'))).toBe(0)
   })
 
-  test('for a release in which one package changed: what is new of it, and what names that', async () => {
+  test('a release in which one package changed uploads only its new layers, config and manifests', async () => {
     const before = bucket.names('blobs')
     const { manifest: old } = await pull(slipway, image, 'release-v1')
     bucket.emulator.resetLedger()
@@ -210,7 +210,7 @@ describe('the bytes of each blob are uploaded once', () => {
     expect(uploaded(before)).toBe(fresh.length + documents.length)
   })
 
-  test('for the same packages at another tag: nothing', async () => {
+  test('the same packages at another tag upload nothing', async () => {
     const { digest } = await pull(slipway, 'shell/git', 'release-v1')
     bucket.emulator.resetLedger()
     expect((await pull(slipway, 'shell/git', 'release-v2')).digest).toBe(digest)
@@ -218,8 +218,8 @@ describe('the bytes of each blob are uploaded once', () => {
   })
 })
 
-describe('the client library of the bucket', () => {
-  test('is loaded only when it is chosen', async () => {
+describe('client library', () => {
+  test('the library of Google Cloud Storage is loaded only for NIXERY_STORAGE_BACKEND=gcs', async () => {
     await using bucket = await createBucket()
     await using workspace = await Workspace.create()
     const hook = pathToFileURL(resolve(import.meta.dirname, '../support/loaded-modules.ts'))
@@ -233,16 +233,18 @@ describe('the client library of the bucket', () => {
     const library = /node_modules\/(@google-cloud|google-auth-library|gaxios)\//
     expect(await loaded(bucket.settings(packages.folder))).toMatch(library)
     const local = await loaded(workspace.settings(packages.folder))
-    expect(local).toContain('adapters/filesystem-store.ts')
+    expect(local).toContain('adapters/filesystem/filesystem-store.ts')
     expect(local).not.toMatch(library)
   })
 })
 
-describe.concurrent('the start', () => {
+describe.concurrent('start', () => {
   const failure = async (bucket: Bucket, more: Record<string, string> = {}) =>
     Slipway.fail({ ...bucket.settings(packages.folder), ...more })
 
-  test('fails without a bucket, or the name of one', async ({ expect }) => {
+  test('the start fails if GCS_BUCKET is missing, invalid or names no bucket', async ({
+    expect,
+  }) => {
     await using bucket = await createBucket()
     expect(await failure(bucket, { GCS_BUCKET: 'other' })).toEqual({
       code: 1,
@@ -259,7 +261,9 @@ describe.concurrent('the start', () => {
     })
   })
 
-  test('fails without permission, and names what is missing and the role', async ({ expect }) => {
+  test('the start fails without permissions and names the missing permission and role', async ({
+    expect,
+  }) => {
     await using bucket = await createBucket()
     const { emulator } = bucket
     emulator.settings.permissions.delete('storage.objects.create')
@@ -276,9 +280,7 @@ describe.concurrent('the start', () => {
     })
   })
 
-  test('fails when the bucket is out of reach, and succeeds when it is back', async ({
-    expect,
-  }) => {
+  test('the start fails while the bucket is out of reach', async ({ expect }) => {
     await using bucket = await createBucket()
     await bucket.emulator.stop()
     expect(await failure(bucket)).toMatchObject({
@@ -289,7 +291,7 @@ describe.concurrent('the start', () => {
     await start(bucket)
   })
 
-  test('fails with credentials that are none, and shows nothing of them', async ({ expect }) => {
+  test('the start fails with invalid credentials and does not show them', async ({ expect }) => {
     await using bucket = await createBucket()
     await writeFile(bucket.keyFile, `${await readFile(bucket.keyFile, 'utf8')}, what is that?`)
     const { code, stderr } = await failure(bucket)
@@ -307,7 +309,7 @@ describe.concurrent('the start', () => {
 })
 
 describe.concurrent('credentials without a key', () => {
-  test("have URLs signed by Google's IAM, each once for minutes", async ({ expect }) => {
+  test('without a key IAM signs each URL once, for several pulls', async ({ expect }) => {
     await using bucket = await createBucket()
     const slipway = await start(bucket, bucket.keyless)
     const { manifest } = await pullManifest(slipway, 'jq')
@@ -315,20 +317,21 @@ describe.concurrent('credentials without a key', () => {
     const parts = [manifest.config, ...manifest.layers]
     await Promise.all([1, 2, 3].map(() => pull(slipway, 'jq')))
     expect(bucket.requests()).toMatchObject({
-      // Who the service is, once.
       token: 1,
       sign: parts.length,
       'signed-get blobs': 3 * parts.length,
     })
   })
 
-  test('that IAM does not accept refuse the blob for now, with the reason', async ({ expect }) => {
+  test('if IAM refuses to sign, the blob answers 503 with the failure, and 200 later', async ({
+    expect,
+  }) => {
     await using bucket = await createBucket()
     const slipway = await start(bucket, bucket.keyless)
     const { manifest } = await pullManifest(slipway, 'jq')
     const path = `/v2/jq/blobs/${manifest.config.digest}`
     bucket.emulator.fail(403, 1, ({ kind }) => kind === 'sign')
-    expect(await refusal(slipway, path)).toMatchObject({
+    expect(await failedRequest(slipway, path)).toMatchObject({
       status: 503,
       retryAfter: expect.stringMatching(/^\d+$/),
       message: expect.stringMatching(/^no URLs of the bucket layers can be signed: /),
@@ -337,8 +340,10 @@ describe.concurrent('credentials without a key', () => {
   })
 })
 
-describe.concurrent('what is logged', () => {
-  test('holds no key, no token and no signature, whatever happens', async ({ expect }) => {
+describe.concurrent('log', () => {
+  test('the log contains no key, token or signature after failures of all kinds', async ({
+    expect,
+  }) => {
     await using bucket = await createBucket()
     const { emulator } = bucket
     const withKey = await start(bucket)
@@ -348,7 +353,7 @@ describe.concurrent('what is logged', () => {
     emulator.cutUploads({ afterBytes: megabyte, match: isLarge })
     await pull(withKey, 'jq')
     emulator.fail(403, 100)
-    await refusal(withKey, '/v2/hello/manifests/latest')
+    await failedRequest(withKey, '/v2/hello/manifests/latest')
     emulator.clearFaults()
     await withKey.stop()
 
@@ -356,14 +361,14 @@ describe.concurrent('what is logged', () => {
     const { manifest } = await pull(keyless, 'hello')
     const { config } = (await pullManifest(keyless, 'busybox')).manifest
     await emulator.stop()
-    await refusal(keyless, '/v2/tree/manifests/latest')
-    // One URL is signed already, the other cannot be.
+    await failedRequest(keyless, '/v2/tree/manifests/latest')
+    // The first URL has been signed before, the second cannot be signed now.
     expect(await redirectOf(keyless, manifest.config)).toContain('X-Goog-Signature')
-    await refusal(keyless, `/v2/busybox/blobs/${config.digest}`)
+    await failedRequest(keyless, `/v2/busybox/blobs/${config.digest}`)
     expect(await keyless.stop()).toBe(0)
 
     const { log } = bucket
-    // It does tell of what happened.
+    // The log has the failures.
     expect(log).toMatch(/the bucket layers answered 403/)
     expect(log).toMatch(/the bucket layers is out of reach/)
     expect(log).toMatch(/no URLs of the bucket layers can be signed/)

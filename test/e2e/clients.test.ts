@@ -1,20 +1,21 @@
-/** Every client that teams use, each also with a connection that is cut in the middle of a layer. */
+/** All usual clients, each also with a connection that is cut within a layer. */
 import { execFile } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { BuilderGate } from '../support/builder-gate.ts'
 import { Containerd } from '../support/containerd.ts'
 import { type CuttingProxy, cuttingProxy } from '../support/cutting-proxy.ts'
 import { Docker } from '../support/docker.ts'
 import { PackageSet } from '../support/package-set.ts'
+import { digestOf, failedRequest, pullManifest } from '../support/pull.ts'
 import { Slipway, Workspace } from '../support/slipway.ts'
+import { TemporaryFolder } from '../support/temporary-folder.ts'
 
 const run = promisify(execFile)
 
-/** A package of 20 MB that cannot be compressed: its layer is cut after 10 MB. */
+/** Image with 20 MB that do not compress. Its layer is cut after 10 MB. */
 const large = 'twentymegabytes'
 const cutAfter = 10_000_000
 
@@ -23,35 +24,26 @@ let workspace: Workspace
 let slipway: Slipway
 let docker: Docker
 let containerd: Containerd
-/** Scratch space of podman, buildah and skopeo. */
+/** Folder for podman, buildah and skopeo. */
 let scratch: string
+let gate: BuilderGate
+const resources = new AsyncDisposableStack()
 
 beforeAll(async () => {
-  packages = await PackageSet.create()
-  await packages.replace(
-    'default.nix',
-    '  custom-service =',
-    '  twentyMegabytes = package { name = "twenty-megabytes"; script = "dd if=/dev/urandom of=$out bs=1M count=20"; };\n' +
-      `  slowBuild = package { name = "slow-build-${process.pid}-${Date.now()}"; script = "sleep 4; echo done >$out"; };\n` +
-      '  custom-service =',
-  )
-  workspace = await Workspace.create()
-  scratch = await mkdtemp(join(tmpdir(), 'slipway-clients-'))
-  ;[docker, containerd, slipway] = await Promise.all([
-    Docker.start(),
-    Containerd.start(),
-    Slipway.start(workspace.settings(packages.folder)),
-  ])
+  gate = resources.use(await BuilderGate.create())
+  packages = resources.use(await PackageSet.create())
+  await packages.addAttributes({
+    twentyMegabytes:
+      'package { name = "twenty-megabytes"; script = "dd if=/dev/urandom of=$out bs=1M count=20"; }',
+  })
+  await packages.add({ slowBuild: `${gate.wait}; echo done >$out` })
+  workspace = resources.use(await Workspace.create())
+  scratch = resources.use(await TemporaryFolder.create()).path
+  docker = resources.use(await Docker.start())
+  containerd = resources.use(await Containerd.start())
+  slipway = resources.use(await Slipway.start(workspace.settings(packages.folder)))
 })
-
-afterAll(async () => {
-  await slipway?.[Symbol.asyncDispose]()
-  await docker?.[Symbol.asyncDispose]()
-  await containerd?.[Symbol.asyncDispose]()
-  if (scratch) await rm(scratch, { recursive: true, force: true })
-  await workspace?.[Symbol.asyncDispose]()
-  await packages?.[Symbol.asyncDispose]()
-})
+afterAll(() => resources.disposeAsync())
 
 const skopeo = async (...args: string[]) => (await run('skopeo', args)).stdout
 const podmanStorage = () => ['--root', join(scratch, 'podman'), '--runroot', join(scratch, 'run')]
@@ -63,7 +55,7 @@ const buildahStorage = () => [
 ]
 const vfs = ['--storage-driver', 'vfs']
 
-/** Pulls an image with a client, so that it fails if a byte is wrong. */
+/** Pull commands of the clients. All clients verify digests. */
 const pulls: Record<string, (registry: string, image: string) => Promise<unknown>> = {
   docker: (registry, image) => docker.run('pull', `${registry}/${image}`),
   containerd: (registry, image) =>
@@ -95,22 +87,22 @@ const pulls: Record<string, (registry: string, image: string) => Promise<unknown
     ]),
 }
 
-/** Those that go on where they were cut. Debian's skopeo, podman and buildah give up: pull again. */
+/** Clients that resume a download that was cut. Debian's skopeo, podman and buildah fail; the next pull works. */
 const resuming = new Set(['docker', 'containerd'])
 
 describe.each(Object.keys(pulls))('%s', (client) => {
   const pull = (registry: string, image: string) => pulls[client]?.(registry, image)
 
-  test('pulls an image by tag', async () => {
+  test(`${client} pulls an image by tag`, async () => {
     await pull(slipway.registry, 'custom-service:release-v1')
   })
 
-  test('pulls an image by digest', async () => {
+  test(`${client} pulls an image by digest`, async () => {
     const { headers } = await slipway.fetch('/v2/jq/manifests/release-v1', { method: 'HEAD' })
     await pull(slipway.registry, `jq@${headers.get('Docker-Content-Digest')}`)
   })
 
-  test('gets a layer whose connection is cut', async () => {
+  test(`${client} gets a layer whose connection is cut`, async () => {
     await using proxy: CuttingProxy = await cuttingProxy(
       Number(new URL(slipway.url).port),
       cutAfter,
@@ -127,7 +119,7 @@ describe.each(Object.keys(pulls))('%s', (client) => {
 })
 
 describe('docker', () => {
-  test('inspects a manifest', async () => {
+  test('docker inspects a manifest', async () => {
     const image = `${slipway.registry}/jq:release-v1`
     const manifest = JSON.parse(await docker.run('manifest', 'inspect', '--insecure', image))
     expect(manifest).toMatchObject({ schemaVersion: 2 })
@@ -135,7 +127,7 @@ describe('docker', () => {
 })
 
 describe('containerd', () => {
-  test('runs an image', async () => {
+  test('containerd runs an image', async () => {
     const image = `${slipway.registry}/custom-service:release-v1`
     await containerd.run('images', 'pull', '--plain-http', image)
     const output = await containerd.run('run', '--rm', image, 'test', 'custom-service', '--version')
@@ -144,7 +136,7 @@ describe('containerd', () => {
 })
 
 describe('skopeo', () => {
-  test('syncs all tags of a repository', async () => {
+  test('skopeo syncs all tags of a repository', async () => {
     const target = join(scratch, 'synced')
     await skopeo(
       ...['sync', '--src', 'docker', '--dest', 'dir'],
@@ -155,28 +147,35 @@ describe('skopeo', () => {
     }
   })
 
-  test('finds an image by its own retries while it is being built', async () => {
+  test('skopeo retries a 429 until the image is built', async () => {
     await using own = await Workspace.create()
     await using impatient = await Slipway.start({
       ...own.settings(packages.folder),
       SLIPWAY_PULL_WAIT: '1',
     })
-    const refused = await impatient.fetch('/v2/slowbuild/manifests/latest')
-    expect(refused.status).toBe(429)
-    expect(refused.headers.get('Retry-After')).toMatch(/^\d+$/)
-    expect(await refused.text()).toMatch(/not ready after 1 seconds; the build goes on/)
-    await skopeo(
+    expect(await failedRequest(impatient, '/v2/slowbuild/manifests/latest')).toMatchObject({
+      status: 429,
+      retryAfter: expect.stringMatching(/^\d+$/),
+      message: expect.stringMatching(/not ready after 1 seconds; the build goes on/),
+    })
+    const refusals = impatient.logged('request refused').length
+    const copied = skopeo(
       'copy',
       '--src-tls-verify=false',
       `docker://${impatient.registry}/slowbuild`,
       `dir:${scratch}/slow`,
     )
+    await expect
+      .poll(() => impatient.logged('request refused').length, { timeout: 60_000 })
+      .toBeGreaterThan(refusals)
+    await gate.open()
+    await copied
     expect(impatient.logged('image built')).toHaveLength(1)
   })
 })
 
 describe('umoci', () => {
-  test('unpacks an image', async () => {
+  test('umoci unpacks an image', async () => {
     const layout = join(scratch, 'umoci')
     await skopeo(
       'copy',
@@ -193,11 +192,10 @@ describe('umoci', () => {
 })
 
 describe('curl', () => {
-  test('goes on with a blob that was cut', async () => {
+  test('curl resumes the download of a blob that was cut', async () => {
     await using proxy = await cuttingProxy(Number(new URL(slipway.url).port), cutAfter)
-    const response = await slipway.fetch(`/v2/${large}/manifests/latest`)
-    const { layers } = (await response.json()) as { layers: { digest: string; size: number }[] }
-    const { digest } = layers.find(({ size }) => size > cutAfter) ?? { digest: '' }
+    const { manifest } = await pullManifest(slipway, large)
+    const { digest } = manifest.layers.find(({ size }) => size > cutAfter) ?? { digest: '' }
     const file = join(scratch, 'blob')
     const download = ['-sSf', '-C', '-', '-o', file, `${proxy.url}/v2/${large}/blobs/${digest}`]
     await expect(run('curl', download)).rejects.toThrow()
@@ -205,9 +203,6 @@ describe('curl', () => {
     expect(part).toBeGreaterThan(0)
     await run('curl', download)
     expect((await stat(file)).size).toBeGreaterThan(part)
-    const hash = createHash('sha256')
-      .update(await readFile(file))
-      .digest('hex')
-    expect(`sha256:${hash}`).toBe(digest)
+    expect(digestOf(await readFile(file))).toBe(digest)
   })
 })

@@ -1,32 +1,31 @@
-/** Sudden ends and full disks: nothing partial is ever visible, and the next pull works. */
+/** Killed services and full disks. Nothing partial becomes visible, and the next pull works. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type BuildProgress, buildProgress } from '../support/build-progress.ts'
+import { BuilderGate } from '../support/builder-gate.ts'
 import { Disk } from '../support/disk.ts'
 import { PackageSet } from '../support/package-set.ts'
-import { processesWith } from '../support/processes.ts'
+import { failedRequest, imageDigest, pull, pullBlob, pullManifest } from '../support/pull.ts'
 import { Slipway, Workspace } from '../support/slipway.ts'
 import { faultsOf, stagedIn } from '../support/storage.ts'
 import { TemporaryFolder } from '../support/temporary-folder.ts'
 
-const image = '/v2/jq/manifests/release-v1'
+const path = '/v2/jq/manifests/release-v1'
 
 let packages: PackageSet
-/** Shared, so that most of the services here start in half the time. */
+/** Compile cache that all services share, so that they start in half the time. */
 let compiled: TemporaryFolder
-/** What a whole build of the image leaves. */
+/** Progress after a whole build of the image. */
 let whole: BuildProgress
-let digest: string | null
+let digest: string
 
 beforeAll(async () => {
   packages = await PackageSet.create()
   compiled = await TemporaryFolder.create()
   await using workspace = await Workspace.create()
   await using slipway = await start(workspace)
-  const response = await slipway.fetch(image)
-  expect(response.status, await response.text()).toBe(200)
-  digest = response.headers.get('Docker-Content-Digest')
+  digest = await imageDigest(slipway, 'jq', 'release-v1')
   whole = buildProgress(workspace)
 })
 afterAll(async () => {
@@ -37,52 +36,50 @@ afterAll(async () => {
 const start = (workspace: Workspace, repository = packages.folder) =>
   Slipway.start({ ...workspace.settings(repository), NODE_COMPILE_CACHE: compiled.path })
 
-/** A request whose service will not live to answer it. */
-const doomedFetch = (slipway: Slipway, path: string) =>
-  slipway.fetch(path).then(
+/** Sends a request to a service that is killed before it answers. */
+const doomedFetch = (slipway: Slipway, url: string) =>
+  slipway.fetch(url).then(
     (response) => response.text(),
     () => 'cut',
   )
 
 describe('kill -9', () => {
   const isPacking = ({ packing, images }: BuildProgress) => packing > 0 && images === 0
-  /** After the last layer, before the record that makes the image visible. */
+  /** Between the record of the last layer and the record that makes the image visible. */
   const isPublishing = ({ layers, images }: BuildProgress) =>
     layers === whole.layers && images === 0
 
   test.each<[moment: string, isNow: (progress: BuildProgress) => boolean]>([
-    ['the tree of the commit is exported', ({ exported }) => exported > 0],
-    ['it is in the Nix store', ({ sources }) => sources > 0],
-    ['its packages are held there', ({ held }) => held > 0],
+    ['the tree of the commit is being exported', ({ exported }) => exported > 0],
+    ['the tree is in the Nix store', ({ sources }) => sources > 0],
+    ['the packages have GC roots', ({ held }) => held > 0],
     ['the plan is recorded', ({ plans }) => plans > 0],
-    ['the first layers are packed', (now) => isPacking(now) && now.blobs === 0],
+    ['the first layers are being packed', (now) => isPacking(now) && now.blobs === 0],
     ['a layer is stored and not recorded', ({ blobs, layers }) => blobs > layers],
     ['half of the layers are recorded', (now) => isPacking(now) && now.layers >= whole.layers / 2],
     ['all layers are recorded', isPublishing],
     ['the config is stored', (now) => isPublishing(now) && now.blobs > whole.layers],
     ['the image is recorded', ({ images }) => images > 0],
-  ])('when %s loses nothing but the build', async (_moment, isNow) => {
+  ])('kill -9 when %s loses only the running build', async (_moment, isNow) => {
     await using workspace = await killedWhen(isNow)
     expect(await faultsOf(workspace.storage)).toEqual([])
     await using slipway = await start(workspace)
     expect(await stagedIn(workspace.storage)).toEqual([])
-    const response = await slipway.fetch(image)
-    expect(response.status, await response.text()).toBe(200)
-    expect(response.headers.get('Docker-Content-Digest')).toBe(digest)
+    expect(await imageDigest(slipway, 'jq', 'release-v1')).toBe(digest)
     expect(await faultsOf(workspace.storage)).toEqual([])
     expect(buildProgress(workspace)).toMatchObject({ blobs: whole.blobs, packing: 0 })
   })
 
-  /** Attempts to hit a moment of some milliseconds, before it counts as gone from the service. */
+  /** Attempts to hit a moment of some milliseconds. */
   const attempts = 10
 
-  /** What a service left that was killed at this moment of its first build. */
+  /** Kills a service at this moment of its first build. Returns its workspace. */
   async function killedWhen(isNow: (progress: BuildProgress) => boolean): Promise<Workspace> {
     for (let attempt = 0; attempt < attempts; attempt += 1) {
       const workspace = await Workspace.create()
       const doomed = await start(workspace)
-      const pull = doomedFetch(doomed, image)
-      // It does not go on while it is looked at, so that looking takes no part of the moment.
+      const pull = doomedFetch(doomed, path)
+      // Stops the service during the check, so that the moment does not pass meanwhile.
       const isReached = () => {
         process.kill(doomed.pid, 'SIGSTOP')
         const progress = buildProgress(workspace)
@@ -93,115 +90,99 @@ describe('kill -9', () => {
       while (!isReached()) await sleep(1)
       expect(await doomed.stop('SIGKILL')).toBe('SIGKILL')
       await pull
-      // What counts is what the dead service left: stopping takes a moment, too.
+      // Checks again, because the service may have gone on for a moment before it stopped.
       if (isNow(buildProgress(workspace))) return workspace
       await workspace[Symbol.asyncDispose]()
     }
-    throw new Error(`the service was not met at this moment in ${attempts} builds`)
+    throw new Error(`${attempts} builds passed this moment too quickly`)
   }
 })
 
 describe.concurrent('kill -9 while Nix builds', () => {
-  /** Seconds that a builder sleeps, as no other process does: it shows in the arguments. */
-  const duration = (seconds: number, name: string) => `${seconds}.${process.pid}${name.length}`
-
-  test('shows nobody half of a package', async ({ expect }) => {
-    const pause = duration(4, 'half')
+  test('after kill -9 the package is built again as a whole', async ({ expect }) => {
+    await using gate = await BuilderGate.create()
     await using own = await PackageSet.create()
-    await own.add('half', `mkdir $out; echo 1 >$out/first; sleep ${pause}; echo 2 >$out/last`)
+    await own.add({ half: `mkdir $out; echo 1 >$out/first; ${gate.wait}; echo 2 >$out/last` })
     await using workspace = await Workspace.create()
-    const path = '/v2/half/manifests/latest'
     const doomed = await start(workspace, own.folder)
-    const pull = doomedFetch(doomed, path)
-    await expect.poll(() => processesWith(pause), { timeout: 20_000 }).not.toEqual([])
+    const pull = doomedFetch(doomed, '/v2/half/manifests/latest')
+    await gate.reached()
     expect(await doomed.stop('SIGKILL')).toBe('SIGKILL')
     expect(await pull).toBe('cut')
     expect(await faultsOf(workspace.storage)).toEqual([])
     expect(buildProgress(workspace)).toMatchObject({ blobs: 0, images: 0 })
     await using slipway = await start(workspace, own.folder)
-    const response = await slipway.fetch(path)
-    const manifest = (await response.json()) as { layers: { digest: string }[] }
-    expect(response.status, JSON.stringify(manifest)).toBe(200)
+    await gate.open()
+    const { manifest } = await pullManifest(slipway, 'half')
     const files: string[] = []
     for (const layer of manifest.layers) {
-      const blob = await slipway.fetch(`/v2/half/blobs/${layer.digest}`)
-      const tar = gunzipSync(await blob.arrayBuffer()).toString('latin1')
+      const tar = gunzipSync(await pullBlob(slipway, 'half', layer)).toString('latin1')
       files.push(...(tar.match(/(?<=-half\/)\w+/g) ?? []))
     }
     expect(files).toEqual(expect.arrayContaining(['first', 'last']))
     expect(await faultsOf(workspace.storage)).toEqual([])
-    expect(await processesWith(pause)).toEqual([])
+    expect(await gate.builders()).toEqual([])
   })
 
-  test('leaves no builder behind', async ({ expect }) => {
-    const pause = duration(30, 'orphan')
+  test('kill -9 also ends the builders', async ({ expect }) => {
+    await using gate = await BuilderGate.create()
     await using own = await PackageSet.create()
-    await own.add('orphan', `sleep ${pause}`)
+    await own.add({ orphan: gate.wait })
     await using workspace = await Workspace.create()
     const doomed = await start(workspace, own.folder)
     const pull = doomedFetch(doomed, '/v2/orphan/manifests/latest')
-    await expect.poll(() => processesWith(pause), { timeout: 20_000 }).not.toEqual([])
+    await gate.reached()
     await doomed.stop('SIGKILL')
     await pull
     try {
-      await expect.poll(() => processesWith(pause), { timeout: 5000 }).toEqual([])
+      await expect.poll(() => gate.builders(), { timeout: 20_000 }).toEqual([])
     } finally {
-      // `sh` and its `sleep`: Nix then ends by itself.
-      for (const line of await processesWith(pause)) process.kill(Number.parseInt(line, 10))
+      await gate.open()
     }
   })
 })
 
-/** Why a pull was refused, for now. */
-async function refusal(slipway: Slipway, path = image): Promise<string> {
-  const response = await slipway.fetch(path)
-  expect(response.status).toBe(503)
-  expect(response.headers.get('Retry-After')).toMatch(/^\d+$/)
-  return ((await response.json()) as { errors: { message: string }[] }).errors[0]?.message ?? ''
+/** Returns the message of a pull that is answered with 503. */
+async function unavailable(slipway: Slipway, reference = 'release-v1'): Promise<string> {
+  const failed = await failedRequest(slipway, `/v2/jq/manifests/${reference}`)
+  expect(failed).toMatchObject({ status: 503, retryAfter: expect.stringMatching(/^\d+$/) })
+  return failed.message
 }
 
-/** The requests of one pull share a failure for some seconds; then the cause is gone. */
-async function pulled(slipway: Slipway, path = image): Promise<string | null> {
-  for (const deadline = Date.now() + 30_000; ; await sleep(250)) {
-    const response = await slipway.fetch(path)
-    const text = await response.text()
-    if (response.status === 200) return response.headers.get('Docker-Content-Digest')
-    if (Date.now() > deadline) throw new Error(`${path}: ${response.status} ${text}`)
-  }
+/** Repeats a pull while its failure is remembered, which takes some seconds. Returns the image's digest. */
+function digestAfterFailure(slipway: Slipway, reference = 'release-v1'): Promise<string> {
+  return vi.waitFor(() => imageDigest(slipway, 'jq', reference), { timeout: 60_000, interval: 250 })
 }
 
-describe.concurrent('a storage folder', () => {
-  test('that is full refuses the pull clearly, keeps nothing partial, and works when there is room', async () => {
+describe.concurrent('storage folder', () => {
+  test('with a full storage folder a pull answers 503 and stores nothing, and succeeds when there is space', async () => {
     await using workspace = await Workspace.create()
     await using disk = await Disk.mount(workspace.storage, '2m')
     await using slipway = await start(workspace)
-    expect(await refusal(slipway)).toMatch(/cannot be packed .*: \d MiB are free there/)
+    expect(await unavailable(slipway)).toMatch(/cannot be packed .*: \d MiB are free there/)
     expect(await stagedIn(workspace.storage)).toEqual([])
     expect(await faultsOf(workspace.storage)).toEqual([])
     await disk.remount('size=200m')
-    expect(await pulled(slipway)).toBe(digest)
+    expect(await digestAfterFailure(slipway)).toBe(digest)
   })
 
-  test('that is read-only refuses the pull clearly, serves what it has, and works when it is writable', async () => {
+  test('with a read-only storage folder stored images are served, a new pull answers 503, and succeeds when it is writable', async () => {
     await using workspace = await Workspace.create()
     await using disk = await Disk.mount(workspace.storage, '200m')
     await using slipway = await start(workspace)
-    const stored = await slipway.fetch('/v2/hello/manifests/release-v1')
-    const { layers } = (await stored.json()) as { layers: { digest: string }[] }
+    await pull(slipway, 'hello', 'release-v1')
     await disk.remount('ro')
-    expect(await refusal(slipway)).toMatch(/read-only/)
-    const blob = await slipway.fetch(`/v2/hello/blobs/${layers[0]?.digest}`)
-    expect(blob.status).toBe(200)
-    expect((await blob.arrayBuffer()).byteLength).toBeGreaterThan(0)
+    expect(await unavailable(slipway)).toMatch(/read-only/)
+    await pull(slipway, 'hello', 'release-v1')
     await disk.remount('rw')
-    // How it is cut depends on what is known by now: of hello.
-    expect(await pulled(slipway)).toMatch(/^sha256:/)
+    // The digest differs, because the planner has learned from hello.
+    expect(await digestAfterFailure(slipway)).toMatch(/^sha256:/)
     expect(await faultsOf(workspace.storage)).toEqual([])
   })
 })
 
-describe.concurrent('a state folder that is full', () => {
-  test('ends the service at its start with the reason; it starts when there is room', async () => {
+describe.concurrent('full state folder', () => {
+  test('with a full state folder the start fails, and succeeds when there is space', async () => {
     await using workspace = await Workspace.create()
     await using disk = await Disk.mount(workspace.state, '32m')
     const settings = workspace.settings(packages.folder)
@@ -211,26 +192,26 @@ describe.concurrent('a state folder that is full', () => {
     expect(stderr).toMatch(/^slipway: .*no space left on device/)
     await disk.empty()
     await using slipway = await Slipway.start(settings)
-    expect(await pulled(slipway)).toBe(digest)
+    expect(await imageDigest(slipway, 'jq', 'release-v1')).toBe(digest)
   })
 
-  test('refuses what needs a new commit clearly, serves what it has, and works when there is room', async () => {
+  test('with a full state folder stored images are served, a new commit answers 503, and is served when there is space', async () => {
     await using own = await PackageSet.create()
     await using workspace = await Workspace.create()
     await using disk = await Disk.mount(workspace.state, '32m')
     await using slipway = await Slipway.start(workspace.settings(own.folder))
-    expect(await pulled(slipway)).toBe(digest)
+    expect(await imageDigest(slipway, 'jq', 'release-v1')).toBe(digest)
     await disk.fill()
-    expect(await pulled(slipway)).toBe(digest)
-    const release = '/v2/jq/manifests/release-v2'
-    expect(await refusal(slipway, release)).toMatch(/no space left on device/i)
+    expect(await imageDigest(slipway, 'jq', 'release-v1')).toBe(digest)
+    expect(await unavailable(slipway, 'release-v2')).toMatch(/no space left on device/i)
     await own.commit('custom-service/version', '3.0\n')
     await own.git('tag', 'release-v3')
-    const fresh = '/v2/jq/manifests/release-v3'
-    expect(await refusal(slipway, fresh)).toMatch(/git fetch failed.*no space left on device/i)
+    expect(await unavailable(slipway, 'release-v3')).toMatch(
+      /git fetch failed.*no space left on device/i,
+    )
     await disk.empty()
-    expect(await pulled(slipway, release)).toBe(digest)
-    expect(await pulled(slipway, fresh)).toBe(digest)
+    expect(await digestAfterFailure(slipway, 'release-v2')).toBe(digest)
+    expect(await digestAfterFailure(slipway, 'release-v3')).toBe(digest)
     expect(await faultsOf(workspace.storage)).toEqual([])
   })
 })

@@ -1,4 +1,4 @@
-/** What a person with Docker sees. */
+/** Pulls, runs and failures as a person with Docker sees them. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Docker } from '../support/docker.ts'
 import { PackageSet } from '../support/package-set.ts'
@@ -9,19 +9,16 @@ let workspace: Workspace
 let slipway: Slipway
 let docker: Docker
 
-beforeAll(async () => {
-  packages = await PackageSet.create()
-  workspace = await Workspace.create()
-  docker = await Docker.start()
-  slipway = await Slipway.start({ ...workspace.settings(packages.folder), NIX_TIMEOUT: '5' })
-})
+const resources = new AsyncDisposableStack()
 
-afterAll(async () => {
-  await slipway?.[Symbol.asyncDispose]()
-  await docker?.[Symbol.asyncDispose]()
-  await workspace?.[Symbol.asyncDispose]()
-  await packages?.[Symbol.asyncDispose]()
+beforeAll(async () => {
+  packages = resources.use(await PackageSet.create())
+  workspace = resources.use(await Workspace.create())
+  docker = resources.use(await Docker.start())
+  const settings = { ...workspace.settings(packages.folder), NIX_TIMEOUT: '5' }
+  slipway = resources.use(await Slipway.start(settings))
 })
+afterAll(() => resources.disposeAsync())
 
 const run = (image: string, ...command: string[]) =>
   docker.run('run', '--rm', '--network', 'none', `${slipway.registry}/${image}`, ...command)
@@ -30,26 +27,26 @@ describe('docker pull and run', () => {
   test.each([
     ['release-v1', '1.0'],
     ['release-v2', '2.0'],
-  ])('of custom-service:%s gives that release', async (tag, version) => {
+  ])('docker runs custom-service:%s, which is version %s', async (tag, version) => {
     await docker.run('pull', `${slipway.registry}/custom-service:${tag}`)
     expect(await run(`custom-service:${tag}`, 'custom-service', '--version')).toContain(version)
   })
 
-  test('starts the main program without being told', async () => {
+  test('docker starts the main program by default', async () => {
     const container = await docker.run(
       ...['run', '--detach', '--network', 'none'],
       `${slipway.registry}/custom-service:release-v2`,
     )
     try {
       const busybox = `${await packages.build('busybox')}/bin/busybox`
-      const ask = `for i in 1 2 3 4 5; do ${busybox} wget -qO- 127.0.0.1:8080 && exit; sleep 1; done`
-      expect(await docker.run('exec', container, busybox, 'sh', '-c', ask)).toContain('2.0')
+      const request = `until ${busybox} wget -qO- 127.0.0.1:8080; do ${busybox} sleep 0.1; done`
+      expect(await docker.run('exec', container, busybox, 'sh', '-c', request)).toContain('2.0')
     } finally {
       await docker.run('rm', '--force', container)
     }
   })
 
-  test('of shell/git/jq gives a shell with git and jq', async () => {
+  test('docker runs a shell with git and jq from shell/git/jq', async () => {
     await docker.run('pull', `${slipway.registry}/shell/git/jq`)
     const script =
       'git --version; echo \'{"a":[1,2]}\' | jq -c .a; type -p nano; env true && echo env'
@@ -57,7 +54,7 @@ describe('docker pull and run', () => {
     expect(lines).toEqual([expect.stringMatching(/^git version/), '[1,2]', '/bin/nano', 'env'])
   })
 
-  test('by digest gives the same image as by tag', async () => {
+  test('docker pulls the same image by digest and by tag', async () => {
     const image = `${slipway.registry}/jq`
     const digest = /sha256:[a-f0-9]{64}/.exec(await docker.run('pull', `${image}:release-v1`))?.[0]
     await docker.run('pull', `${image}@${digest}`)
@@ -66,7 +63,7 @@ describe('docker pull and run', () => {
     )
   })
 
-  test('takes the config that a package brings', async () => {
+  test('docker sees the image config of the package', async () => {
     const image = `${slipway.registry}/dashboard`
     await docker.run('pull', image)
     const config = JSON.parse(await docker.run('inspect', '--format', '{{json .Config}}', image))
@@ -82,9 +79,8 @@ describe('docker pull and run', () => {
   })
 })
 
-describe('what docker shows of a pull that fails', () => {
+describe('failures that docker shows', () => {
   test.each([
-    // image, what the message must say
     ['gti', /manifest unknown: the package set has no package "gti"; the nearest names are .*git/],
     ['jq/nothing-like-it/gti', /no package "gti".*no package "nothing-like-it"/],
     ['jq:release-v3', /manifest unknown: "release-v3" is no tag.*release-v1/],
@@ -97,11 +93,11 @@ describe('what docker shows of a pull that fails', () => {
       /package broken-build: the builder failed with exit code \d+; the end of its log/,
     ],
     ['sleeper', /package sleeper: the builder ran past 5 seconds, the limit that NIX_TIMEOUT sets/],
-  ])('%s', async (image, message) => {
+  ])('docker shows why the pull of %s failed', async (image, message) => {
     expect(await docker.failToPull(`${slipway.registry}/${image}`)).toMatch(message)
   })
 
-  test('a push is refused with the reason', async () => {
+  test('docker shows that a push is not supported', async () => {
     const image = `${slipway.registry}/custom-service:release-v1`
     await docker.run('pull', image)
     const pushed = docker.run('push', image)

@@ -1,4 +1,4 @@
-/** Each program of the host set at work in Docker, in an image of its own. */
+/** Runs each program of the host set in Docker, in an image of its own. */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -13,24 +13,20 @@ let workspace: Workspace
 let slipway: Slipway
 let docker: Docker
 
+const resources = new AsyncDisposableStack()
+
 beforeAll(async () => {
-  packages = await PackageSet.create()
-  workspace = await Workspace.create()
-  docker = await Docker.start()
-  slipway = await Slipway.start(workspace.settings(packages.folder))
+  packages = resources.use(await PackageSet.create())
+  workspace = resources.use(await Workspace.create())
+  docker = resources.use(await Docker.start())
+  slipway = resources.use(await Slipway.start(workspace.settings(packages.folder)))
 })
+afterAll(() => resources.disposeAsync())
 
-afterAll(async () => {
-  await slipway?.[Symbol.asyncDispose]()
-  await docker?.[Symbol.asyncDispose]()
-  await workspace?.[Symbol.asyncDispose]()
-  await packages?.[Symbol.asyncDispose]()
-})
-
-/** stdout of a command in an image that is pulled for it. */
+/** Pulls an image and runs a command in it. Returns its stdout. */
 async function run(image: string, ...command: string[]): Promise<string> {
   const name = `${slipway.registry}/${image}`
-  // On its own, so that the error of a command that fails is not buried in the progress of a pull.
+  // Pulled separately, so that the stderr of a failed command does not contain the progress of the pull.
   await docker.run('pull', '--quiet', name)
   return docker.run('run', '--rm', '--network', 'none', name, ...command)
 }
@@ -46,9 +42,9 @@ trusted = ssl.create_default_context().cert_store_stats()['x509_ca']
 print(hashlib.sha256(b'a').hexdigest(), answer, trusted > 50)
 `
 
-describe('in an image that holds its closure alone, there works', () => {
-  // Several at a time: most of a test is waiting for one program or another.
-  test.concurrent.each<[image: string, command: string[], said: RegExp | string]>([
+describe('images of one package', () => {
+  // Concurrent, because each test mostly waits for other programs.
+  test.concurrent.each<[image: string, command: string[], expected: RegExp | string]>([
     ['bashinteractive', ['bash', '-c', 'echo $((6 * 7))'], '42'],
     ['busybox', ['sh', '-c', 'seq 3 | tac | xargs'], '3 2 1'],
     ['bzip2', ['bzip2', '--stdout', '/etc/passwd'], /^BZh/],
@@ -89,95 +85,98 @@ describe('in an image that holds its closure alone, there works', () => {
     ['wget', ['wget', '--version'], /^GNU Wget/],
     ['xz', ['xz', '--stdout', '/etc/passwd'], /^.7zXZ/],
     ['zstd', ['zstd', '--quiet', '--stdout', '/etc/passwd'], /^\(/],
-  ])('%s', async (image, command, said) => {
+  ])('the program of the image %s works', async (image, command, expected) => {
     const output = await run(image, ...command)
-    if (typeof said === 'string') expect(output).toBe(said)
-    else expect(output).toMatch(said)
+    if (typeof expected === 'string') expect(output).toBe(expected)
+    else expect(output).toMatch(expected)
   })
 })
 
-test('a package of 20,000 files arrives whole', async () => {
+test('all 20,000 files of a package are in its image', async () => {
   const sum = 'find -L . -type f | sort | xargs cat | sha256sum; find -L . -type f | wc -l'
   const folder = `${await packages.build('many-files')}/share/many-files`
-  const there = await execute('sh', ['-c', `export LC_ALL=C; cd ${folder}; ${sum}`])
-  const said = await run('busybox/many-files', 'sh', '-c', `cd /share/many-files; ${sum}`)
-  expect(said).toBe(there.stdout.trim())
-  expect(said).toMatch(/\n20000$/)
+  const inStore = await execute('sh', ['-c', `export LC_ALL=C; cd ${folder}; ${sum}`])
+  const inImage = await run('busybox/many-files', 'sh', '-c', `cd /share/many-files; ${sum}`)
+  expect(inImage).toBe(inStore.stdout.trim())
+  expect(inImage).toMatch(/\n20000$/)
 })
 
-/** Until a server that was started in the background answers. */
+/** Shell function that repeats a command until a server in the background answers. */
 const retry =
   'retry() { for _ in $(seq 100); do "$@" 2>/tmp/error && return; sleep 0.1; done; cat /tmp/error; }'
 
-/** Lines that a bash script wrote to stdout. */
+/** Runs a bash script in an image. Returns the lines of its stdout. */
 async function script(image: string, ...lines: string[]): Promise<string[]> {
-  const said = await run(image, 'bash', '-euc', [retry, ...lines].join('\n'))
-  return said.split('\n')
+  const output = await run(image, 'bash', '-euc', [retry, ...lines].join('\n'))
+  return output.split('\n')
 }
 
-describe.concurrent('with a shell and others beside it', () => {
-  test('tar finds the programs that compress', async () => {
-    const said = await script(
+describe.concurrent('images of several packages', () => {
+  test('tar finds bzip2, gzip, xz and zstd in the image', async () => {
+    const output = await script(
       'shell/gnutar/bzip2/gzip/xz/zstd',
       'for how in bzip2 gzip xz zstd; do',
       '  tar --create --$how --file=/tmp/a.$how --directory=/etc passwd',
       '  echo $how $(tar --extract --file=/tmp/a.$how --to-stdout | head -c 4)',
       'done',
     )
-    expect(said).toEqual(['bzip2 root', 'gzip root', 'xz root', 'zstd root'])
+    expect(output).toEqual(['bzip2 root', 'gzip root', 'xz root', 'zstd root'])
   })
 
-  test('git commits, and clones', async () => {
-    const said = await script(
+  test('git commits and clones in the image', async () => {
+    const output = await script(
       'shell/git',
       'cd /tmp; git init --quiet one; cd one',
       'git config user.name Ann; git config user.email ann@example.com',
       "echo text >file; git add file; git commit --quiet --message 'the first'",
       'git clone --quiet . ../two; git -C ../two log --format=%s',
     )
-    expect(said).toEqual(['the first'])
+    expect(output).toEqual(['the first'])
   })
 
-  test('gpg makes a key, signs and verifies', async () => {
-    const said = await script(
+  test('gpg makes a key, signs and verifies in the image', async () => {
+    const output = await script(
       'shell/gnupg',
       'export HOME=/tmp',
       "gpg --quiet --batch --passphrase '' --quick-generate-key ann@example.com",
       'echo text >/tmp/text; gpg --quiet --batch --detach-sign /tmp/text',
       'gpg --status-fd=1 --verify /tmp/text.sig',
     )
-    expect(said.join('\n')).toMatch(/GOODSIG .*ann@example.com/)
+    expect(output.join('\n')).toMatch(/GOODSIG .*ann@example.com/)
   })
 
-  test('ssh is found by scp', async () => {
-    const said = await script('shell/openssh', 'ssh -V 2>&1; scp 127.0.0.1:file /tmp 2>&1 || true')
-    expect(said[0]).toMatch(/^OpenSSH_/)
-    expect(said.join()).toContain('Connection refused')
+  test('scp finds ssh in the image', async () => {
+    const output = await script(
+      'shell/openssh',
+      'ssh -V 2>&1; scp 127.0.0.1:file /tmp 2>&1 || true',
+    )
+    expect(output[0]).toMatch(/^OpenSSH_/)
+    expect(output.join()).toContain('Connection refused')
   })
 
-  test('redis keeps a value', async () => {
-    const said = await script(
+  test('redis stores a value in the image', async () => {
+    const output = await script(
       'shell/redis',
       "redis-server --save '' >/dev/null &",
       'retry redis-cli set answer 42; redis-cli get answer',
     )
-    expect(said).toEqual(['OK', '42'])
+    expect(output).toEqual(['OK', '42'])
   })
 
-  test('nginx serves a page without a configuration of its own, and logs', async () => {
-    const said = await script(
+  test('nginx serves its welcome page and logs to stdout without further configuration', async () => {
+    const output = await script(
       'shell/nginx/curl',
       "nginx -g 'daemon off;' &",
       'retry curl --silent --show-error 127.0.0.1; kill $!; wait $!',
     )
-    expect(said).toContain('<h1>Welcome to nginx!</h1>')
-    expect(said).toContainEqual(expect.stringContaining('"GET / HTTP/1.1" 200'))
+    expect(output).toContain('<h1>Welcome to nginx!</h1>')
+    expect(output).toContainEqual(expect.stringContaining('"GET / HTTP/1.1" 200'))
   })
 
-  test('certificates are checked, against the authority that SSL_CERT_FILE names', async () => {
+  test('curl, python and git check certificates with SSL_CERT_FILE, wget with its own option', async () => {
     const url = 'https://localhost:4433'
-    const said = await script(
-      // OpenSSL in all but git and wget, which have GnuTLS.
+    const output = await script(
+      // curl and python3 use OpenSSL; git and wget use GnuTLS.
       'shell/openssl/curl/python3/git/wget',
       'cd /tmp',
       'openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key -out cert \\',
@@ -193,7 +192,7 @@ describe.concurrent('with a shell and others beside it', () => {
       'fetch() { wget --quiet --output-document=/dev/null "$@" && echo wget || echo wget: $?; }',
       `fetch ${url}; fetch --ca-certificate=cert ${url}`,
     )
-    expect(said).toEqual([
+    expect(output).toEqual([
       'curl: 60',
       expect.stringContaining('CERTIFICATE_VERIFY_FAILED'),
       expect.stringContaining('server certificate verification failed'),
@@ -206,39 +205,39 @@ describe.concurrent('with a shell and others beside it', () => {
   })
 })
 
-describe.concurrent('the services of the example set', () => {
-  test('api answers', async () => {
-    const said = await script(
+describe.concurrent('services of the example set', () => {
+  test('api of the example set answers requests', async () => {
+    const output = await script(
       'shell/api/curl',
       'api 2>/dev/null &',
       'ask() { curl --silent --show-error 127.0.0.1:8000/sha256/a; }',
       'retry ask; ask; kill $!; wait $!; id --user',
     )
-    expect(said).toEqual([
+    expect(output).toEqual([
       `{"sha256": "${sha256OfA}", "times": 1}`,
       `{"sha256": "${sha256OfA}", "times": 2}`,
       '65534',
     ])
   })
 
-  test('web serves the static site', async () => {
-    const said = await script(
+  test('web of the example set serves the static site', async () => {
+    const output = await script(
       'shell/web/curl',
       'web >/dev/null &',
       'retry curl --silent --show-error 127.0.0.1:8080/news/first.html; kill -QUIT $!; wait $!',
     )
-    expect(said).toContain('<h1>We have a web site</h1>')
+    expect(output).toContain('<h1>We have a web site</h1>')
   })
 
-  test('worker does jobs', async () => {
+  test('worker of the example set does jobs', async () => {
     const jobs = [
       { id: 1, kind: 'digest', text: 'a' },
       { id: 2, kind: 'words', text: 'one two' },
       { id: 3, kind: 'colour', text: '' },
     ]
     const lines = jobs.map((job) => `echo '${JSON.stringify(job)}'`)
-    const said = await script('shell/worker', `{ ${lines.join('; ')}; } | worker`)
-    expect(said.map((line) => JSON.parse(line))).toEqual([
+    const output = await script('shell/worker', `{ ${lines.join('; ')}; } | worker`)
+    expect(output.map((line) => JSON.parse(line))).toEqual([
       { id: 1, result: sha256OfA },
       { id: 2, result: 2 },
       { id: 3, error: 'no such kind: colour' },

@@ -1,6 +1,7 @@
-/** Images for another platform than the machine's. */
+/** Images for a platform other than the machine's. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PackageSet } from '../support/package-set.ts'
+import { failedRequest, pullBlob, pullManifest } from '../support/pull.ts'
 import { Slipway, Workspace } from '../support/slipway.ts'
 
 let packages: PackageSet
@@ -8,30 +9,24 @@ beforeAll(async () => {
   packages = await PackageSet.create()
   await packages.commit(
     'arm/default.nix',
-    `# Wants to be built on arm64, with nothing but the shell.
+    `# Needs only a shell, but on arm64.
 { system }: derivation { name = "arm-thing"; inherit system; builder = "/bin/sh"; args = [ "-c" "echo arm >$out; exit 0" ]; }
 `,
   )
-  await packages.replace(
-    'default.nix',
-    '  custom-service =',
-    '  armThing = import ./arm { inherit system; };\n  custom-service =',
-  )
+  await packages.addAttributes({ armThing: 'import ./arm { inherit system; }' })
 })
 afterAll(() => packages?.[Symbol.asyncDispose]())
 
-/** The image config that a tag leads to. */
+/** Pulls the config of an image. */
 async function configOf(slipway: Slipway, image: string) {
-  const response = await slipway.fetch(`/v2/${image}/manifests/latest`)
-  const manifest = (await response.json()) as { config: { digest: string } }
-  expect(response.status, JSON.stringify(manifest)).toBe(200)
-  const config = await slipway.fetch(`/v2/${image}/blobs/${manifest.config.digest}`)
-  return (await config.json()) as { architecture: string; os: string }
+  const { manifest } = await pullManifest(slipway, image)
+  const config = await pullBlob(slipway, image, manifest.config)
+  return JSON.parse(config.toString()) as { architecture: string; os: string }
 }
 
-describe('an image for arm64', () => {
+describe('images for arm64', () => {
   test.each(['arm64/static-site', 'static-site/arm64'])(
-    '%s says so in its config',
+    'the config of %s has the architecture arm64',
     async (image) => {
       await using workspace = await Workspace.create()
       await using slipway = await Slipway.start(workspace.settings(packages.folder))
@@ -40,7 +35,7 @@ describe('an image for arm64', () => {
     },
   )
 
-  test('is built where Nix has that platform', async () => {
+  test('an image for arm64 is built if Nix supports that platform', async () => {
     await using workspace = await Workspace.create()
     await using slipway = await Slipway.start({
       ...workspace.settings(packages.folder),
@@ -49,16 +44,16 @@ describe('an image for arm64', () => {
     expect(await configOf(slipway, 'arm64/armthing')).toMatchObject({ architecture: 'arm64' })
   })
 
-  test('that nothing here can build says which system it wants and what there is', async () => {
+  test('without a builder for arm64 the failure names the needed system and the available builders', async () => {
     await using workspace = await Workspace.create()
-    // Another salt: what an earlier run built needs no builder.
+    // A new derivation, because the result of an earlier run would need no builder.
     await packages.replace('arm/default.nix', 'echo arm', `echo arm-${process.pid}-${Date.now()}`)
     await using slipway = await Slipway.start(workspace.settings(packages.folder))
-    const response = await slipway.fetch('/v2/arm64/armthing/manifests/latest')
-    expect(response.status).toBe(422)
-    const { errors } = (await response.json()) as { errors: { message: string }[] }
-    expect(errors[0]?.message).toMatch(
-      /^package armthing is built on aarch64-linux.*builds for x86_64-linux.*remote builders are: none/,
-    )
+    expect(await failedRequest(slipway, '/v2/arm64/armthing/manifests/latest')).toMatchObject({
+      status: 422,
+      message: expect.stringMatching(
+        /^package armthing is built on aarch64-linux.*builds for x86_64-linux.*remote builders are: none/,
+      ),
+    })
   })
 })

@@ -1,4 +1,4 @@
-/** What skopeo copies is what the Nix store holds, entry by entry. */
+/** Compares images that skopeo has copied with the Nix store, entry by entry. */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises'
@@ -15,23 +15,20 @@ let packages: PackageSet
 let workspace: Workspace
 let slipway: Slipway
 
-beforeAll(async () => {
-  packages = await PackageSet.create()
-  workspace = await Workspace.create()
-  slipway = await Slipway.start(workspace.settings(packages.folder))
-})
+const resources = new AsyncDisposableStack()
 
-afterAll(async () => {
-  await slipway?.[Symbol.asyncDispose]()
-  await workspace?.[Symbol.asyncDispose]()
-  await packages?.[Symbol.asyncDispose]()
+beforeAll(async () => {
+  packages = resources.use(await PackageSet.create())
+  workspace = resources.use(await Workspace.create())
+  slipway = resources.use(await Slipway.start(workspace.settings(packages.folder)))
 })
+afterAll(() => resources.disposeAsync())
 
 const source = (image: string) => `docker://${slipway.registry}/${image}`
 const skopeo = async (...args: string[]) =>
   (await run('skopeo', args, { maxBuffer: 2 ** 26 })).stdout
 
-/** Copies an image with skopeo and unpacks its layers over each other, as a runtime does. */
+/** Copies an image with skopeo and unpacks its layers in order, as a runtime does. */
 async function unpack(image: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'slipway-unpacked-'))
   const layout = join(folder, 'oci')
@@ -47,7 +44,7 @@ async function unpack(image: string): Promise<string> {
   return folder
 }
 
-/** Every entry below a folder: path as hex, since names are bytes; kind, mode, owner, content. */
+/** Lists the entries of a tree with mode, owner, time and digest. Names are decoded as latin1, which keeps all bytes. */
 async function entriesOf(root: string, top: Buffer): Promise<string[]> {
   const entries: string[] = []
   const visit = async (path: Buffer) => {
@@ -80,18 +77,18 @@ async function closureOf(attribute: string): Promise<string[]> {
 }
 
 describe('skopeo', () => {
-  test('lists the tags that can be pulled', async () => {
+  test('skopeo lists the tags', async () => {
     const { Tags } = JSON.parse(await skopeo('list-tags', '--tls-verify=false', source('jq')))
     expect(Tags).toEqual(['latest', 'main', 'release-v1', 'release-v2'])
   })
 
-  test('inspects an image', async () => {
+  test('skopeo inspects an image', async () => {
     const image = JSON.parse(await skopeo('inspect', '--tls-verify=false', source('jq:release-v1')))
     expect(image).toMatchObject({ Architecture: 'amd64', Os: 'linux' })
     expect(image.Layers.length).toBeGreaterThan(1)
   })
 
-  test.each(['dir', 'oci', 'docker-archive'])('copies an image to %s', async (transport) => {
+  test.each(['dir', 'oci', 'docker-archive'])('skopeo copies an image to %s', async (transport) => {
     const target = join(workspace.folder, `copied-${transport}`)
     const tag = transport === 'docker-archive' ? ':jq:copied' : ''
     await skopeo('copy', '--src-tls-verify=false', source('jq'), `${transport}:${target}${tag}`)
@@ -100,28 +97,31 @@ describe('skopeo', () => {
   })
 })
 
-describe('an unpacked image', () => {
+describe('unpacked images', () => {
   test.each([
     ['oddFiles', 'oddfiles'],
     ['git', 'shell/git/jq'],
     ['notice', 'notice'],
     ['python3Packages.requests', 'python3packages.requests'],
     ['_7zipLike', '7ziplike'],
-  ])('holds all of %s as the store has it', async (attribute, image) => {
-    const folder = await unpack(image)
-    try {
-      const closure = await closureOf(attribute)
-      expect(closure.length).toBeGreaterThan(0)
-      for (const path of closure) {
-        const stored = await entriesOf('', Buffer.from(path))
-        expect(await entriesOf(join(folder, 'root'), Buffer.from(path))).toEqual(stored)
+  ])(
+    'the closure of %s in the unpacked image %s equals the Nix store',
+    async (attribute, image) => {
+      const folder = await unpack(image)
+      try {
+        const closure = await closureOf(attribute)
+        expect(closure.length).toBeGreaterThan(0)
+        for (const path of closure) {
+          const stored = await entriesOf('', Buffer.from(path))
+          expect(await entriesOf(join(folder, 'root'), Buffer.from(path))).toEqual(stored)
+        }
+      } finally {
+        await rm(folder, { recursive: true })
       }
-    } finally {
-      await rm(folder, { recursive: true })
-    }
-  })
+    },
+  )
 
-  test('has a root of real directories and links into the store', async () => {
+  test('the root of an image has real directories and links into the store', async () => {
     const folder = await unpack('shell/git/jq')
     const root = join(folder, 'root')
     try {
@@ -141,7 +141,7 @@ describe('an unpacked image', () => {
     }
   })
 
-  test('leaves a package that is a single file out of its root', async () => {
+  test('a package that is a single file is not in the root of the image', async () => {
     const folder = await unpack('notice')
     try {
       const top = await readdir(join(folder, 'root'))
@@ -151,7 +151,7 @@ describe('an unpacked image', () => {
     }
   })
 
-  test('takes a file that two packages have from the one of lower priority', async () => {
+  test('a file of two packages comes from the package with the lower priority number', async () => {
     const folder = await unpack('motd/motdmaintenance')
     try {
       const etc = join(folder, 'root/etc')

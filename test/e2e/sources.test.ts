@@ -1,19 +1,15 @@
-/** The package set in a local folder, and as a channel of nixpkgs. */
+/** Package sets in a local folder, and in a channel of nixpkgs. */
 import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { ObservedNix } from '../support/observed-nix.ts'
 import { PackageSet } from '../support/package-set.ts'
+import { failedRequest, imageDigest } from '../support/pull.ts'
 import { Slipway, Workspace } from '../support/slipway.ts'
 import { WebServer } from '../support/web-server.ts'
 
-async function digestOf(slipway: Slipway, image: string): Promise<string | null> {
-  const response = await slipway.fetch(`/v2/${image}/manifests/latest`)
-  expect(response.status, await response.clone().text()).toBe(200)
-  return response.headers.get('Docker-Content-Digest')
-}
-
-/** Settings for a folder of files, which is the work tree of the example without its history. */
+/** Returns settings for a folder with the files of the example set, without git. */
 async function folderSettings(
   workspace: Workspace,
 ): Promise<Record<string, string> & { folder: string }> {
@@ -25,8 +21,8 @@ async function folderSettings(
   return { ...settings, NIXERY_PKGS_PATH: folder, folder }
 }
 
-describe('a folder as the source', () => {
-  test('has the tag latest, and an edited file is seen at the next pull', async () => {
+describe('folder as the source', () => {
+  test('a folder has the tag latest, and the next pull sees an edited file', async () => {
     await using workspace = await Workspace.create()
     const { folder, ...settings } = await folderSettings(workspace)
     await using slipway = await Slipway.start(settings)
@@ -34,35 +30,41 @@ describe('a folder as the source', () => {
       name: 'jq',
       tags: ['latest'],
     })
-    const before = await digestOf(slipway, 'custom-service')
+    const before = await imageDigest(slipway, 'custom-service')
     await writeFile(join(folder, 'custom-service/version'), '9.9\n')
-    // An evaluation is good for a second: the requests of one pull share it.
+    // Requests within a second share one evaluation.
     await expect
-      .poll(() => digestOf(slipway, 'custom-service'), { timeout: 10_000 })
+      .poll(() => imageDigest(slipway, 'custom-service'), { timeout: 10_000 })
       .not.toBe(before)
   })
 
-  test('is cached by what it evaluates to', async () => {
+  test('an image is not built again if the new evaluation gives the same packages', async () => {
     await using workspace = await Workspace.create()
     const { folder, ...settings } = await folderSettings(workspace)
-    await using slipway = await Slipway.start(settings)
-    const digest = await digestOf(slipway, 'jq')
+    const nix = await ObservedNix.create(join(workspace.folder, 'nix'))
+    await using slipway = await Slipway.start({ ...settings, PATH: nix.path })
+    const digest = await imageDigest(slipway, 'jq')
     await writeFile(join(folder, 'custom-service/version'), '9.9\n')
-    await new Promise((resolve) => setTimeout(resolve, 1100))
-    expect(await digestOf(slipway, 'jq')).toBe(digest)
+    const evaluations = await nix.runs('nix-instantiate')
+    const pullAgain = async () => {
+      expect(await imageDigest(slipway, 'jq')).toBe(digest)
+      return nix.runs('nix-instantiate')
+    }
+    await expect.poll(pullAgain, { timeout: 10_000 }).toBeGreaterThan(evaluations)
     expect(slipway.logged('image built')).toHaveLength(1)
   })
 
-  test('has no other tags, and says so', async () => {
+  test('other tags of a folder are unknown, and the failure names latest', async () => {
     await using workspace = await Workspace.create()
     const { folder, ...settings } = await folderSettings(workspace)
     await using slipway = await Slipway.start(settings)
-    const response = await slipway.fetch('/v2/jq/manifests/release-v1')
-    expect(response.status).toBe(404)
-    expect(await response.text()).toContain('the tag \\"latest\\" only')
+    expect(await failedRequest(slipway, '/v2/jq/manifests/release-v1')).toMatchObject({
+      status: 404,
+      message: expect.stringContaining('the tag "latest" only'),
+    })
   })
 
-  test('that holds no package set ends the service with the reason', async () => {
+  test('the start fails if the folder contains no package set', async () => {
     await using workspace = await Workspace.create()
     const { NIXERY_PKGS_REPO, ...settings } = workspace.settings('')
     const { code, stderr } = await Slipway.fail({ ...settings, NIXERY_PKGS_PATH: workspace.folder })
@@ -71,8 +73,8 @@ describe('a folder as the source', () => {
   })
 })
 
-describe('a channel as the source', () => {
-  /** A server of channels whose nixpkgs is the example package set. */
+describe('channel as the source', () => {
+  /** Starts a channel server whose nixpkgs is the example package set. */
   async function channelServer(packages: PackageSet): Promise<WebServer> {
     const server = await WebServer.start()
     const commit = await packages.git('rev-parse', 'main')
@@ -94,31 +96,32 @@ describe('a channel as the source', () => {
     }
   }
 
-  test('gives the images that its commit gives, and goes on when the server is gone', async () => {
+  test('a channel serves the images of its commit, also after a restart without the channel server', async () => {
     await using packages = await PackageSet.create()
     await using workspace = await Workspace.create()
     const server = await channelServer(packages)
     const settings = channelSettings(workspace, server.url)
     {
       await using slipway = await Slipway.start(settings)
-      const digest = await digestOf(slipway, 'jq')
+      const digest = await imageDigest(slipway, 'jq')
       for (const tag of ['nixos-24.11', await packages.git('rev-parse', 'main')]) {
         const response = await slipway.fetch(`/v2/jq/manifests/${tag}`)
         expect(response.headers.get('Docker-Content-Digest')).toBe(digest)
         await response.text()
       }
-      const unknown = await slipway.fetch('/v2/jq/manifests/nixos-1.0')
-      expect(unknown.status).toBe(404)
-      expect(await unknown.text()).toContain('nixos-24.11')
+      expect(await failedRequest(slipway, '/v2/jq/manifests/nixos-1.0')).toMatchObject({
+        status: 404,
+        message: expect.stringContaining('nixos-24.11'),
+      })
     }
     await server[Symbol.asyncDispose]()
     await using slipway = await Slipway.start(settings)
-    await digestOf(slipway, 'jq')
-    // Its tree is still there, too.
-    await digestOf(slipway, 'hello')
+    await imageDigest(slipway, 'jq')
+    // The new image needs the downloaded tree of the commit.
+    await imageDigest(slipway, 'hello')
   })
 
-  test('that cannot be reached at the first start ends the service with the reason', async () => {
+  test('the first start fails if the channel server cannot be reached', async () => {
     await using workspace = await Workspace.create()
     const { code, stderr } = await Slipway.fail(channelSettings(workspace, 'http://127.0.0.1:1'))
     expect(code).toBe(1)
@@ -127,31 +130,34 @@ describe('a channel as the source', () => {
 })
 
 describe('popularity data', () => {
-  test('is part of what the plan remembers', async () => {
-    await using packages = await PackageSet.create()
-    await using workspace = await Workspace.create()
+  async function startWith(
+    workspace: Workspace,
+    packages: PackageSet,
+    popularity: string,
+  ): Promise<Slipway> {
     const file = join(workspace.folder, 'popularity.json')
-    await writeFile(file, '{"glibc": 5000, "jq": 10}')
-    await using slipway = await Slipway.start({
+    await writeFile(file, popularity)
+    return Slipway.start({
       ...workspace.settings(packages.folder),
       NIX_POPULARITY_URL: pathToFileURL(file).href,
     })
-    await digestOf(slipway, 'jq')
+  }
+
+  test('the version of the popularity data is recorded in the plan', async () => {
+    await using packages = await PackageSet.create()
+    await using workspace = await Workspace.create()
+    await using slipway = await startWith(workspace, packages, '{"glibc": 5000, "jq": 10}')
+    await imageDigest(slipway, 'jq')
     const [plan = ''] = await readdir(join(workspace.storage, 'plans'))
     const { knowledge } = JSON.parse(await readFile(join(workspace.storage, 'plans', plan), 'utf8'))
     expect(knowledge).toMatch(/^[0-9a-f]{64}$/)
   })
 
-  test('that is malformed does not keep the service from working', async () => {
+  test('with malformed popularity data images are built, and a warning names NIX_POPULARITY_URL', async () => {
     await using packages = await PackageSet.create()
     await using workspace = await Workspace.create()
-    const file = join(workspace.folder, 'popularity.json')
-    await writeFile(file, '{"glibc": "often"}')
-    await using slipway = await Slipway.start({
-      ...workspace.settings(packages.folder),
-      NIX_POPULARITY_URL: pathToFileURL(file).href,
-    })
-    await digestOf(slipway, 'jq')
+    await using slipway = await startWith(workspace, packages, '{"glibc": "often"}')
+    await imageDigest(slipway, 'jq')
     expect(
       slipway.log.some(({ level, msg }) => level === 40 && msg.includes('NIX_POPULARITY_URL')),
     ).toBe(true)

@@ -5,42 +5,42 @@ import { evaluated, type FakePackage, storePathOf } from '../support/fake-nix.ts
 
 const path = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-/** The config of an image of these packages. */
+/** Returns the config of an image of these packages. */
 function configOf(packages: Record<string, FakePackage>, name = Object.keys(packages).join('/')) {
-  const asked = Object.entries(packages).map(([one, facts]) => evaluated(one, facts))
-  return containerConfig(parseImageName(name), asked, false)
+  const requested = Object.entries(packages).map(([one, facts]) => evaluated(one, facts))
+  return containerConfig(parseImageName(name), requested, false)
 }
 
-describe('without any wishes of the packages', () => {
-  test('there is a search path and nothing else', () => {
+describe('defaults', () => {
+  test('the default config has a search path and nothing else', () => {
     expect(configOf({ git: {} })).toEqual({ Env: [path] })
   })
 
-  test('with certificates there is the variable that names them', () => {
+  test('an image with certificates has SSL_CERT_FILE', () => {
     expect(containerConfig(parseImageName('git'), [evaluated('git')], true).Env).toEqual([
       path,
       'SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt',
     ])
   })
 
-  test('with "shell" in the name bash starts, whatever main programs there are', () => {
+  test('an image with shell in its name starts bash, not a main program', () => {
     expect(configOf({ hello: { mainProgram: 'hello' } }, 'shell/hello').Cmd).toEqual(['bash'])
   })
 })
 
-describe('the main program', () => {
-  test('starts by its absolute path, if there is exactly one', () => {
+describe('main program', () => {
+  test('the only main program is the command, by its absolute path', () => {
     expect(configOf({ git: {}, hello: { mainProgram: 'hi' } }).Cmd).toEqual([
       `${storePathOf('hello')}/bin/hi`,
     ])
   })
 
-  test('is none when several packages have one', () => {
+  test('an image whose packages have several main programs has no command', () => {
     const packages = { hello: { mainProgram: 'hello' }, htop: { mainProgram: 'htop' } }
     expect(configOf(packages)).not.toHaveProperty('Cmd')
   })
 
-  test('is one program when two names are the same package', () => {
+  test('two names of one package count as one main program', () => {
     const same = { storePath: storePathOf('hello'), mainProgram: 'hello' }
     expect(configOf({ hello: same, hallo: same }).Cmd).toEqual([
       `${storePathOf('hello')}/bin/hello`,
@@ -48,8 +48,8 @@ describe('the main program', () => {
   })
 })
 
-describe('a package may bring', () => {
-  test('every field of the config', () => {
+describe('imageConfig of a package', () => {
+  test('imageConfig may have every field of the config', () => {
     const imageConfig = {
       User: 'nobody:nobody',
       ExposedPorts: { '8080/tcp': {}, '53/udp': {}, '80': {} },
@@ -68,40 +68,48 @@ describe('a package may bring', () => {
     })
   })
 
-  test('a command in place of the main program', () => {
+  test('Cmd replaces the main program', () => {
     const packages = { hello: { mainProgram: 'hello', imageConfig: { Cmd: ['serve'] } } }
     expect(configOf(packages).Cmd).toEqual(['serve'])
   })
 
-  test('a command in place of bash', () => {
+  test('Cmd replaces bash', () => {
     const packages = { hello: { imageConfig: { Cmd: ['serve'] } } }
     expect(configOf(packages, 'shell/hello').Cmd).toEqual(['serve'])
   })
 
-  test('an entry point, which makes the command below it void', () => {
+  test('Entrypoint removes the default command', () => {
     const packages = { hello: { mainProgram: 'hello', imageConfig: { Entrypoint: ['/bin/init'] } } }
     const config = configOf(packages)
     expect(config.Entrypoint).toEqual(['/bin/init'])
     expect(config).not.toHaveProperty('Cmd')
   })
 
-  test('a variable in place of a default', () => {
+  test('a variable in Env replaces the default of the same name', () => {
     expect(configOf({ hello: { imageConfig: { Env: ['PATH=/bin'] } } }).Env).toEqual(['PATH=/bin'])
   })
 })
 
-describe('of several packages', () => {
+describe('imageConfig of several packages', () => {
   const user = (User: string, priority: number) => ({ priority, imageConfig: { User } })
 
   test.each([
-    ['the lower priority wins', { a: user('of a', 6), b: user('of b', 5) }, 'of b'],
-    ['in either order', { a: user('of a', 5), b: user('of b', 6) }, 'of a'],
-    ['then the name that comes first', { b: user('of b', 5), a: user('of a', 5) }, 'of a'],
-  ])('%s', (_, packages, expected) => {
+    ['a package with a lower priority', { a: user('of a', 6), b: user('of b', 5) }, 'of b'],
+    [
+      'a package with a lower priority that comes first',
+      { a: user('of a', 5), b: user('of b', 6) },
+      'of a',
+    ],
+    [
+      'at equal priority, the package whose name comes first',
+      { b: user('of b', 5), a: user('of a', 5) },
+      'of a',
+    ],
+  ])('%s wins a field', (_, packages, expected) => {
     expect(configOf(packages).User).toBe(expected)
   })
 
-  test('maps and variables are merged by name, the winner’s on top', () => {
+  test('maps and variables of several packages are merged by name', () => {
     const config = configOf({
       strong: {
         priority: 1,
@@ -130,7 +138,7 @@ describe('of several packages', () => {
     })
   })
 
-  test('the winner’s entry point keeps its own command alone', () => {
+  test('the Entrypoint of the winning package removes the Cmd of another', () => {
     const weak = { priority: 9, imageConfig: { Entrypoint: ['/weak'], Cmd: ['weak'] } }
     const strong = { priority: 1, imageConfig: { Entrypoint: ['/strong'] } }
     const config = configOf({ weak, strong })
@@ -138,23 +146,23 @@ describe('of several packages', () => {
     expect(config).not.toHaveProperty('Cmd')
   })
 
-  test('the winner’s command goes with the entry point of another', () => {
+  test('the Cmd of the winning package is kept with the Entrypoint of another', () => {
     const weak = { priority: 9, imageConfig: { Entrypoint: ['/weak'], Cmd: ['weak'] } }
     const strong = { priority: 1, imageConfig: { Cmd: ['strong'] } }
     expect(configOf({ weak, strong })).toMatchObject({ Entrypoint: ['/weak'], Cmd: ['strong'] })
   })
 
-  test('the order in which they were asked for means nothing', () => {
+  test('the order of the requested packages has no effect on the config', () => {
     const a = { imageConfig: { User: 'a', Env: ['A=1'] } }
     const b = { imageConfig: { WorkingDir: '/b', Env: ['B=1'] } }
     expect(JSON.stringify(configOf({ a, b }))).toBe(JSON.stringify(configOf({ b, a })))
   })
 })
 
-describe('an invalid field is named, with its package', () => {
+describe('invalid imageConfig', () => {
   test.each([
-    ['User', { User: 1 }, 'imageConfig.User'],
-    ['a port', { ExposedPorts: { http: {} } }, 'imageConfig.ExposedPorts.http'],
+    ['a User that is a number', { User: 1 }, 'imageConfig.User'],
+    ['a port without a number', { ExposedPorts: { http: {} } }, 'imageConfig.ExposedPorts.http'],
     [
       'a port with a value',
       { ExposedPorts: { '80/tcp': true } },
@@ -168,17 +176,17 @@ describe('an invalid field is named, with its package', () => {
     ['a relative volume', { Volumes: { 'var/lib': {} } }, 'imageConfig.Volumes.var/lib'],
     ['a relative WorkingDir', { WorkingDir: 'srv' }, 'imageConfig.WorkingDir'],
     ['a label that is no string', { Labels: { a: 1 } }, 'imageConfig.Labels.a'],
-    ['StopSignal', { StopSignal: 'TERM' }, 'imageConfig.StopSignal'],
+    ['an unknown StopSignal', { StopSignal: 'TERM' }, 'imageConfig.StopSignal'],
     ['Healthcheck without a test', { Healthcheck: {} }, 'imageConfig.Healthcheck.Test'],
     [
       'a fraction of a nanosecond',
       { Healthcheck: { Test: [], Interval: 0.5 } },
       'imageConfig.Healthcheck.Interval',
     ],
-    ['null', { Cmd: null }, 'imageConfig.Cmd'],
+    ['a field that is null', { Cmd: null }, 'imageConfig.Cmd'],
     ['an unknown field', { Comand: ['a'] }, 'Comand'],
-    ['the whole', 'bash', 'imageConfig: '],
-  ])('%s', (_, imageConfig, field) => {
+    ['an imageConfig that is no set', 'bash', 'imageConfig: '],
+  ])('the failure for %s names the package and the field', (_, imageConfig, field) => {
     expect(() => configOf({ git: {}, service: { imageConfig } })).toThrow(
       expect.objectContaining({
         kind: 'evaluation-failed',
@@ -189,7 +197,7 @@ describe('an invalid field is named, with its package', () => {
     )
   })
 
-  test('all of them at once', () => {
+  test('all invalid fields are in one message', () => {
     const imageConfig = { User: 1, WorkingDir: 'srv' }
     expect(() => configOf({ service: { imageConfig } })).toThrow(
       /imageConfig\.User: .*; imageConfig\.WorkingDir: /,

@@ -1,22 +1,23 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Failure } from '../../service/image/errors.ts'
-import { parseImageName } from '../../service/image/image-name.ts'
+import { canonicalName, parseImageName } from '../../service/image/image-name.ts'
+import { imageKey } from '../../service/image/keys.ts'
 
-describe('an image name', () => {
-  test('is a list of packages without order or repetition', () => {
+describe('parseImageName', () => {
+  test('order and repetition of packages in a name make no difference', () => {
     expect(parseImageName('jq/git/jq').packages).toEqual(['git', 'jq'])
     expect(parseImageName('git/jq').packages).toEqual(['git', 'jq'])
   })
 
-  test('keeps what the client wrote, for messages', () => {
+  test('a parsed name keeps the text that the client wrote', () => {
     expect(parseImageName('jq/git/jq').text).toBe('jq/git/jq')
   })
 
   test.each(['shell', 'shell/git', 'git/shell'])(
-    'expands shell in %s, wherever it stands',
+    'shell in the name %s is expanded to its packages',
     (name) => {
-      const { packages, shell } = parseImageName(name)
-      expect(shell).toBe(true)
+      const { packages, hasShell } = parseImageName(name)
+      expect(hasShell).toBe(true)
       expect(packages).toEqual([
         'bashInteractive',
         'coreutils',
@@ -27,17 +28,14 @@ describe('an image name', () => {
     },
   )
 
-  test.each(['arm64/hello', 'hello/arm64'])(
-    'chooses the platform in %s, wherever arm64 stands',
-    (name) => {
-      expect(parseImageName(name)).toMatchObject({
-        packages: ['hello'],
-        platform: { architecture: 'arm64', system: 'aarch64-linux' },
-      })
-    },
-  )
+  test.each(['arm64/hello', 'hello/arm64'])('arm64 in the name %s chooses the platform', (name) => {
+    expect(parseImageName(name)).toMatchObject({
+      packages: ['hello'],
+      platform: { architecture: 'arm64', system: 'aarch64-linux' },
+    })
+  })
 
-  test('is for amd64 unless it says otherwise', () => {
+  test('a name without arm64 is for amd64', () => {
     expect(parseImageName('hello').platform).toEqual({
       os: 'linux',
       architecture: 'amd64',
@@ -45,7 +43,7 @@ describe('an image name', () => {
     })
   })
 
-  test('needs a package besides the platform', () => {
+  test('the name arm64 alone is rejected with an example', () => {
     expect(() => parseImageName('arm64')).toThrow(/add a package, as in "arm64\/hello"/)
   })
 
@@ -58,7 +56,7 @@ describe('an image name', () => {
     'a__b',
     'a.b/c-d/e_f',
     `${'a'.repeat(255)}`,
-  ])('may be %s', (name) => {
+  ])('image name %s is valid', (name) => {
     expect(parseImageName(name).text).toBe(name)
   })
 
@@ -76,12 +74,50 @@ describe('an image name', () => {
     ['a$(id)', /separated by "\/"/],
     ['ä', /separated by "\/"/],
     ['a'.repeat(256), /256 characters, 255 are allowed/],
-  ])('may not be %j', (name, reason) => {
-    expect(() => parseImageName(name)).toThrow(reason)
-    try {
-      parseImageName(name)
-    } catch (error) {
-      expect((error as Failure).kind).toBe('name-invalid')
-    }
+  ])('image name %j is rejected with the rule that it breaks', (name, message) => {
+    expect(() => parseImageName(name)).toThrow(
+      expect.objectContaining({ kind: 'name-invalid', message: expect.stringMatching(message) }),
+    )
+  })
+})
+
+describe('canonicalName', () => {
+  const canonical = (text: string) => canonicalName(parseImageName(text))
+
+  test.each([
+    ['jq/git/jq', 'git/jq'],
+    ['git/shell', 'shell/git'],
+    ['shell/nano/coreutils', 'shell'],
+    ['coreutils/nano', 'coreutils/nano'],
+    ['git/arm64/shell', 'arm64/shell/git'],
+  ])('the canonical name of %s is %s', (text, expected) => {
+    expect(canonical(text)).toBe(expected)
+  })
+
+  const component = fc.constantFrom('shell', 'arm64', 'git', 'jq', 'nano', 'coreutils', 'a.b')
+  const anyName = fc
+    .array(component, { minLength: 1, maxLength: 6 })
+    .map((components) => components.join('/'))
+    .filter((text) => !/^arm64(\/arm64)*$/.test(text))
+
+  test('a canonical name parses to the same image and is its own canonical name', () => {
+    fc.assert(
+      fc.property(anyName, (text) => {
+        const { text: _, ...image } = parseImageName(text)
+        const written = canonical(text)
+        expect(parseImageName(written)).toEqual({ text: written, ...image })
+        expect(canonical(written)).toBe(written)
+      }),
+    )
+  })
+
+  test('two names have the same canonical name exactly if they have the same image key', () => {
+    const keyOf = (text: string) =>
+      imageKey({ id: 'c' }, parseImageName(text), { compression: 'gzip', layerBudget: 94 })
+    fc.assert(
+      fc.property(anyName, anyName, (one, other) => {
+        expect(canonical(one) === canonical(other)).toBe(keyOf(one) === keyOf(other))
+      }),
+    )
   })
 })

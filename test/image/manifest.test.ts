@@ -11,17 +11,17 @@ const layers: Layer[] = [
 ]
 const json = (bytes: Uint8Array) => JSON.parse(Buffer.from(bytes).toString())
 
-describe('an assembled image', () => {
+describe('assembleImage', () => {
   const image = assembleImage(layers, { Cmd: ['bash'] }, amd64, 'gzip')
 
-  test('has every document under the digest and size of its bytes', () => {
+  test('the descriptor of config and manifests has the digest and size of the bytes', () => {
     for (const { descriptor, bytes } of [image.config, image.oci, image.docker]) {
       expect(descriptor.digest).toBe(`sha256:${createHash('sha256').update(bytes).digest('hex')}`)
       expect(descriptor.size).toBe(bytes.length)
     }
   })
 
-  test('names config and layers, in order, in both dialects', () => {
+  test('both manifests name the config and the layers in order', () => {
     for (const manifest of [image.oci, image.docker]) {
       const read = json(manifest.bytes)
       expect(read.schemaVersion).toBe(2)
@@ -33,7 +33,7 @@ describe('an assembled image', () => {
     }
   })
 
-  test("uses each dialect's own media types", () => {
+  test('each manifest uses the media types of its own format', () => {
     expect(json(image.oci.bytes)).toMatchObject({
       mediaType: 'application/vnd.oci.image.manifest.v1+json',
       config: { mediaType: 'application/vnd.oci.image.config.v1+json' },
@@ -49,12 +49,12 @@ describe('an assembled image', () => {
   test.each([
     ['zstd', 'application/vnd.oci.image.layer.v1.tar+zstd'],
     ['none', 'application/vnd.oci.image.layer.v1.tar'],
-  ] as const)('says how its layers are compressed: %s', (compression, mediaType) => {
+  ] as const)('the media type of layers with compression %s says so', (compression, mediaType) => {
     const { oci } = assembleImage(layers, {}, amd64, compression)
     expect(json(oci.bytes).layers[0].mediaType).toBe(mediaType)
   })
 
-  test('has a config with diff ids, a history entry a layer, and no clock', () => {
+  test('the config has diff ids, one history entry for each layer, and a fixed time', () => {
     const config = json(image.config.bytes)
     expect(config).toMatchObject({
       architecture: 'amd64',
@@ -71,7 +71,7 @@ describe('an assembled image', () => {
     ])
   })
 
-  test('is the same bytes each time, and others for another platform', () => {
+  test('an image has the same digest each time, and another one for another platform', () => {
     const again = assembleImage(layers, { Cmd: ['bash'] }, amd64, 'gzip')
     expect(again.oci.descriptor).toEqual(image.oci.descriptor)
     const other = assembleImage(layers, { Cmd: ['bash'] }, arm64, 'gzip')

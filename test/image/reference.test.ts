@@ -11,32 +11,35 @@ function kindOf(work: () => unknown): string | undefined {
   }
 }
 
-describe('a reference', () => {
+describe('parseReference', () => {
   test.each(['latest', 'release-v2', 'V2', '_x', '1.0', 'a'.repeat(128), '0123abc'])(
-    'may be the tag %s',
+    'tag %s is valid',
     (tag) => {
       expect(parseReference(tag)).toEqual({ kind: 'tag', tag })
     },
   )
 
   test.each(['.x', '-x', 'a/b', 'a b', 'ä', '', 'a'.repeat(129), 'a$b', 'a\nb'])(
-    'may not be the tag %j; the message says what may be',
+    'tag %j is rejected with the rule for tags',
     (tag) => {
       expect(kindOf(() => parseReference(tag))).toBe('tag-invalid')
       expect(() => parseReference(tag)).toThrow(/a tag holds letters, digits/)
     },
   )
 
-  test('with a colon is a digest', () => {
+  test('a reference with a colon is parsed as a digest', () => {
     const digest = `sha256:${'0'.repeat(64)}`
     expect(parseReference(digest)).toEqual({ kind: 'digest', digest })
   })
 })
 
-describe('a digest', () => {
-  test.each([`sha256:${'a'.repeat(64)}`, `sha512:${'0'.repeat(128)}`])('may be %s', (digest) => {
-    expect(parseDigest(digest)).toBe(digest)
-  })
+describe('parseDigest', () => {
+  test.each([`sha256:${'a'.repeat(64)}`, `sha512:${'0'.repeat(128)}`])(
+    'digest %s is valid',
+    (digest) => {
+      expect(parseDigest(digest)).toBe(digest)
+    },
+  )
 
   test.each([
     'sha256:abc',
@@ -49,7 +52,7 @@ describe('a digest', () => {
     'md5:d41d8cd98f00b204e9800998ecf8427e',
     'latest',
     `SHA256:${'a'.repeat(64)}`,
-  ])('may not be %s', (digest) => {
+  ])('digest %s is rejected', (digest) => {
     expect(kindOf(() => parseDigest(digest))).toBe('digest-invalid')
   })
 })

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Closure } from '../../service/closure/closure.ts'
+import { type Closure, storePathName } from '../../service/closure/closure.ts'
 import { LayerKnowledge, type ServedImage } from '../../service/layering/layer-knowledge.ts'
 import { planLayers } from '../../service/layering/plan-layers.ts'
 import { anyClosure, closureOf, storePath } from '../support/closures.ts'
@@ -12,7 +12,7 @@ function planned(name: string, closure: Closure, budget = 50): ServedImage {
   return { name, closure, plan: planLayers(closure, { budget }) }
 }
 
-/** identity → [releases, changes] */
+/** Returns the history by path identity: [releases, changes]. */
 function historyOf({ document }: LayerKnowledge): Record<string, number[]> {
   return Object.fromEntries(document.history.map(([identity, ...counts]) => [identity, counts]))
 }
@@ -32,7 +32,7 @@ function served(images: readonly { name: string; closure: Closure; isPlanned: bo
 }
 
 describe('knowledge', () => {
-  test('has a version that tells what it is', () => {
+  test('the version of knowledge changes exactly when its content changes', () => {
     const one = LayerKnowledge.none.learn([planned('git', git)])
     expect(LayerKnowledge.none.version).toBe('none')
     expect(one.version).toMatch(/^[0-9a-f]{64}$/)
@@ -42,10 +42,10 @@ describe('knowledge', () => {
     expect(LayerKnowledge.none.learn([planned('git', git)]).version).toBe(one.version)
   })
 
-  test('does not depend on the order of images, paths and references', () => {
+  test('knowledge does not depend on the order of images, paths and references', () => {
     fc.assert(
       fc.property(anyImages, anyImages, (first, second) => {
-        const turned = (images: readonly ServedImage[]) =>
+        const reversed = (images: readonly ServedImage[]) =>
           images.toReversed().map((image) => ({
             ...image,
             closure: image.closure.toReversed().map((info) => {
@@ -53,21 +53,23 @@ describe('knowledge', () => {
             }),
           }))
         const one = LayerKnowledge.none.learn(served(first)).learn(served(second))
-        const other = LayerKnowledge.none.learn(turned(served(first))).learn(turned(served(second)))
+        const other = LayerKnowledge.none
+          .learn(reversed(served(first)))
+          .learn(reversed(served(second)))
         expect(other.document).toEqual(one.document)
         expect(other.version).toBe(one.version)
       }),
     )
   })
 
-  test('is left as it was by learning', () => {
+  test('learning does not change the knowledge that it starts from', () => {
     const one = LayerKnowledge.none.learn([planned('git', git)])
     const before = structuredClone(one.document)
     one.learn([planned('git', top), planned('top', top)])
     expect(one.document).toEqual(before)
   })
 
-  test('survives being written as JSON', () => {
+  test('knowledge written to JSON and read again has the same document and version', () => {
     fc.assert(
       fc.property(anyImages, (images) => {
         const { document, version } = LayerKnowledge.none.learn(served(images))
@@ -78,7 +80,7 @@ describe('knowledge', () => {
     )
   })
 
-  test('holds each path and each layer once, and none that no image has', () => {
+  test('the document has each path and layer once, and no layer that no image has', () => {
     const { document } = LayerKnowledge.none
       .learn([planned('git', git), planned('top', top)])
       .learn([planned('top', git)])
@@ -89,13 +91,13 @@ describe('knowledge', () => {
     expect(used.size).toBe(document.layers.length)
   })
 
-  test('remembers the last three plans of an image', () => {
+  test('the document keeps the last three plans of an image', () => {
     let knowledge = LayerKnowledge.none
     for (const version of [1, 2, 3, 4, 5]) {
       const closure = closureOf({ [`app-${version}.0`]: [1] })
       knowledge = knowledge.learn([planned('app', closure)])
     }
-    expect(knowledge.document.paths.map((path) => path.slice(44))).toEqual([
+    expect(knowledge.document.paths.map((path) => storePathName(path))).toEqual([
       'app-3.0',
       'app-4.0',
       'app-5.0',
@@ -103,7 +105,7 @@ describe('knowledge', () => {
     expect(knowledge.document.images.length).toBe(1)
   })
 
-  test('forgets the images that were not learned for the longest time', () => {
+  test('beyond 1,000 images those not learned for the longest time are dropped', () => {
     const image = (number: number) => {
       return planned(`image-${String(number).padStart(5, '0')}`, closureOf({ [`p${number}`]: [1] }))
     }
@@ -124,23 +126,20 @@ describe('history', () => {
     'libc-1.0': [1],
   })
   const start = LayerKnowledge.none.learn([{ name: 'app', closure: first }])
-  /** Other paths of the same names, as when something below them changed. */
+  /** Gives the named paths new hashes, as when a dependency of them changed. */
   const rebuilt = (closure: Closure, names: readonly string[]): Closure => {
-    const path = (old: string) => {
-      return names.includes(old.slice(44))
-        ? old.replace('/store/', '/store/').replace(/0-/, '1-')
-        : old
-    }
+    const path = (old: string) =>
+      names.includes(storePathName(old)) ? old.replace('0-', '1-') : old
     return closure.map((info) => {
       return { ...info, path: path(info.path), references: info.references.map(path) }
     })
   }
 
-  test('starts with the second release', () => {
+  test('the first release of an image adds nothing to the history', () => {
     expect(start.document.history).toEqual([])
   })
 
-  test('tells what changed by itself from what changed with what is below it', () => {
+  test('a path that is new only because its references are new does not count as changed', () => {
     const second = rebuilt(first, ['app-1.0', 'lib-1.0'])
     expect(historyOf(start.learn([{ name: 'app', closure: second }]))).toEqual({
       app: [1, 0],
@@ -149,7 +148,7 @@ describe('history', () => {
     })
   })
 
-  test('takes a new version for a change, whatever is below', () => {
+  test('a path with a new version counts as changed, even if its references are new', () => {
     const second = closureOf({
       'app-1.1': [1, 'lib-1.1'],
       'lib-1.1': [1, 'libc-1.0'],
@@ -162,7 +161,7 @@ describe('history', () => {
     })
   })
 
-  test('counts a release once, however many images have the path', () => {
+  test('a release counts once for a path, however many images have the path', () => {
     const both = start.learn([{ name: 'copy', closure: first }])
     const second = rebuilt(first, ['app-1.0'])
     const learned = both.learn([
@@ -172,50 +171,61 @@ describe('history', () => {
     expect(historyOf(learned).app).toEqual([1, 1])
   })
 
-  test('an image that is as it was, and a path that is new in one, say nothing', () => {
+  test('an unchanged image adds nothing to the history', () => {
     const again = start.learn([{ name: 'app', closure: first }])
     expect(again.document.history).toEqual([])
-    const more = [...first, ...closureOf({ 'new-1.0': [1] })]
-    expect(historyOf(again.learn([{ name: 'app', closure: more }]))).not.toHaveProperty('new')
   })
 
-  test('loses weight with time, and goes with the last image', () => {
+  test('a path that is new in its image is not in the history', () => {
+    const more = [...first, ...closureOf({ 'new-1.0': [1] })]
+    const learned = start.learn([{ name: 'app', closure: more }])
+    expect(Object.keys(historyOf(learned))).toEqual(['app', 'lib', 'libc'])
+  })
+
+  describe('after 100 releases', () => {
     let knowledge = start
     for (let release = 1; release <= 100; release++) {
       const closure = closureOf({ [`app-${release}.1`]: [1, 'libc-1.0'], 'libc-1.0': [1] })
       knowledge = knowledge.learn([{ name: 'app', closure }])
     }
-    const { app = [], libc = [] } = historyOf(knowledge)
-    expect(app[0]).toBeLessThan(32)
-    expect(app[1]).toBe(app[0])
-    expect(libc[1]).toBe(0)
-    expect(historyOf(knowledge)).not.toHaveProperty('lib')
+    const history = historyOf(knowledge)
+
+    test('the history weighs 100 releases like fewer than 32', () => {
+      const { app = [], libc = [] } = history
+      expect(app[0]).toBeLessThan(32)
+      expect(app[1]).toBe(app[0])
+      expect(libc).toEqual([app[0], 0])
+    })
+
+    test('the history of a path that no image has any more is dropped', () => {
+      expect(Object.keys(history)).toEqual(['app', 'libc'])
+    })
   })
 })
 
-describe('whole layers', () => {
+describe('reusable layers', () => {
   const layersIn = (knowledge: LayerKnowledge, closure: Closure) => {
     const sizes = new Map(closure.map(({ path, narSize }) => [path, narSize]))
-    return knowledge.fleet.wholeLayers(sizes).map((plan) => {
-      return plan.map((layer) => layer.map((path) => path.slice(44)).join(' '))
+    return knowledge.knownImages.reusableLayers(sizes).map((plan) => {
+      return plan.map((layer) => layer.map((path) => storePathName(path)).join(' '))
     })
   }
-  const cut = (name: string, plan: readonly (readonly string[])[]): ServedImage => ({
+  const planned = (name: string, plan: readonly (readonly string[])[]): ServedImage => ({
     name,
     closure: closureOf(Object.fromEntries(plan.flat().map((path) => [path, [1]]))),
     plan: plan.map((layer) => layer.map(storePath)),
   })
 
-  test('are those of which every path is there, the plan with most of the bytes first', () => {
+  test('layers of the plan that covers most bytes are reused first', () => {
     const knowledge = LayerKnowledge.none.learn([
-      cut('large', [['a', 'b'], ['c'], ['d', 'e']]),
-      cut('small', [['a'], ['b'], ['f']]),
+      planned('large', [['a', 'b'], ['c'], ['d', 'e']]),
+      planned('small', [['a'], ['b'], ['f']]),
     ])
     const closure = closureOf({ a: [1], b: [1], c: [1], d: [1], f: [1], g: [1] })
     expect(layersIn(knowledge, closure)).toEqual([['a b', 'c'], ['f']])
   })
 
-  test('are none where nothing is known', () => {
+  test('a planner without knowledge reuses no layers', () => {
     expect(layersIn(LayerKnowledge.none, git)).toEqual([])
   })
 })

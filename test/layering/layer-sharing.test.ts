@@ -1,6 +1,6 @@
 /**
- * What layers are for, on a small fleet: a client that has one image downloads little for another, and the
- * registry stores each byte once. `scripts/bench layering` measures the same on whole distributions.
+ * Measures the purpose of layers on four images: a client that has one image downloads little for another, and
+ * the registry stores each byte once. `scripts/bench layering` measures the same on whole distributions.
  */
 import { describe, expect, test } from 'vitest'
 import type { Closure, Plan } from '../../service/closure/closure.ts'
@@ -8,12 +8,12 @@ import { LayerKnowledge } from '../../service/layering/layer-knowledge.ts'
 import { planLayers } from '../../service/layering/plan-layers.ts'
 import { storePath } from '../support/closures.ts'
 
-type Fleet = Readonly<Record<string, Closure>>
+type Images = Readonly<Record<string, Closure>>
 type Plans = Readonly<Record<string, Plan>>
 
 const budget = 12
 
-/** Libraries with sizes in kB and what each needs; the small ones are many, as they are in life. */
+/** Sizes in kB and references of libraries. As in real closures, most libraries are small. */
 const libraries: Record<string, [size: number, ...needs: string[]]> = {
   ...{
     libc: [30_000],
@@ -37,8 +37,8 @@ const applications: Record<string, [size: number, ...needs: string[]]> = {
   tool: [400, 'libc'],
 }
 
-/** Every image, when the packages named have changed: their paths are others, and those of all above. */
-function release(changed: readonly string[] = []): Fleet {
+/** Returns all images of a release that changes these packages; everything that refers to them has new paths. */
+function release(changed: readonly string[] = []): Images {
   const all = { ...libraries, ...applications }
   const needsOf = (name: string) => (all[name] ?? [0]).slice(1) as string[]
   const isNew = (name: string): boolean => changed.includes(name) || needsOf(name).some(isNew)
@@ -58,35 +58,35 @@ function release(changed: readonly string[] = []): Fleet {
   return Object.fromEntries(Object.keys(applications).map((name) => [name, closureOf(name)]))
 }
 
-function plansOf(fleet: Fleet, knowledge: LayerKnowledge): Plans {
+function plansOf(images: Images, knowledge: LayerKnowledge): Plans {
   return Object.fromEntries(
-    Object.entries(fleet).map(([name, closure]) => [
+    Object.entries(images).map(([name, closure]) => [
       name,
       planLayers(closure, { budget, knowledge }),
     ]),
   )
 }
 
-function learn(knowledge: LayerKnowledge, fleet: Fleet, plans?: Plans): LayerKnowledge {
+function learn(knowledge: LayerKnowledge, images: Images, plans?: Plans): LayerKnowledge {
   return knowledge.learn(
-    Object.entries(fleet).map(([name, closure]) => {
+    Object.entries(images).map(([name, closure]) => {
       const plan = plans?.[name]
       return plan ? { name, closure, plan } : { name, closure }
     }),
   )
 }
 
-/** Every path a layer: the least that there can be. */
-function floorOf(fleet: Fleet): Plans {
+/** Returns plans with one layer for each path: no other plans store or transfer fewer bytes. */
+function floorOf(images: Images): Plans {
   return Object.fromEntries(
-    Object.entries(fleet).map(([name, closure]) => [name, closure.map(({ path }) => [path])]),
+    Object.entries(images).map(([name, closure]) => [name, closure.map(({ path }) => [path])]),
   )
 }
 
-/** Bytes of the layers that are not among those of `before`. */
-function bytesOf(fleet: Fleet, plans: readonly Plan[], before: readonly Plan[] = []): number {
+/** Returns the bytes of all layers of `plans` that are not in `before`. */
+function bytesOf(images: Images, plans: readonly Plan[], before: readonly Plan[] = []): number {
   const sizes = new Map(
-    Object.values(fleet).flatMap((closure) => closure.map(({ path, narSize }) => [path, narSize])),
+    Object.values(images).flatMap((closure) => closure.map(({ path, narSize }) => [path, narSize])),
   )
   const had = new Set(before.flatMap((plan) => plan.map(String)))
   const layers = new Map(plans.flatMap((plan) => plan.map((layer) => [String(layer), layer])))
@@ -98,29 +98,26 @@ function bytesOf(fleet: Fleet, plans: readonly Plan[], before: readonly Plan[] =
     )
 }
 
-/** Bytes that clients with an image of the first release download for the same image of the next. */
-function update(next: Fleet, plans: Plans, before: Plans): number {
+/** Returns the bytes that a client of each image downloads to update it from one release to the next. */
+function updateBytes(next: Images, plans: Plans, before: Plans): number {
   return Object.entries(plans).reduce((sum, [name, plan]) => {
     return sum + bytesOf(next, [plan], [before[name] ?? []])
   }, 0)
 }
 
-describe('a fleet that is known', () => {
+describe('known images', () => {
   const first = release()
   const known = learn(LayerKnowledge.none, first)
   const plans = plansOf(first, known)
-  const cut = learn(known, first, plans)
+  const planned = learn(known, first, plans)
 
-  test('is stored within 1% of every byte once', () => {
+  test('all layers together are within 1% of storing every byte once', () => {
     const floor = bytesOf(first, Object.values(floorOf(first)))
     expect(bytesOf(first, Object.values(plans))).toBeLessThan(1.01 * floor)
   })
 
-  test('has fewer layers than paths, and no image more than the budget', () => {
-    for (const [name, plan] of Object.entries(plans)) {
-      expect(plan.length).toBeLessThanOrEqual(budget)
-      expect(plan.length).toBeLessThanOrEqual(first[name]?.length ?? 0)
-    }
+  test('no image has more layers than the budget; a larger one has less than half as many as paths', () => {
+    for (const plan of Object.values(plans)) expect(plan.length).toBeLessThanOrEqual(budget)
     expect(plans.report?.length).toBeLessThan((first.report?.length ?? 0) / 2)
   })
 
@@ -128,15 +125,15 @@ describe('a fleet that is known', () => {
     ['all applications', Object.keys(applications)],
     ['one application', ['shop']],
     ['a library', ['ssl']],
-    ['a library that only one needs', ['font']],
-    ['a tiny library that some need', ['partg']],
-  ])('is updated within 1% of what changed: %s', (_, changed) => {
+    ['a library of one image', ['font']],
+    ['a small library of some images', ['partg']],
+  ])('an update of %s downloads within 1% of the changed bytes', (_, changed) => {
     const next = release(changed)
-    const floor = update(next, floorOf(next), floorOf(first))
-    expect(update(next, plansOf(next, cut), plans)).toBeLessThan(1.01 * floor + 50_000)
+    const floor = updateBytes(next, floorOf(next), floorOf(first))
+    expect(updateBytes(next, plansOf(next, planned), plans)).toBeLessThan(1.01 * floor + 50_000)
   })
 
-  test('has the next image within 1% for whoever has the others', () => {
+  test('a client of all other images downloads within 1% of the missing bytes', () => {
     for (const name of Object.keys(first)) {
       const others = (all: Plans) =>
         Object.entries(all).flatMap(([other, plan]) => (other === name ? [] : [plan]))
@@ -146,10 +143,10 @@ describe('a fleet that is known', () => {
     }
   })
 
-  test('is not cut anew when an image is added', () => {
+  test('an added image uses the layers of the others and changes none of their plans', () => {
     const added = closureUnion(first.shop ?? [], first.mail ?? [])
-    const plan = planLayers(added, { budget: 2 * budget, knowledge: cut })
-    const later = cut.learn([{ name: 'shop/mail', closure: added, plan }])
+    const plan = planLayers(added, { budget: 2 * budget, knowledge: planned })
+    const later = planned.learn([{ name: 'shop/mail', closure: added, plan }])
     const layers = new Set(Object.values(plans).flatMap((each) => each.map(String)))
     expect(plan.map(String).every((layer) => layers.has(layer))).toBe(true)
     expect(plansOf(first, later)).toEqual(plans)

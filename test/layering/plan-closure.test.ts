@@ -10,7 +10,7 @@ import { SharedStore } from '../support/shared-store.ts'
 const megabyte = 1024 * 1024
 const recipe = { compression: 'gzip', layerBudget: 94 } as const
 
-/** `api` refers to `python`, which refers to `glibc`: each by its name and release. */
+/** Returns a chain: each path refers to the next. */
 const closure = (...chain: string[]): Closure =>
   chain.map((name, index) => ({
     path: `/nix/store/${name.padEnd(32, '0').slice(0, 32)}-${name}`,
@@ -35,7 +35,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-/** Another instance on the same storage, or this one after a restart. */
+/** Returns another instance on the same storage, or the same one after a restart. */
 function planning(): PlanClosure {
   return new PlanClosure({
     plans: new Records(store, 'plans', planRecord, log),
@@ -46,19 +46,19 @@ function planning(): PlanClosure {
   })
 }
 
-/** Versions of knowledge that plans were made with. */
+/** Returns the versions of the knowledge that the stored plans were made with. */
 function versions(): string[] {
   return [...store.objects]
     .filter(([key]) => key.startsWith('plans/'))
     .map(([, bytes]) => JSON.parse(bytes.toString()).knowledge)
 }
 
-test('a closure is cut into layers that hold each path once', async () => {
+test('the plan of a closure has every path in one layer', async () => {
   const layers = await planning().plan(api)
   expect(layers.flat().sort()).toEqual(api.map(({ path }) => path).sort())
 })
 
-test('a closure is cut once, whatever is learned afterwards', async () => {
+test('the recorded plan of a closure is used again, whatever is learned later', async () => {
   const one = planning()
   const layers = await one.plan(api)
   await one.learn([
@@ -70,15 +70,15 @@ test('a closure is cut once, whatever is learned afterwards', async () => {
   expect(versions()).toEqual(['none'])
 })
 
-test('a plan says what was known', async () => {
+test('a plan record names the version of the knowledge', async () => {
   const one = planning()
   await one.learn([{ name: 'web', closure: web }])
   await one.plan(api)
   expect(versions()).toEqual([expect.stringMatching(/^[0-9a-f]{64}$/)])
 })
 
-describe('what is built', () => {
-  test('is learned together, when nothing more has come for a while', async () => {
+describe('built images', () => {
+  test('built images are learned together after a pause without a new image', async () => {
     const one = planning()
     one.note({ name: 'api', closure: api, plan: await one.plan(api) })
     await vi.advanceTimersByTimeAsync(2000)
@@ -92,14 +92,24 @@ describe('what is built', () => {
     expect(await one.isNew()).toBe(false)
   })
 
-  test('is learned at the end of the process', async () => {
+  test('100 built images are learned without a pause', async () => {
+    const one = planning()
+    for (let number = 1; number <= 100; number++)
+      one.note({ name: `image-${number}`, closure: api })
+    // Learning is serial, so this waits for the images above.
+    await one.learn([])
+    const { images } = JSON.parse(String(store.objects.get('knowledge/current')))
+    expect(images).toHaveLength(100)
+  })
+
+  test('flush learns the built images at once', async () => {
     const one = planning()
     one.note({ name: 'api', closure: api })
     await one.flush()
     expect(store.objects.has('knowledge/current')).toBe(true)
   })
 
-  test('is known after a restart, and to other instances', async () => {
+  test('a learned image is known to another instance, which keeps it when it learns', async () => {
     await planning().learn([{ name: 'api', closure: api }])
     const other = planning()
     expect(await other.isNew()).toBe(false)
@@ -109,11 +119,11 @@ describe('what is built', () => {
   })
 })
 
-describe('images are built all the same', () => {
+describe('without readable or writable knowledge', () => {
   test.each([
     ['damaged', 'no JSON'],
     ['of another version', '{"paths":"all of them"}'],
-  ])('when what was known is %s', async (_, content) => {
+  ])('a knowledge document that is %s is replaced, and plans are made', async (_, content) => {
     store.objects.set('knowledge/current', Buffer.from(content))
     const one = planning()
     expect(await one.plan(api)).not.toEqual([])
@@ -121,7 +131,7 @@ describe('images are built all the same', () => {
     expect(await planning().isNew()).toBe(false)
   })
 
-  test('when it cannot be written', async () => {
+  test('plans are made and a warning is logged if the knowledge cannot be written', async () => {
     const one = planning()
     const { put } = store
     store.put = async (key, ...rest) => {
@@ -130,6 +140,8 @@ describe('images are built all the same', () => {
     }
     await one.learn([{ name: 'api', closure: api }])
     expect(await one.plan(web)).not.toEqual([])
-    expect(log.at('warn').map(({ message }) => message)).toEqual(['layers could not be learned'])
+    expect(log.at('warn').map(({ message }) => message)).toEqual([
+      'planner knowledge could not be updated',
+    ])
   })
 })

@@ -136,8 +136,8 @@ describe('the images of all refs of any repository', () => {
           found.flatMap((ref) => imagesOf(ref, configOf(ref.commit), popular, recipe)),
         )
 
-        const contents = images.map(({ revision, name: { packages, platform, shell } }) =>
-          JSON.stringify([revision.id, packages, platform, shell]),
+        const contents = images.map(({ revision, name: { packages, platform, hasShell } }) =>
+          JSON.stringify([revision.id, packages, platform, hasShell]),
         )
         expect(new Set(contents).size).toBe(contents.length)
 

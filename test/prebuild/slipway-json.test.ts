@@ -8,7 +8,7 @@ import {
   parsePrebuildConfig,
   prebuildConfigSchema,
 } from '../../service/prebuild/slipway-json.ts'
-import { globFault } from '../../service/text/globs.ts'
+import { globFailure } from '../../service/text/globs.ts'
 
 const schemaFile = join(import.meta.dirname, '../../nix/slipway.schema.json')
 
@@ -119,7 +119,7 @@ describe('the JSON schema of slipway.json', () => {
     })
     fc.assert(
       fc.property(text, (glob) => {
-        expect(pattern('tags').test(glob)).toBe(globFault(glob) === undefined)
+        expect(pattern('tags').test(glob)).toBe(globFailure(glob) === undefined)
       }),
     )
   })

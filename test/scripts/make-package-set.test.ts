@@ -1,4 +1,4 @@
-// What it may replace, and what not.
+// When make-package-set keeps, replaces or refuses a folder.
 import { execFile } from 'node:child_process'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -21,7 +21,7 @@ afterEach(() => parent[Symbol.asyncDispose]())
 const make = (...args: string[]) => run(script, args)
 const tags = async () => (await run('git', ['-C', folder, 'tag'])).stdout
 
-test('a folder that is not there, or empty, gets the repository', async () => {
+test('make-package-set creates the repository in a new or an empty folder', async () => {
   await make(folder)
   expect(await tags()).toBe('release-v1\nrelease-v2\n')
   folder = join(parent.path, 'empty')
@@ -30,7 +30,7 @@ test('a folder that is not there, or empty, gets the repository', async () => {
   expect(await tags()).toBe('release-v1\nrelease-v2\n')
 })
 
-test('one that it made is left as it is, and made anew when the files are others', async () => {
+test('make-package-set keeps its own repository, and replaces it if the files have changed', async () => {
   await make(folder)
   await writeFile(join(folder, 'mine'), '')
   await make(folder)
@@ -41,7 +41,7 @@ test('one that it made is left as it is, and made anew when the files are others
   expect(await tags()).toBe('release-v1\nrelease-v2\n')
 })
 
-test('any other folder is refused, and a file', async () => {
+test('make-package-set refuses any other folder, and a file', async () => {
   await mkdir(folder)
   await run('git', ['init', '--quiet', folder])
   await expect(make(folder)).rejects.toThrow(/was not made by scripts\/make-package-set/)
@@ -52,6 +52,6 @@ test('any other folder is refused, and a file', async () => {
   expect(await readFile(file, 'utf8')).toBe('text')
 })
 
-test('without a folder it says how it is used', async () => {
+test('make-package-set without a folder prints its usage', async () => {
   await expect(make()).rejects.toThrow(/usage: scripts\/make-package-set FOLDER/)
 })

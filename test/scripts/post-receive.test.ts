@@ -1,4 +1,4 @@
-// The hook in a bare repository, run by git at a real push.
+// Real pushes to a bare repository with the hook.
 import { execFile, spawn, spawnSync } from 'node:child_process'
 import { createHmac } from 'node:crypto'
 import { chmod, copyFile, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
@@ -40,7 +40,7 @@ function configure(name: string, value: string): Promise<unknown> {
   return run('git', ['-C', bare, 'config', name, value])
 }
 
-/** What a push says to the pusher through the hook; fails when the push does. */
+/** Pushes, and returns what the hook prints. @throws if the push fails */
 async function push(env: Record<string, string>, ...refs: string[]): Promise<string[]> {
   const { stderr } = await run('git', ['push', '--quiet', 'bare', ...refs], {
     cwd: origin.folder,
@@ -55,25 +55,27 @@ async function pushedRefs(): Promise<string> {
   return stdout
 }
 
-describe('a push', () => {
-  test('of a tag is told to Slipway, and the pusher is told so', async () => {
+describe('post-receive hook', () => {
+  test('pushing a tag sends a webhook, and the hook prints that it was accepted', async () => {
     await using server = await WebhookServer.start({ secret })
     await configure('slipway.url', server.url)
     await configure('slipway.secret', secret)
     await origin.tag('release-v2')
     expect(await push({}, 'release-v2')).toEqual([
-      `slipway: ${server.url} was told of refs/tags/release-v2`,
+      `slipway: webhook for refs/tags/release-v2 accepted by ${server.url}`,
     ])
     expect(server.reasons).toEqual([{ provider: 'generic', refs: ['refs/tags/release-v2'] }])
   })
 
-  test('of several refs is told once', async () => {
+  test('pushing several refs sends one webhook', async () => {
     await using server = await WebhookServer.start({ secret })
     await configure('slipway.url', `${server.url}/webhooks/generic`)
     await writeFile(join(bare, 'webhook-secret'), `${secret}\n`)
     await configure('slipway.secretfile', 'webhook-secret')
     for (const tag of ['a', 'größe-鍵', '"quoted"', "it's-$HOME-`id`-%s&;"]) await origin.tag(tag)
-    expect(await push({}, 'main', '--tags')).toEqual([`slipway: ${server.url} was told of 5 refs`])
+    expect(await push({}, 'main', '--tags')).toEqual([
+      `slipway: webhook for 5 refs accepted by ${server.url}`,
+    ])
     expect(server.reasons).toHaveLength(1)
     expect([...(server.reasons[0]?.refs ?? [])].sort()).toEqual([
       'refs/heads/main',
@@ -84,15 +86,17 @@ describe('a push', () => {
     ])
   })
 
-  test('of many refs names a hundred', async () => {
+  test('the webhook of a push of 120 refs names 100 of them', async () => {
     await using server = await WebhookServer.start({ secret })
     const env = { SLIPWAY_WEBHOOK_URL: server.url, SLIPWAY_WEBHOOK_SECRET: secret }
     const tags = Array.from({ length: 120 }, (_, i) => `main:refs/tags/v${i}`)
-    expect(await push(env, ...tags)).toEqual([`slipway: ${server.url} was told of 120 refs`])
+    expect(await push(env, ...tags)).toEqual([
+      `slipway: webhook for 120 refs accepted by ${server.url}`,
+    ])
     expect(server.reasons[0]?.refs).toHaveLength(100)
   })
 
-  test('that deletes is told, one of other refs is not', async () => {
+  test('deleting a branch sends a webhook, pushing refs other than branches and tags does not', async () => {
     await using server = await WebhookServer.start({ secret })
     const env = { SLIPWAY_WEBHOOK_URL: server.url, SLIPWAY_WEBHOOK_SECRET: secret }
     await push(env, 'main:refs/heads/old')
@@ -102,13 +106,11 @@ describe('a push', () => {
     expect(server.reasons).toHaveLength(2)
   })
 
-  test('with the wrong secret succeeds, and the pusher is told why nobody knows of it', async () => {
+  test('with the wrong secret the push succeeds, and the hook prints why the webhook failed', async () => {
     await using server = await WebhookServer.start({ secret: 'another secret' })
     const env = { SLIPWAY_WEBHOOK_URL: server.url, SLIPWAY_WEBHOOK_SECRET: secret }
     const [line, ...others] = await push(env, 'main')
-    expect(line).toMatch(
-      /^slipway: not told of this push.* answered 401: x-signature-256 does not fit/,
-    )
+    expect(line).toMatch(/^slipway: the webhook failed; .* answered 401: x-signature-256 /)
     expect(others).toEqual([])
     expect(await pushedRefs()).toBe('refs/heads/main\n')
     expect(server.outcomes).toEqual(['generic unauthorized'])
@@ -117,19 +119,22 @@ describe('a push', () => {
   test.each([
     [{}, 'set slipway.url with git config'],
     [{ SLIPWAY_WEBHOOK_URL: 'http://x' }, 'set slipway.secretfile or slipway.secret'],
-  ])('without settings succeeds: %j', async (env, reason) => {
-    const [line] = await push(env, 'main')
-    expect(line).toContain(reason)
-    expect(await pushedRefs()).toBe('refs/heads/main\n')
-  })
+  ])(
+    'without settings the push succeeds, and the hook prints which are missing: %j',
+    async (env, failure) => {
+      const [line] = await push(env, 'main')
+      expect(line).toContain(failure)
+      expect(await pushedRefs()).toBe('refs/heads/main\n')
+    },
+  )
 
-  test('with a secret file that cannot be read names it', async () => {
+  test('the hook prints the name of a secret file that cannot be read', async () => {
     await configure('slipway.url', 'http://x')
     await configure('slipway.secretfile', '/nonexistent/secret')
     expect((await push({}, 'main'))[0]).toContain('cannot read /nonexistent/secret')
   })
 
-  test('succeeds when nobody answers there, and shows no password', async () => {
+  test('while Slipway is down the push succeeds, and the hook shows no password', async () => {
     const port = await freePort()
     const url = `http://robot:hunter2@127.0.0.1:${port}`
     const [line] = await push({ SLIPWAY_WEBHOOK_URL: url, SLIPWAY_WEBHOOK_SECRET: secret }, 'main')
@@ -137,7 +142,7 @@ describe('a push', () => {
     expect(line).not.toContain('hunter2')
   })
 
-  test('waits seconds at most for a server that says nothing', async () => {
+  test('a server that does not answer delays the push by seconds only', async () => {
     await using silent = await silentServer()
     const url = `http://127.0.0.1:${silent.port}`
     const start = performance.now()
@@ -146,7 +151,7 @@ describe('a push', () => {
     expect(line).toContain('curl: (28)')
   }, 15_000)
 
-  test('prints one clean line, whatever the server answers', async () => {
+  test('the hook prints one line without control characters, whatever the server answers', async () => {
     await using other = await WebServer.start()
     const reason = `\u001b[31mred${'x'.repeat(2000)}`
     other.serve('/webhooks/generic', `\n\u0007{"accepted":false,"reason":"${reason}"}`, 500)
@@ -154,13 +159,13 @@ describe('a push', () => {
     const lines = await push(env, 'main')
     expect(lines).toHaveLength(1)
     expect(lines[0]).toContain('answered 500: [31mredxxx')
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: there must be none
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the test is that there are none
     expect(lines[0]).not.toMatch(/[\u0000-\u001f]/)
     expect(lines[0]?.length).toBeLessThan(600)
   })
 })
 
-describe('the signature', () => {
+describe('signature of the hook', () => {
   const shells = ['sh', 'bash --posix', 'busybox sh'].filter((shell) => {
     const [program = '', ...options] = shell.split(' ')
     return spawnSync(program, [...options, '-c', 'true']).status === 0
@@ -175,8 +180,8 @@ describe('the signature', () => {
     `${'ü'.repeat(100)} b`,
   ]
 
-  describe.each(shells)('by %s', (shell) => {
-    test.each(secrets)('with the secret %j is right', async (key) => {
+  describe.each(shells)('computed by %s', (shell) => {
+    test.each(secrets)('the signature with the secret %j is accepted', async (key) => {
       await using server = await WebhookServer.start({ secret: key })
       const [program = '', ...options] = shell.split(' ')
       const child = spawn(program, [...options, hook], {
@@ -185,46 +190,50 @@ describe('the signature', () => {
         stdio: ['pipe', 'ignore', 'pipe'],
       })
       child.stdin.end(`${'0'.repeat(40)} ${'1'.repeat(40)} refs/tags/v1\n`)
-      expect(await text(child.stderr)).toBe(`slipway: ${server.url} was told of refs/tags/v1\n`)
+      expect(await text(child.stderr)).toBe(
+        `slipway: webhook for refs/tags/v1 accepted by ${server.url}\n`,
+      )
       expect(server.reasons).toHaveLength(1)
     })
   })
 })
 
-test('neither secret nor password is an argument of any program', async () => {
+test('neither the secret nor the password is an argument of any program that the hook runs', async () => {
   await using server = await WebhookServer.start({ secret })
-  // Every program that the hook may start writes its arguments down first.
-  const watched = join(folder.path, 'bin')
-  const seen = join(folder.path, 'seen')
-  await mkdir(watched)
+  // Wrappers of all programs that the hook may start record their arguments.
+  const wrappers = join(folder.path, 'bin')
+  const log = join(folder.path, 'arguments')
+  await mkdir(wrappers)
   const { stdout } = await run('sh', ['-c', 'printf "%s\\n" /usr/bin/* /bin/* | sort -u'])
-  const wanted = /^(?:printf|echo|\[|test|od|sed|cut|tr|wc|tail|cat|git|curl|openssl)$/
+  const recorded = /^(?:printf|echo|\[|test|od|sed|cut|tr|wc|tail|cat|git|curl|openssl)$/
   for (const program of stdout.split('\n')) {
     const name = program.slice(program.lastIndexOf('/') + 1)
-    if (!wanted.test(name)) continue
-    const path = join(watched, name)
+    if (!recorded.test(name)) continue
+    const path = join(wrappers, name)
     await rm(path, { force: true })
-    const note = `{ printf '%s ' ${name} "$@"; echo; } >>'${seen}'`
-    await writeFile(path, `#!/bin/sh\n${note}\nexec ${program} "$@"\n`)
+    const record = `{ printf '%s ' ${name} "$@"; echo; } >>'${log}'`
+    await writeFile(path, `#!/bin/sh\n${record}\nexec ${program} "$@"\n`)
     await chmod(path, 0o755)
   }
-  await symlink('/bin/sh', join(watched, 'sh'))
+  await symlink('/bin/sh', join(wrappers, 'sh'))
   const url = `${server.url.replace('//', '//robot:hunter2@')}/webhooks/generic`
   await writeFile(join(folder.path, 'secret'), secret)
   await configure('slipway.url', url)
   await configure('slipway.secretfile', join(folder.path, 'secret'))
   const child = spawn('/bin/sh', [join(bare, 'hooks/post-receive')], {
     cwd: bare,
-    env: { PATH: watched, HOME: '/nonexistent', TMPDIR: folder.path },
+    env: { PATH: wrappers, HOME: '/nonexistent', TMPDIR: folder.path },
     stdio: ['pipe', 'ignore', 'pipe'],
   })
   child.stdin.end(`${'0'.repeat(40)} ${'1'.repeat(40)} refs/tags/v1\n`)
-  expect(await text(child.stderr)).toBe(`slipway: ${server.url} was told of refs/tags/v1\n`)
+  expect(await text(child.stderr)).toBe(
+    `slipway: webhook for refs/tags/v1 accepted by ${server.url}\n`,
+  )
   expect(server.reasons).toHaveLength(1)
-  const notes = await readFile(seen, 'utf8')
-  for (const name of ['git config', 'openssl dgst', 'curl --silent']) expect(notes).toContain(name)
-  expect(notes).not.toContain('hunter2')
-  expect(notes).not.toContain(secret)
+  const calls = await readFile(log, 'utf8')
+  for (const name of ['git config', 'openssl dgst', 'curl --silent']) expect(calls).toContain(name)
+  expect(calls).not.toContain('hunter2')
+  expect(calls).not.toContain(secret)
   const signature = createHmac('sha256', secret).update('{"ref":"refs/tags/v1"}').digest('hex')
-  expect(notes).not.toContain(signature)
+  expect(calls).not.toContain(signature)
 })

@@ -1,22 +1,23 @@
-// Installing with an apt-get and a dpkg-query of the test's own, in a mount namespace of its own: nothing
-// of the machine is changed.
+// Runs setup with a fake apt-get and dpkg-query in a mount namespace of its own, so that the machine is not
+// changed.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { TemporaryFolder } from '../support/temporary-folder.ts'
 
 const root = resolve(import.meta.dirname, '../..')
-const setup = join(root, 'scripts/setup')
 const mayMount = spawnSync('unshare', ['--mount', 'true']).status === 0
 
-/** Stands for whatever has to be downloaded. */
-const wanted = 'hello'
+/** Debian package that is not installed. */
+const missing = 'hello'
 
 let folder: TemporaryFolder
-/** What the script sees as /usr/sbin. */
+/** Copy of the script in a root without package-lock.json, so that it does not install npm packages. */
+let setup: string
+/** Folder that the script sees as /usr/sbin. */
 let sbin: string
 
 beforeEach(async () => {
@@ -24,10 +25,16 @@ beforeEach(async () => {
   sbin = join(folder.path, 'sbin')
   await mkdir(sbin)
   await mkdir(join(folder.path, 'bin'))
+  for (const file of ['scripts/setup', 'nix/host/debian-packages']) {
+    await cp(join(root, file), join(folder.path, 'root', file))
+  }
+  setup = join(folder.path, 'root/scripts/setup')
   for (const name of ['nix-store', 'igzip', 'patchelf', 'skopeo']) await program(name, '')
   await system('ID=debian\nVERSION_ID="12"\n')
-  await installed((name) => name !== wanted)
+  await installed((name) => name !== missing)
   await aptGet('exit 0')
+  // Between two attempts the script sleeps.
+  await program('sleep', '')
 })
 afterEach(() => folder[Symbol.asyncDispose]())
 
@@ -39,20 +46,20 @@ async function program(name: string, script: string): Promise<void> {
   await chmod(path, 0o755)
 }
 
-/** Which of the packages that the example set is made from are there. */
-async function installed(isThere: (name: string) => boolean): Promise<void> {
+/** Sets which Debian packages of the example set are installed. */
+async function installed(isInstalled: (name: string) => boolean): Promise<void> {
   const list = await readFile(join(root, 'nix/host/debian-packages'), 'utf8')
-  const names = list.split('\n').filter((name) => !name.startsWith('#') && isThere(name))
+  const names = list.split('\n').filter((name) => !name.startsWith('#') && isInstalled(name))
   await program('dpkg-query', names.map((name) => `echo 'installed ${name}'`).join('\n'))
 }
 
-/** An apt-get that notes its arguments, and whether services may be started, then does as told. */
+/** Installs an apt-get that records its arguments and whether services may be started, then runs a script. */
 function aptGet(script: string): Promise<void> {
-  const note = `{ echo "$@"; /usr/sbin/policy-rc.d; echo policy $?; } >>'${folder.path}/notes' 2>&1`
-  return program('apt-get', `${note}\n${script}`)
+  const record = `{ echo "$@"; /usr/sbin/policy-rc.d; echo policy $?; } >>'${folder.path}/apt-calls' 2>&1`
+  return program('apt-get', `${record}\n${script}`)
 }
 
-const notes = () => readFile(join(folder.path, 'notes'), 'utf8').catch(() => '')
+const aptCalls = () => readFile(join(folder.path, 'apt-calls'), 'utf8').catch(() => '')
 
 function start(command: string): ChildProcess {
   const mounts = [
@@ -67,7 +74,7 @@ function start(command: string): ChildProcess {
   })
 }
 
-async function run(command = `${setup} run`) {
+async function run(command = `'${setup}' run`) {
   const child = start(command)
   const [stdout, stderr, [code]] = await Promise.all([
     child.stdout ? text(child.stdout) : '',
@@ -78,67 +85,70 @@ async function run(command = `${setup} run`) {
 }
 
 describe.skipIf(!mayMount)('setup', () => {
-  test('with everything there does nothing, on any system', async () => {
+  test('setup does nothing on any system if all programs are installed', async () => {
     await installed(() => true)
     for (const release of ['ID=debian\nVERSION_ID="12"\n', 'ID=ubuntu\nVERSION_ID="24.04"\n', '']) {
       await system(release)
       expect(await run()).toEqual({ code: 0, stdout: '', stderr: '' })
     }
-    expect(await notes()).toBe('')
+    expect(await aptCalls()).toBe('')
   })
 
-  test('on Debian 12 installs what is missing, without starting services', async () => {
-    expect(await run()).toEqual({ code: 0, stdout: `installing ${wanted}\n`, stderr: '' })
-    expect((await notes()).split('\n')).toEqual([
+  test('setup installs missing packages on Debian 12 without starting services', async () => {
+    expect(await run()).toEqual({ code: 0, stdout: `installing ${missing}\n`, stderr: '' })
+    expect((await aptCalls()).split('\n')).toEqual([
       '-qq update',
       'policy 101',
-      `-qq install -y --no-install-recommends ${wanted}`,
+      `-qq install -y --no-install-recommends ${missing}`,
       'policy 101',
       '',
     ])
     expect(await readdir(sbin)).toEqual([])
   })
 
-  test('sourced goes on in the same shell', async () => {
+  test('a shell that sources setup goes on after it', async () => {
     expect(await run(`bash -euc '. ${setup} run; echo still here'`)).toMatchObject({
       code: 0,
-      stdout: `installing ${wanted}\nstill here\n`,
+      stdout: `installing ${missing}\nstill here\n`,
     })
   })
 
-  test('tries once more when the mirror fails', async () => {
+  test('setup tries once more if the Debian mirror fails', async () => {
     await aptGet(
-      `[ $(grep -c update '${folder.path}/notes') -ge 2 ] || { echo 'E: 503' >&2; exit 100; }`,
+      `[ $(grep -c update '${folder.path}/apt-calls') -ge 2 ] || { echo 'E: 503' >&2; exit 100; }`,
     )
     const { code, stderr } = await run()
     expect({ code, stderr }).toEqual({
       code: 0,
-      stderr: 'E: 503\napt-get failed: trying once more\n',
+      stderr: 'E: 503\napt-get failed; trying once more\n',
     })
   })
 
   test.each([
-    ['executed', `${setup} run`],
-    ['sourced', `bash -euc '. ${setup} run; echo still here'`],
-  ])('%s fails when installing does, and leaves no policy', async (_, command) => {
+    ['executed', (script: string) => `${script} run`],
+    ['sourced', (script: string) => `bash -euc '. ${script} run; echo still here'`],
+  ])('%s setup fails if the installation fails, and removes its policy', async (_, command) => {
     await aptGet('exit 100')
-    const { code, stdout } = await run(command)
-    expect({ code, stdout }).toEqual({ code: 100, stdout: `installing ${wanted}\n` })
+    const { code, stdout } = await run(command(setup))
+    expect({ code, stdout }).toEqual({ code: 100, stdout: `installing ${missing}\n` })
     expect(await readdir(sbin)).toEqual([])
   })
 
-  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('leaves no policy at %s', async (signal) => {
-    await aptGet('sleep 300')
-    const child = start(`${setup} run`)
-    const ended = once(child, 'close')
-    await expect.poll(notes).toContain('policy 101')
-    // As the terminal does, to everybody.
-    process.kill(-(child.pid ?? 0), signal)
-    await ended
-    await expect.poll(() => readdir(sbin)).toEqual([])
-  })
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+    'setup removes its policy at %s',
+    async (signal) => {
+      await aptGet('exec /bin/sleep 300')
+      const child = start(`${setup} run`)
+      const ended = once(child, 'close')
+      await expect.poll(aptCalls).toContain('policy 101')
+      // To the whole process group, as a terminal does.
+      process.kill(-(child.pid ?? 0), signal)
+      await ended
+      await expect.poll(() => readdir(sbin)).toEqual([])
+    },
+  )
 
-  test("leaves the machine's own policy as it is, and takes away what an earlier run left", async () => {
+  test("setup keeps the machine's own policy, and removes the policy of an earlier run", async () => {
     const policy = join(sbin, 'policy-rc.d')
     await writeFile(policy, '#!/bin/sh\nexit 104\n', { mode: 0o755 })
     await run()
@@ -150,21 +160,21 @@ describe.skipIf(!mayMount)('setup', () => {
   })
 
   test.each(['ID=debian\nVERSION_ID="13"\n', 'ID=ubuntu\nVERSION_ID="12"\n', ''])(
-    'on another system says what is missing: %j',
+    'setup on a system other than Debian 12 prints what is missing: %j',
     async (release) => {
       await system(release)
       const { code, stdout, stderr } = await run()
       expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-      expect(stderr).toMatch(/^the example package set is made from Debian 12's programs/)
-      expect(await notes()).toBe('')
+      expect(stderr).toMatch(/^the example package set needs programs of Debian 12/)
+      expect(await aptCalls()).toBe('')
     },
   )
 
-  test('on another system names the programs that are missing', async () => {
+  test('setup on another system names the missing programs', async () => {
     await system('ID=fedora\n')
     await program('dpkg-query', 'exit 127')
     for (const name of ['nix-store', 'igzip']) await rm(join(folder.path, 'bin', name))
-    // Of the PATH, only what the script itself calls.
+    // The PATH has only the programs that the script itself calls.
     for (const name of ['bash', 'comm', 'dirname', 'git', 'grep', 'sed', 'sort']) {
       await program(name, `exec ${spawnSync('which', [name]).stdout.toString().trim()} "$@"`)
     }

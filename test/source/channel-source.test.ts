@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { FilesystemStore } from '../../service/adapters/filesystem/filesystem-store.ts'
 import { Failure } from '../../service/image/errors.ts'
-import { ChannelSource, channelRecord } from '../../service/source/channel-source.ts'
+import { ChannelSource } from '../../service/source/channel-source.ts'
+import { channelRecord } from '../../service/source/nixpkgs-commits.ts'
 import { Records } from '../../service/storage/records.ts'
 import { FakeChannelServer } from '../support/fake-channel-server.ts'
 import { ObservedStore } from '../support/observed-store.ts'
@@ -31,10 +32,10 @@ afterEach(async () => {
   await folder[Symbol.asyncDispose]()
 })
 
-/** Another one is another instance, or the same after a restart. */
-function instance(asks = server): ChannelSource {
+/** Creates a source as another instance has it, or the same instance after a restart. */
+function instance(channelServer = server): ChannelSource {
   const records = new Records(store, 'channels', channelRecord, log)
-  return new ChannelSource({ channel: stable, server: asks, records, log })
+  return new ChannelSource({ channel: stable, server: channelServer, records, log })
 }
 
 async function started(): Promise<ChannelSource> {
@@ -45,26 +46,26 @@ async function started(): Promise<ChannelSource> {
 
 const commitOf = async (source: ChannelSource, tag = 'latest') => (await source.resolve(tag)).id
 
-/** Until what was started in the background has come to its end. */
-const settled = () => vi.waitFor(() => expect(log.lines.length).toBeGreaterThan(0))
+/** Waits until the source has resolved a channel in the background, which it logs. */
+const backgroundEnded = () => vi.waitFor(() => expect(log.lines.length).toBeGreaterThan(0))
 
-describe('a tag', () => {
-  test('"latest" is the configured channel', async () => {
+describe('resolve with the name of a channel', () => {
+  test('latest resolves to the commit of the configured channel', async () => {
     const source = await started()
     expect(await source.resolve('latest')).toEqual({ id: A, ref: stable })
     expect(await source.resolve(stable)).toEqual({ id: A, ref: stable })
-    expect(server.asked).toEqual([stable])
+    expect(server.requests).toEqual([stable])
     expect(source.status()).toEqual({ ready: true, refreshedAt: '2024-12-01T16:59:50.000Z' })
   })
 
-  test('another channel is resolved when it is asked for, and listed from then on', async () => {
+  test('another channel is resolved when it is requested, and listed from then on', async () => {
     const source = await started()
     expect(source.tags()).toEqual(['latest', stable])
     expect(await commitOf(source, 'nixpkgs-unstable')).toBe(C)
     expect(source.tags()).toEqual(['latest', stable, 'nixpkgs-unstable'])
   })
 
-  test('that is no channel is unknown; the message names the configured one', async () => {
+  test('a tag that is no channel is unknown, and the failure names the configured channel', async () => {
     const source = await started()
     await expect(source.resolve('nixos-24.10')).rejects.toMatchObject({
       kind: 'manifest-unknown',
@@ -73,12 +74,12 @@ describe('a tag', () => {
         'nixos-24.11; the nearest: nixos-24.11',
     })
     await expect(source.resolve('nixos-24.10')).rejects.toMatchObject({ kind: 'manifest-unknown' })
-    expect(server.asked).toEqual([stable, 'nixos-24.10'])
+    expect(server.requests).toEqual([stable, 'nixos-24.10'])
     expect(source.tags()).toEqual(['latest', stable])
     expect(log.at('warn')).toEqual([])
   })
 
-  test('that was unknown is looked for again after a minute', async () => {
+  test('an unknown channel is requested from the server again after a minute', async () => {
     const source = await started()
     await expect(source.resolve('nixos-25.05')).rejects.toThrow()
     server.channels.set('nixos-25.05', B)
@@ -87,22 +88,22 @@ describe('a tag', () => {
   })
 
   test.each(['_x', 'a/b', '..', '.hidden', 'a b', 'ä', '', 'x'.repeat(129)])(
-    'that cannot be a channel (%s) is asked nobody for',
+    'a tag that cannot be the name of a channel (%s) is not requested from the server',
     async (tag) => {
       const source = await started()
       await expect(source.resolve(tag)).rejects.toMatchObject({ kind: 'manifest-unknown' })
-      expect(server.asked).toEqual([stable])
+      expect(server.requests).toEqual([stable])
     },
   )
 
-  test('guesses wait for each other, and are refused when there are too many', async () => {
+  test('4 unknown channels are requested at the same time, 100 wait, and more are overloaded', async () => {
     const source = await started()
     const gate = Promise.withResolvers<void>()
     server.gate = gate.promise
     const guesses = Promise.allSettled(
       Array.from({ length: 150 }, (_, index) => source.resolve(`guess-${index}`)),
     )
-    await vi.waitFor(() => expect(server.asked).toHaveLength(1 + 4))
+    await vi.waitFor(() => expect(server.requests).toHaveLength(1 + 4))
     expect(await commitOf(source)).toBe(A)
     gate.resolve()
     const kinds = (await guesses).map((guess) =>
@@ -113,14 +114,14 @@ describe('a tag', () => {
   })
 })
 
-describe('a full commit', () => {
-  test.each([stable, 'master'])('in the history of %s is served', async (branch) => {
+describe('resolve with a full commit id', () => {
+  test.each([stable, 'master'])('a commit in the history of %s is served', async (branch) => {
     const source = await started()
     server.history.set(B, [branch])
     expect(await source.resolve(B.toUpperCase())).toEqual({ id: B })
   })
 
-  test('that only a fork has is unknown', async () => {
+  test('a commit that only a fork has is unknown', async () => {
     const source = await started()
     for (let i = 0; i < 3; i++) {
       await expect(source.resolve(B)).rejects.toMatchObject({
@@ -128,27 +129,27 @@ describe('a full commit', () => {
         message: expect.stringContaining(stable),
       })
     }
-    expect(server.asked).toEqual([stable, B])
+    expect(server.requests).toEqual([stable, B])
   })
 
-  test('that a channel was at is served without asking, even after the channel moved', async () => {
+  test('a former commit of a channel is served without asking the server', async () => {
     await started()
     server.channels.set(stable, B)
     vi.advanceTimersByTime(60_000)
     const source = await started()
-    await settled()
+    await backgroundEnded()
     server.down = true
     expect(await commitOf(source, A)).toBe(A)
   })
 
-  test('is checked once, by all instances together', async () => {
+  test('a commit is checked once by all instances together', async () => {
     server.history.set(B, ['master'])
     await commitOf(await started(), B)
     server.down = true
     expect(await commitOf(instance(), B)).toBe(B)
   })
 
-  test('that cannot be checked is unavailable, not unknown', async () => {
+  test('a commit that cannot be checked is unavailable, not unknown', async () => {
     const source = await started()
     server.down = true
     await expect(source.resolve(B)).rejects.toMatchObject({ kind: 'unavailable' })
@@ -159,46 +160,48 @@ describe('a full commit', () => {
 })
 
 describe('within an hour', () => {
-  test('20 that ask at once cause one request', async () => {
+  test('20 simultaneous pulls of latest cause one request to the channel server', async () => {
     const source = instance()
     const all = await Promise.all(Array.from({ length: 20 }, () => commitOf(source)))
     expect(new Set(all)).toEqual(new Set([A]))
-    expect(server.asked).toEqual([stable])
+    expect(server.requests).toEqual([stable])
   })
 
-  test('the commit stays, though the channel moves; it changes when the hour turns', async () => {
+  test('a moved channel keeps its commit until the next hour', async () => {
     const source = await started()
     server.channels.set(stable, B)
     vi.advanceTimersByTime(9_000)
     expect(await commitOf(source)).toBe(A)
     vi.advanceTimersByTime(1_000)
     expect(await commitOf(source)).toBe(B)
-    expect(server.asked).toHaveLength(2)
+    expect(server.requests).toHaveLength(2)
   })
 
-  test('every instance has the commit of the first, without asking for it', async () => {
+  test('every instance serves the commit of the first one without asking the server', async () => {
     await started()
     server.channels.set(stable, B)
     const other = await started()
     expect(await commitOf(other)).toBe(A)
-    expect(server.asked).toEqual([stable])
+    expect(server.requests).toEqual([stable])
   })
 
-  test('who loses the race for the record takes the winner’s commit', async () => {
+  test('two instances that resolve at the same time serve the commit that was recorded first', async () => {
     const gate = Promise.withResolvers<void>()
     const moved = new FakeChannelServer()
     moved.channels.set(stable, B)
-    for (const asked of [server, moved]) asked.gate = gate.promise
+    for (const each of [server, moved]) each.gate = gate.promise
     const both = Promise.all([commitOf(instance()), commitOf(instance(moved))])
-    await vi.waitFor(() => expect([...server.asked, ...moved.asked]).toEqual([stable, stable]))
+    await vi.waitFor(() =>
+      expect([...server.requests, ...moved.requests]).toEqual([stable, stable]),
+    )
     gate.resolve()
     const [one, other] = await both
     expect(one).toBe(other)
   })
 })
 
-describe('when the server is out of reach', () => {
-  test('the last commit goes on being served, and the status says so', async () => {
+describe('when the channel server is down', () => {
+  test('the last known commit is still served, and the status has the failure', async () => {
     const source = await started()
     server.down = true
     vi.advanceTimersByTime(60_000)
@@ -212,27 +215,27 @@ describe('when the server is out of reach', () => {
     })
   })
 
-  test('it is asked once a minute, and nobody waits for that', async () => {
+  test('a channel server that is down is asked once a minute, and no pull waits for it', async () => {
     const source = await started()
     server.down = true
     vi.advanceTimersByTime(60_000)
     await commitOf(source)
     for (let i = 0; i < 10; i++) await commitOf(source)
-    expect(server.asked).toHaveLength(2)
+    expect(server.requests).toHaveLength(2)
     server.gate = new Promise(() => {})
     vi.advanceTimersByTime(61_000)
     for (let i = 0; i < 10; i++) expect(await commitOf(source)).toBe(A)
-    await vi.waitFor(() => expect(server.asked).toHaveLength(3))
+    await vi.waitFor(() => expect(server.requests).toHaveLength(3))
   })
 
-  test('and comes back, both are logged once', async () => {
+  test('an outage of the channel server and its end are logged once each', async () => {
     const source = await started()
     log.lines.length = 0
     server.down = true
     for (let minute = 1; minute < 5; minute++) {
       vi.advanceTimersByTime(61_000)
       await commitOf(source)
-      await vi.waitFor(() => expect(server.asked).toHaveLength(1 + minute))
+      await vi.waitFor(() => expect(server.requests).toHaveLength(1 + minute))
     }
     server.down = false
     server.channels.set(stable, B)
@@ -241,13 +244,13 @@ describe('when the server is out of reach', () => {
     await vi.waitFor(async () => expect(await commitOf(source)).toBe(B))
     expect(source.status().failure).toBeUndefined()
     expect(log.at('warn', 'info').map(({ message }) => message)).toEqual([
-      'the channel cannot be resolved; the commit that it was at last goes on being served',
+      'the channel cannot be resolved; its last known commit is still served',
       'the channel is at another commit',
       'the channel can be resolved again',
     ])
   })
 
-  test('a commit that another instance resolved this hour is taken', async () => {
+  test('a commit that another instance recorded in this hour is served', async () => {
     const source = await started()
     vi.advanceTimersByTime(60_000)
     server.channels.set(stable, B)
@@ -256,7 +259,7 @@ describe('when the server is out of reach', () => {
     expect(await commitOf(source)).toBe(B)
   })
 
-  test('a restart goes on with the last commit', async () => {
+  test('after a restart the last known commit is served', async () => {
     await started()
     server.down = true
     vi.advanceTimersByTime(24 * 3600_000)
@@ -266,7 +269,7 @@ describe('when the server is out of reach', () => {
     expect(source.status().ready).toBe(true)
   })
 
-  test('another channel goes on, too, after a restart', async () => {
+  test('after a restart the last known commit of another channel is served, too', async () => {
     await commitOf(await started(), 'nixpkgs-unstable')
     server.down = true
     vi.advanceTimersByTime(24 * 3600_000)
@@ -274,7 +277,7 @@ describe('when the server is out of reach', () => {
     expect(await commitOf(source, 'nixpkgs-unstable')).toBe(C)
   })
 
-  test('and nothing is known, starting fails with the reason', async () => {
+  test('start fails if no commit is known, and says why', async () => {
     server.down = true
     const source = instance()
     await expect(source.start()).rejects.toMatchObject({
@@ -296,14 +299,14 @@ describe('when the server is out of reach', () => {
   })
 })
 
-test('a configured channel that does not exist fails the start', async () => {
+test('start fails if the configured channel does not exist', async () => {
   server.channels.clear()
   await expect(instance().start()).rejects.toThrow(
     `"${stable}" is no channel of nixpkgs and no full commit of it; NIXERY_CHANNEL names it`,
   )
 })
 
-test('a channel that is no more goes on being served, with a failure', async () => {
+test('a channel that no longer exists is still served, with a failure in the status', async () => {
   const source = await started()
   server.channels.clear()
   vi.advanceTimersByTime(60_000)
@@ -311,7 +314,7 @@ test('a channel that is no more goes on being served, with a failure', async () 
   expect(source.status().failure).toContain('is no channel of nixpkgs')
 })
 
-test('storage that is out of reach is a failure of the moment', async () => {
+test('while the storage fails, the last known commit is served with a failure in the status', async () => {
   const source = await started()
   vi.advanceTimersByTime(60_000)
   store.before = () => {
@@ -321,14 +324,14 @@ test('storage that is out of reach is a failure of the moment', async () => {
   expect(source.status().failure).toContain('the disk is full')
 })
 
-test('a tree is what the server has at the commit', async () => {
+test('export downloads the tree of the commit from the channel server', async () => {
   const source = await started()
   await source.export({ id: A }, '/somewhere')
-  expect(server.asked).toContain(`${A} to /somewhere`)
+  expect(server.requests).toContain(`${A} to /somewhere`)
 })
 
-describe('the trees that are kept', () => {
-  test('are those that the channels are at', async () => {
+describe('keep', () => {
+  test('the trees of all current commits of channels are kept', async () => {
     const source = await started()
     await commitOf(source, 'nixpkgs-unstable')
     expect(server.kept).toEqual([A, C])
@@ -338,7 +341,7 @@ describe('the trees that are kept', () => {
     expect(server.kept).toEqual([B, C])
   })
 
-  test('are those of the last commits after a restart without the server', async () => {
+  test('after a restart without the channel server, the trees of the last known commits are kept', async () => {
     await commitOf(await started(), 'nixpkgs-unstable')
     server = new FakeChannelServer()
     server.down = true

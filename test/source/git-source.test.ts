@@ -1,34 +1,27 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { GitMirror } from '../../service/adapters/git/mirror.ts'
 import { ProcessGroups } from '../../service/adapters/process/process-groups.ts'
 import { GitSource, type GitSourceOptions } from '../../service/source/git-source.ts'
 import { RefTable } from '../../service/source/ref-table.ts'
-import type { Log } from '../../service/telemetry/ports.ts'
 import { FakeGit } from '../support/fake-git.ts'
 import { GitRepositoryBuilder } from '../support/git-repository.ts'
+import { RecordingLog } from '../support/recording-log.ts'
 
 const A = 'a'.repeat(40)
 const B = 'b'.repeat(40)
 
-let logged: string[]
+let log: RecordingLog
 let source: GitSource
-const note =
-  (level: string) =>
-  (_: object, message: string): void => {
-    logged.push(`${level} ${message}`)
-  }
-const log: Log = { debug: () => {}, info: note('info'), warn: note('warn'), error: note('error') }
 
 function table(refs: Record<string, string>): RefTable {
   return new RefTable(Object.entries(refs), 'refs/heads/main')
 }
 
 beforeEach(() => {
-  logged = []
+  log = new RecordingLog()
 })
 afterEach(() => source?.stop())
 
@@ -52,18 +45,18 @@ describe('with a fake repository', () => {
     return source
   }
 
-  describe('starting', () => {
-    test('without a mirror waits for the first fetch, and fails with it', async () => {
+  describe('start', () => {
+    test('start without a mirror waits for the first fetch and fails with it', async () => {
       git.down = true
       await expect(started()).rejects.toThrow('no route')
       expect(source.status()).toEqual({
         ready: false,
         failure: expect.stringContaining('no route'),
       })
-      expect(logged).toEqual([])
+      expect(log.lines).toEqual([])
     })
 
-    test('with a mirror serves it at once, while the first fetch runs', async () => {
+    test('start with a mirror serves its refs at once and fetches in the background', async () => {
       git.stored = table({ 'refs/tags/old': A })
       const gate = Promise.withResolvers<void>()
       git.gate = gate.promise
@@ -71,12 +64,11 @@ describe('with a fake repository', () => {
       expect(source.status()).toEqual({ ready: true })
       expect(await source.resolve('old')).toEqual({ id: A, ref: 'refs/tags/old' })
       gate.resolve()
-      await source.refresh()
-      expect(source.tags()).toEqual(['latest', 'main', 'v1'])
+      await vi.waitFor(() => expect(source.tags()).toEqual(['latest', 'main', 'v1']))
       expect(source.status().refreshedAt).toMatch(/^\d{4}-\d\d-\d\dT.*Z$/)
     })
 
-    test('with a mirror and a remote that is down serves the mirror', async () => {
+    test('start with a mirror succeeds while the remote is down', async () => {
       git.stored = table({ 'refs/tags/old': A })
       git.down = true
       await started()
@@ -86,23 +78,8 @@ describe('with a fake repository', () => {
     })
   })
 
-  describe('refreshing', () => {
-    test('runs one fetch and lets one wait, however many ask', async () => {
-      await started()
-      const gate = Promise.withResolvers<void>()
-      git.gate = gate.promise
-      const first = source.refresh()
-      const waiting = Array.from({ length: 20 }, () => source.refresh())
-      git.remote = table({ 'refs/heads/main': B })
-      gate.resolve()
-      await first
-      expect(source.tags()).toContain('v1')
-      await Promise.all(waiting)
-      expect(source.tags()).toEqual(['latest', 'main'])
-      expect([git.fetches, git.mostRunning]).toEqual([3, 1])
-    })
-
-    test('that fails keeps the table, and is logged once, as is that it works again', async () => {
+  describe('refresh', () => {
+    test('a failed fetch keeps the refs; an outage and its end are logged once each', async () => {
       await started()
       const before = source.status().refreshedAt
       git.down = true
@@ -114,22 +91,28 @@ describe('with a fake repository', () => {
       await source.refresh()
       await source.refresh()
       expect(source.status().failure).toBeUndefined()
-      expect(logged).toEqual([
-        'warn git cannot be fetched; the refs that were fetched last stay in force',
+      expect(log.lines.map(({ level, message }) => `${level} ${message}`)).toEqual([
+        'warn git cannot be fetched; the refs of the last fetch are still served',
         'info git can be fetched again',
       ])
     })
 
-    test('tells of each table that differs', async () => {
-      const told: [string[], string[] | undefined][] = []
+    test('the timer fetches every poll interval', async () => {
+      await started({ pollInterval: 0.01 })
+      await vi.waitFor(() => expect(git.fetches).toBeGreaterThan(3))
+    })
+
+    test('onRefs receives each ref table that differs from the previous one', async () => {
+      const received: [string[], string[] | undefined][] = []
       await started({
-        onRefs: (now, previous) => told.push([[...now.tags()], previous && [...previous.tags()]]),
+        onRefs: (now, previous) =>
+          received.push([[...now.tags()], previous && [...previous.tags()]]),
       })
       git.remote = table({ 'refs/heads/main': A, 'refs/tags/v1': A })
       await source.refresh()
       git.remote = table({ 'refs/heads/main': A })
       await source.refresh()
-      expect(told).toEqual([
+      expect(received).toEqual([
         [['latest', 'main', 'v1'], undefined],
         [
           ['latest', 'main'],
@@ -137,50 +120,20 @@ describe('with a fake repository', () => {
         ],
       ])
     })
-
-    test('happens by a timer, without overlapping, until stopped', async () => {
-      await started({ pollInterval: 0.02 })
-      const gate = Promise.withResolvers<void>()
-      git.gate = gate.promise
-      await delay(150)
-      expect(git.fetches).toBeLessThanOrEqual(2)
-      gate.resolve()
-      await delay(200)
-      expect(git.fetches).toBeGreaterThan(3)
-      expect(git.mostRunning).toBe(1)
-      source.stop()
-      const { fetches } = git
-      await delay(60)
-      expect(git.fetches).toBe(fetches)
-      await expect(source.refresh()).rejects.toThrow('shutting down')
-    })
   })
 
-  describe('an unknown tag', () => {
-    test('that many ask for at once costs one fetch', async () => {
+  describe('resolve', () => {
+    test('50 pulls of a new tag cost one fetch and find the tag', async () => {
       await started({ unknownTagInterval: 2000 })
       git.remote = table({ 'refs/heads/main': A, 'refs/tags/new': B })
-      const asked = Array.from({ length: 50 }, () => source.resolve('new'))
-      for (const revision of await Promise.all(asked)) {
+      const pulls = Array.from({ length: 50 }, () => source.resolve('new'))
+      for (const revision of await Promise.all(pulls)) {
         expect(revision).toEqual({ id: B, ref: 'refs/tags/new' })
       }
       expect(git.fetches).toBe(2)
     })
 
-    test('is looked for again only in a fetch that starts after it was asked for', async () => {
-      await started()
-      const gate = Promise.withResolvers<void>()
-      git.gate = gate.promise
-      const running = source.refresh()
-      git.remote = table({ 'refs/heads/main': A, 'refs/tags/new': B })
-      const found = source.resolve('new')
-      gate.resolve()
-      await running
-      expect((await found).id).toBe(B)
-      expect(git.fetches).toBe(3)
-    })
-
-    test('that a running fetch brings needs no other', async () => {
+    test('a new tag is found by a running fetch that brings it', async () => {
       await started({ unknownTagInterval: 60_000 })
       await source.resolve('x1').catch(() => {})
       const gate = Promise.withResolvers<void>()
@@ -188,32 +141,12 @@ describe('with a fake repository', () => {
       git.remote = table({ 'refs/heads/main': A, 'refs/tags/new': B })
       source.refresh().catch(() => {})
       const found = source.resolve('new')
-      await delay(5)
       gate.resolve()
       expect((await found).id).toBe(B)
-    })
-
-    test('costs at most one fetch in the interval', async () => {
-      await started({ unknownTagInterval: 400 })
-      const start = performance.now()
-      await expect(source.resolve('x1')).rejects.toMatchObject({ kind: 'manifest-unknown' })
-      const asked = [source.resolve('x2'), delay(100).then(() => source.resolve('x3'))]
-      await Promise.allSettled(asked)
       expect(git.fetches).toBe(3)
-      expect(performance.now() - start).toBeGreaterThan(390)
     })
 
-    test('is served by a fetch that something else starts meanwhile', async () => {
-      await started({ unknownTagInterval: 60_000 })
-      await source.resolve('x1').catch(() => {})
-      const found = source.resolve('new')
-      await delay(10)
-      git.remote = table({ 'refs/heads/main': A, 'refs/tags/new': B })
-      await source.refresh()
-      expect((await found).id).toBe(B)
-    })
-
-    test('is 404 with the nearest names, but 503 when git cannot be asked', async () => {
+    test('an unknown tag answers 404 with the nearest names, and 503 if git cannot be fetched', async () => {
       git.remote = table({ 'refs/heads/main': A, 'refs/tags/release-v1': A, 'refs/tags/z': A })
       await started()
       await expect(source.resolve('release-v2')).rejects.toMatchObject({
@@ -229,33 +162,31 @@ describe('with a fake repository', () => {
       })
     })
 
-    test('says why there is no latest', async () => {
+    test('latest without a default branch is unknown, and the failure says why', async () => {
       git.remote = new RefTable([['refs/heads/main', A]])
       await started()
       await expect(source.resolve('latest')).rejects.toThrow('no default branch')
     })
 
-    test('does not outlive the service', async () => {
-      await started({ unknownTagInterval: 60_000 })
-      await source.resolve('x1').catch(() => {})
-      const waiting = source.resolve('x2')
-      await delay(5)
+    test('stop fails a pull that waits for an unknown tag', async () => {
+      await started()
+      const waiting = source.resolve('x')
       source.stop()
       await expect(waiting).rejects.toMatchObject({ kind: 'unavailable' })
     })
-  })
 
-  test('a known tag never waits for a fetch', async () => {
-    await started()
-    git.gate = new Promise(() => {})
-    void source.refresh()
-    source.resolve('unknown').catch(() => {})
-    expect((await source.resolve('v1')).id).toBe(A)
-    expect((await source.resolve('latest')).id).toBe(A)
+    test('a known tag never waits for a fetch', async () => {
+      await started()
+      git.gate = new Promise(() => {})
+      void source.refresh()
+      source.resolve('unknown').catch(() => {})
+      expect((await source.resolve('v1')).id).toBe(A)
+      expect((await source.resolve('latest')).id).toBe(A)
+    })
   })
 
   describe('commit ids', () => {
-    test('in full go before a tag of that name if reachable, else the tag is meant', async () => {
+    test('a full commit id goes before a tag of that name if reachable, else the tag is resolved', async () => {
       git.remote = table({ 'refs/heads/main': A, [`refs/tags/${B}`]: A })
       await started()
       expect(await source.resolve(B)).toEqual({ id: A, ref: `refs/tags/${B}` })
@@ -266,7 +197,7 @@ describe('with a fake repository', () => {
       expect(await source.resolve(B.toUpperCase())).toEqual({ id: B })
     })
 
-    test('are asked about once while the table stays the same', async () => {
+    test('git is asked about a commit once, and again when the refs have changed', async () => {
       await started()
       git.reachable.add(B)
       await Promise.all(Array.from({ length: 10 }, () => source.resolve(B)))
@@ -279,7 +210,7 @@ describe('with a fake repository', () => {
       await expect(source.resolve(B)).rejects.toMatchObject({ kind: 'manifest-unknown' })
     })
 
-    test('that are abbreviated come last and must be unique', async () => {
+    test('an abbreviated commit id is resolved after all names and must be unique', async () => {
       const twins = [`abcdef0${'1'.repeat(33)}`, `abcdef0${'2'.repeat(33)}`]
       for (const twin of twins) git.reachable.add(twin)
       git.remote = table({ 'refs/heads/main': A, 'refs/heads/abcdef02': A })
@@ -322,7 +253,7 @@ describe('with a real repository', () => {
     return source
   }
 
-  test('a tag that is pushed is found, one that is moved follows, one that is deleted is gone', async () => {
+  test('a pushed tag is found, a moved tag is followed, a deleted tag is unknown', async () => {
     const first = await origin.commit({ version: '1' })
     await origin.annotatedTag('v1')
     await started()
@@ -339,7 +270,7 @@ describe('with a real repository', () => {
     await expect(source.resolve('v1')).rejects.toThrow('nearest: v2')
   })
 
-  test('a commit is found in full and abbreviated, until a force-push takes it away', async () => {
+  test('a commit is found by its full and abbreviated id until a force-push removes it', async () => {
     const base = await origin.commit()
     const old = await origin.commit()
     await started()
@@ -353,7 +284,7 @@ describe('with a real repository', () => {
     expect((await source.resolve('latest')).id).toBe(base)
   })
 
-  test('a commit of a pull request is not found', async () => {
+  test('a commit that only a pull request has is not found', async () => {
     await origin.commit()
     const fork = await origin.git('commit-tree', '-m', 'fork', 'HEAD^{tree}')
     await origin.git('update-ref', 'refs/pull/7/head', fork)
@@ -363,7 +294,7 @@ describe('with a real repository', () => {
     }
   })
 
-  test('what is a revision or an option to git is data', async () => {
+  test('a tag that git would take for a revision expression or an option is an unknown tag', async () => {
     await origin.commit()
     await origin.commit()
     await origin.tag('v1')
@@ -381,7 +312,7 @@ describe('with a real repository', () => {
     }
   })
 
-  test('a restart without the remote serves and exports what was fetched', async () => {
+  test('a restart without the remote serves and exports the fetched commits', async () => {
     const first = await origin.commit({ 'default.nix': '{ }' })
     await origin.branch('feature/login')
     await (await started()).refresh()
@@ -396,7 +327,7 @@ describe('with a real repository', () => {
     await expect(source.resolve('v9')).rejects.toMatchObject({ kind: 'unavailable' })
   })
 
-  test('an empty repository has no tags, until something is pushed', async () => {
+  test('an empty repository has no tags until a branch is pushed', async () => {
     await started()
     expect(source.tags()).toEqual([])
     await expect(source.resolve('latest')).rejects.toMatchObject({ kind: 'manifest-unknown' })

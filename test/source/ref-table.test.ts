@@ -8,13 +8,13 @@ const A = 'a'.repeat(40)
 const B = 'b'.repeat(40)
 const C = 'c'.repeat(40)
 
-describe('resolving a name', () => {
-  test('latest is the default branch', () => {
+describe('ref table', () => {
+  test('latest resolves to the default branch', () => {
     const table = new RefTable([['refs/heads/main', A]], 'refs/heads/main')
     expect(table.resolve('latest')).toEqual({ id: A, ref: 'refs/heads/main' })
   })
 
-  test('latest goes before a tag of that name', () => {
+  test('latest means the default branch even if there is a git tag "latest"', () => {
     const refs: [string, string][] = [
       ['refs/heads/main', A],
       ['refs/tags/latest', B],
@@ -24,7 +24,7 @@ describe('resolving a name', () => {
   })
 
   test.each([undefined, 'refs/heads/gone', 'refs/tags/v1', 'refs/slipway/none'])(
-    'there is no latest when the default branch is %s',
+    'latest is unknown when the default branch is %s',
     (branch) => {
       const table = new RefTable(
         [
@@ -39,7 +39,7 @@ describe('resolving a name', () => {
     },
   )
 
-  test('tags go before branches, exact names before slugs', () => {
+  test('a tag wins over a branch of the same name, and an exact name over a slug', () => {
     const table = new RefTable([
       ['refs/heads/v1', A],
       ['refs/tags/v1', B],
@@ -50,7 +50,7 @@ describe('resolving a name', () => {
     expect(table.resolve('feature-login')).toEqual({ id: A, ref: 'refs/heads/feature-login' })
   })
 
-  test('of refs with one slug, tags go before branches, then the name decides, in any order', () => {
+  test('if several refs have the same slug, tags win over branches, then the first name wins', () => {
     const refs: [string, string][] = [
       ['refs/heads/a/b', A],
       ['refs/heads/a+b', B],
@@ -65,7 +65,7 @@ describe('resolving a name', () => {
     }
   })
 
-  test('what looks like an option, a revision or a property of objects is a name like any other', () => {
+  test('names that look like git options, revision expressions or object properties are plain names', () => {
     const table = new RefTable([['refs/heads/main', A]], 'refs/heads/main')
     for (const tag of [
       '--upload-pack=x',
@@ -81,7 +81,7 @@ describe('resolving a name', () => {
     expect(new RefTable([['refs/heads/__proto__', B]]).resolve('__proto__')?.id).toBe(B)
   })
 
-  test('other refs than branches and tags do not exist', () => {
+  test('refs that are neither branches nor tags are ignored', () => {
     const table = new RefTable([
       ['refs/pull/1/head', A],
       ['refs/notes/commits', B],
@@ -100,12 +100,12 @@ describe('slugs', () => {
     ['+v1', '_v1'],
     ['версия', '_'],
     [`v${'1'.repeat(200)}`, `v${'1'.repeat(127)}`],
-  ])('%s is pulled as %s', (name, slug) => {
+  ])('the branch %s is resolved by its slug %s', (name, slug) => {
     expect(slugOf(name)).toBe(slug)
     expect(new RefTable([[`refs/heads/${name}`, A]]).resolve(slug)?.ref).toBe(`refs/heads/${name}`)
   })
 
-  test('every slug is a tag', () => {
+  test('every slug has the form of a tag', () => {
     fc.assert(
       fc.property(fc.uint16Array({ minLength: 1, maxLength: 200 }), (units) => {
         expect(slugOf(String.fromCharCode(...units))).toMatch(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/)
@@ -114,7 +114,7 @@ describe('slugs', () => {
   })
 })
 
-test('tags are latest, tags, branches and slugs, each once, in byte order', () => {
+test('tags() lists latest, tags, branches and slugs, each once, in byte order', () => {
   const table = new RefTable(
     [
       ['refs/heads/main', A],
@@ -130,7 +130,7 @@ test('tags are latest, tags, branches and slugs, each once, in byte order', () =
   for (const tag of table.tags()) expect(table.resolve(tag)).toBeDefined()
 })
 
-test('tables are equal when they say the same', () => {
+test('ref tables are equal if they have the same refs and default branch', () => {
   const table = new RefTable([['refs/heads/main', A]], 'refs/heads/main')
   expect(table.equals(new RefTable([['refs/heads/main', A]], 'refs/heads/main'))).toBe(true)
   expect(table.equals(new RefTable([['refs/heads/main', A]]))).toBe(false)
@@ -138,14 +138,14 @@ test('tables are equal when they say the same', () => {
   expect(table.equals(new RefTable([['refs/heads/next', A]]))).toBe(false)
 })
 
-test('commit ids are told by their form', () => {
+test('full and abbreviated commit ids are recognised by their form', () => {
   expect([A, A.toUpperCase(), 'a'.repeat(64)].every(isFullCommitId)).toBe(true)
   expect(['a'.repeat(39), 'a'.repeat(41), 'g'.repeat(40)].some(isFullCommitId)).toBe(false)
   expect(['abcdef0', 'ABCDEF0', 'a'.repeat(39)].every(isAbbreviatedCommitId)).toBe(true)
   expect(['abcdef', A, 'abcdefg', 'a'.repeat(65)].some(isAbbreviatedCommitId)).toBe(false)
 })
 
-test('20,000 tags cost milliseconds', () => {
+test('a ref table of 20,000 tags is built and resolved within a second', () => {
   const refs = Array.from({ length: 20_000 }, (_, i): [string, string] => [`refs/tags/r/v${i}`, A])
   const start = performance.now()
   const table = new RefTable(refs)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { normaliseRepositoryUrl, sameRepository } from '../../service/source/repository-url.ts'
+import { isSameRepository, normaliseRepositoryUrl } from '../../service/source/repository-url.ts'
 
-describe('the normal form', () => {
+describe('normaliseRepositoryUrl', () => {
   test.each([
     ['https://github.com/acme/packages', 'github.com/acme/packages'],
     ['https://github.com/acme/packages.git', 'github.com/acme/packages'],
@@ -23,7 +23,7 @@ describe('the normal form', () => {
     ['https://github.com/acme/p@v1', 'github.com/acme/p@v1'],
     ['https://github.com/acme/packages.github', 'github.com/acme/packages.github'],
     ['https://github.com/acme/.git', 'github.com/acme'],
-  ])('of %j is %s', (url, normal) => {
+  ])('the normal form of %j is %s', (url, normal) => {
     expect(normaliseRepositoryUrl(url)).toBe(normal)
   })
 
@@ -34,7 +34,7 @@ describe('the normal form', () => {
     ['ssh://git.example.com/~ann/p', 'git.example.com/~ann/p'],
     ['https://[2001:DB8::1]:8443/p.git', '[2001:db8::1]:8443/p'],
     ['git@[::1]:p.git', '[::1]/p'],
-  ])('keeps another port than the usual: %s', (url, normal) => {
+  ])('the normal form keeps a port that is not the default: %s', (url, normal) => {
     expect(normaliseRepositoryUrl(url)).toBe(normal)
   })
 
@@ -46,7 +46,7 @@ describe('the normal form', () => {
     'ssh://git:hunter2@host/r',
     'https://host/r.git?private_token=hunter2',
     'hunter2@host:r',
-  ])('has no credentials: %s', (url) => {
+  ])('the normal form contains no credentials: %s', (url) => {
     expect(normaliseRepositoryUrl(url)).toBe('host/r')
   })
 
@@ -61,12 +61,12 @@ describe('the normal form', () => {
     ['./var/packages.git', './var/packages'],
     ['../packages', '../packages'],
     ['./var/a:b', './var/a:b'],
-  ])('of the local %s is %s', (url, normal) => {
+  ])('the normal form of the local repository %s is %s', (url, normal) => {
     expect(normaliseRepositoryUrl(url)).toBe(normal)
   })
 })
 
-describe('the same repository', () => {
+describe('isSameRepository', () => {
   const tracked = 'https://github.com/acme/packages'
 
   test.each([
@@ -76,9 +76,9 @@ describe('the same repository', () => {
     'git://github.com/acme/packages.git',
     'https://GITHUB.com/acme/packages/',
     'https://github.com/Acme/Packages.git',
-  ])('is %s', (url) => {
-    expect(sameRepository(url, tracked)).toBe(true)
-    expect(sameRepository(tracked, url)).toBe(true)
+  ])('%s is the same repository as https://github.com/acme/packages', (url) => {
+    expect(isSameRepository(url, tracked)).toBe(true)
+    expect(isSameRepository(tracked, url)).toBe(true)
   })
 
   test.each([
@@ -93,13 +93,13 @@ describe('the same repository', () => {
     '/github.com/acme/packages',
     'github.com/acme/packages',
     '',
-  ])('is not %j', (url) => {
-    expect(sameRepository(url, tracked)).toBe(false)
-    expect(sameRepository(tracked, url)).toBe(false)
+  ])('%j is not the same repository as https://github.com/acme/packages', (url) => {
+    expect(isSameRepository(url, tracked)).toBe(false)
+    expect(isSameRepository(tracked, url)).toBe(false)
   })
 
-  test('on this machine is told apart by case', () => {
-    expect(sameRepository('/srv/Packages', '/srv/packages.git')).toBe(false)
-    expect(sameRepository('file:///srv/packages', '/srv/packages.git')).toBe(true)
+  test('local repositories are compared with regard to case', () => {
+    expect(isSameRepository('/srv/Packages', '/srv/packages.git')).toBe(false)
+    expect(isSameRepository('file:///srv/packages', '/srv/packages.git')).toBe(true)
   })
 })

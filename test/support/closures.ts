@@ -9,12 +9,12 @@ import {
 
 const MB = 1_000_000
 
-/** A store path that sorts like its name. */
+/** Returns a store path that sorts like its name. */
 export function storePath(name: string): StorePath {
   return `/nix/store/${name.replace(/[^a-z0-9]/g, '').padEnd(32, '0')}-${name}`
 }
 
-/** name → [size in MB, names of what it refers to] */
+/** @param entries name → [size in MB, names of its references] */
 export function closureOf(
   entries: Record<string, [size: number, ...references: string[]]>,
 ): Closure {
@@ -25,12 +25,12 @@ export function closureOf(
   }))
 }
 
-/** A plan with names for paths: `['glibc', 'bash readline']`. */
+/** Returns a plan with names instead of paths: `['glibc', 'bash readline']`. */
 export function named(plan: Plan): string[] {
   return plan.map((layer) => layer.map(storePathName).join(' '))
 }
 
-/** Closures of up to 40 paths with any references among them, to themselves and to paths that are not there. */
+/** Up to 40 paths with any references: among them, to themselves, and to a path outside the closure. */
 export const anyClosure: fc.Arbitrary<Closure> = fc
   .uniqueArray(fc.stringMatching(/^[a-z]{1,2}$/), { maxLength: 40 })
   .chain((names) =>
@@ -43,4 +43,15 @@ export const anyClosure: fc.Arbitrary<Closure> = fc
         }),
       ),
     ),
+  )
+
+/** Up to 30 paths without a cycle: each refers only to paths before it. */
+export const anyAcyclicClosure: fc.Arbitrary<Closure> = fc
+  .array(fc.array(fc.nat(), { maxLength: 4 }), { minLength: 1, maxLength: 30 })
+  .map((references) =>
+    references.map((numbers, place) => ({
+      path: storePath(`p${place}`),
+      narSize: 1,
+      references: place === 0 ? [] : numbers.map((number) => storePath(`p${number % place}`)),
+    })),
   )

@@ -1,55 +1,48 @@
-/** A containerd of the test's own, and its client. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+/** A containerd for one test file, and its client. */
+import { execFile } from 'node:child_process'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { awaitAnswer } from './daemon.ts'
+import { Daemon } from './daemon.ts'
+import { TemporaryFolder } from './temporary-folder.ts'
 
 const run = promisify(execFile)
 
 export class Containerd implements AsyncDisposable {
-  readonly #folder: string
-  readonly #daemon: ChildProcess
+  readonly #socket: string
+  readonly #resources: AsyncDisposableStack
 
-  private constructor(folder: string, daemon: ChildProcess) {
-    this.#folder = folder
-    this.#daemon = daemon
+  private constructor(socket: string, resources: AsyncDisposableStack) {
+    this.#socket = socket
+    this.#resources = resources
   }
 
   static async start(): Promise<Containerd> {
-    const folder = await mkdtemp(join(tmpdir(), 'slipway-containerd-'))
+    await using resources = new AsyncDisposableStack()
+    const { path: folder } = resources.use(await TemporaryFolder.create())
     const config = join(folder, 'config.toml')
+    const socket = join(folder, 'socket')
     await writeFile(config, 'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n')
-    const daemon = spawn(
-      'containerd',
-      ['--config', config, '--root', join(folder, 'root'), '--state', join(folder, 'state')].concat(
-        ['--address', join(folder, 'socket')],
-      ),
-      { stdio: 'ignore' },
-    )
-    const containerd = new Containerd(folder, daemon)
-    try {
-      await awaitAnswer(daemon, () => containerd.run('version'))
-    } catch (error) {
-      await containerd[Symbol.asyncDispose]()
-      throw error
-    }
-    return containerd
+    const args = ['--config', config, '--address', socket].concat([
+      '--root',
+      join(folder, 'root'),
+      '--state',
+      join(folder, 'state'),
+    ])
+    resources.use(await Daemon.start('containerd', args, { ask: () => ctr(socket, 'version') }))
+    return new Containerd(socket, resources.move())
   }
 
-  /** stdout of ctr. */
-  async run(...args: string[]): Promise<string> {
-    return (await run('ctr', ['--address', join(this.#folder, 'socket'), ...args])).stdout.trim()
+  /** Runs ctr and returns its stdout. */
+  run(...args: string[]): Promise<string> {
+    return ctr(this.#socket, ...args)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#daemon.exitCode === null) {
-      const ended = once(this.#daemon, 'exit')
-      this.#daemon.kill('SIGTERM')
-      await ended
-    }
-    await rm(this.#folder, { recursive: true, force: true })
+    await this.#resources.disposeAsync()
   }
+}
+
+async function ctr(socket: string, ...args: string[]): Promise<string> {
+  return (await run('ctr', ['--address', socket, ...args])).stdout.trim()
 }

@@ -1,68 +1,57 @@
-/** A Docker daemon of the test's own, and its client. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+/** A Docker daemon for one test file, and its client. */
+import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { awaitAnswer } from './daemon.ts'
+import { Daemon } from './daemon.ts'
+import { TemporaryFolder } from './temporary-folder.ts'
 
 const run = promisify(execFile)
 
 export class Docker implements AsyncDisposable {
-  readonly #folder: string
-  readonly #daemon: ChildProcess
+  readonly #socket: string
+  readonly #resources: AsyncDisposableStack
 
-  private constructor(folder: string, daemon: ChildProcess) {
-    this.#folder = folder
-    this.#daemon = daemon
+  private constructor(socket: string, resources: AsyncDisposableStack) {
+    this.#socket = socket
+    this.#resources = resources
   }
 
-  /** @param etc folders and files that the daemon sees in place of the machine's, by their place */
-  static async start(etc: Record<string, string> = {}): Promise<Docker> {
-    const folder = await mkdtemp(join(tmpdir(), 'slipway-docker-'))
-    const binds = Object.entries(etc).map(([place, own]) => `mount --bind '${own}' '${place}'`)
-    const daemon = spawn(
-      'unshare',
-      ['--mount', 'sh', '-ec', [...binds, 'exec dockerd "$@"'].join('\n'), 'dockerd']
-        .concat(['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')])
-        .concat(['--host', `unix://${folder}/socket`, '--pidfile', join(folder, 'pid')])
-        // Containers of the tests have no network, so the host's firewall stays as it is.
-        .concat(['--iptables=false', '--ip6tables=false', '--bridge=none']),
-      { stdio: 'ignore' },
-    )
-    const docker = new Docker(folder, daemon)
-    try {
-      await awaitAnswer(daemon, () => docker.run('version'))
-    } catch (error) {
-      await docker[Symbol.asyncDispose]()
-      throw error
-    }
-    return docker
+  /** @param binds folders and files that the daemon sees, by the paths of the machine's that they replace */
+  static async start(binds: Record<string, string> = {}): Promise<Docker> {
+    await using resources = new AsyncDisposableStack()
+    const { path: folder } = resources.use(await TemporaryFolder.create())
+    const socket = `unix://${folder}/socket`
+    const mounts = Object.entries(binds).map(([path, own]) => `mount --bind '${own}' '${path}'`)
+    const script = [...mounts, 'exec dockerd "$@"'].join('\n')
+    const args = ['--mount', 'sh', '-ec', script, 'dockerd']
+      .concat(['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')])
+      .concat(['--host', socket, '--pidfile', join(folder, 'pid')])
+      // Containers of the tests have no network, so the daemon needs not change the host's firewall.
+      .concat(['--iptables=false', '--ip6tables=false', '--bridge=none'])
+    resources.use(await Daemon.start('unshare', args, { ask: () => docker(socket, 'version') }))
+    return new Docker(socket, resources.move())
   }
 
-  /** stdout of the client. @throws Error whose `stderr` is what a person would see */
-  async run(...args: string[]): Promise<string> {
-    const host = ['--host', `unix://${this.#folder}/socket`]
-    return (await run('docker', [...host, ...args])).stdout.trim()
+  /** Runs the client and returns its stdout. @throws Error whose `stderr` is what a person would see */
+  run(...args: string[]): Promise<string> {
+    return docker(this.#socket, ...args)
   }
 
-  /** What a person sees of a pull that fails. */
+  /** Returns what a person sees of a failed pull. @throws Error if the pull succeeds */
   async failToPull(image: string): Promise<string> {
     try {
       await this.run('pull', image)
     } catch (error) {
       return (error as { stderr: string }).stderr
     }
-    throw new Error(`${image} was pulled, and should not have been`)
+    throw new Error(`the pull of ${image} succeeded`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#daemon.exitCode === null) {
-      const ended = once(this.#daemon, 'exit')
-      this.#daemon.kill('SIGTERM')
-      await ended
-    }
-    await rm(this.#folder, { recursive: true, force: true })
+    await this.#resources.disposeAsync()
   }
+}
+
+async function docker(socket: string, ...args: string[]): Promise<string> {
+  return (await run('docker', ['--host', socket, ...args])).stdout.trim()
 }

@@ -1,38 +1,41 @@
-/** A publisher of channels in memory. */
+/** Channel server in memory. */
 
 import { Failure } from '../../service/image/errors.ts'
 import type { ChannelServer } from '../../service/source/ports.ts'
 
 export class FakeChannelServer implements ChannelServer {
+  /** Channel → commit. */
   readonly channels = new Map<string, string>()
-  /** Commit → the branches whose history has it. */
+  /** Commit → branches whose history contains it. */
   readonly history = new Map<string, readonly string[]>()
+  /** Makes requests fail. */
   down = false
-  /** Each question waits for it. */
+  /** If set, requests wait for it. */
   gate: Promise<void> | undefined
-  readonly asked: string[] = []
+  /** Channels and commits of all requests, in order. */
+  readonly requests: string[] = []
   kept: readonly string[] = []
 
   async resolve(channel: string): Promise<string | undefined> {
-    await this.#note(channel)
+    await this.#request(channel)
     return this.channels.get(channel)
   }
 
   async isReachable(commit: string, branches: readonly string[]): Promise<boolean> {
-    await this.#note(commit)
+    await this.#request(commit)
     return this.history.get(commit)?.some((branch) => branches.includes(branch)) ?? false
   }
 
   async download(commit: string, folder: string): Promise<void> {
-    await this.#note(`${commit} to ${folder}`)
+    await this.#request(`${commit} to ${folder}`)
   }
 
   keep(commits: readonly string[]): void {
     this.kept = commits
   }
 
-  async #note(question: string): Promise<void> {
-    this.asked.push(question)
+  async #request(request: string): Promise<void> {
+    this.requests.push(request)
     await this.gate
     if (this.down) throw new Failure('unavailable', 'no route to the channel server')
   }

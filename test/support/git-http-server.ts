@@ -1,4 +1,4 @@
-/** A git server over HTTP, `git http-backend` behind it, that lets one user in. */
+/** Git server over HTTP that allows one user. It runs `git http-backend`. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
@@ -10,12 +10,12 @@ export interface GitHttpServerOptions {
   readonly folder: string
   readonly user: string
   readonly password: string
-  /** Called at each request, while the git that asks waits for its answer. */
+  /** Runs at each request, before it is answered. */
   readonly onRequest?: () => void
 }
 
 export class GitHttpServer implements AsyncDisposable {
-  /** The authorization of each request, decoded: `user:password`, or empty. */
+  /** Decoded authorization of each request: `user:password`, or empty. */
   readonly authorizations: string[] = []
   readonly #options: GitHttpServerOptions
   readonly #server = createServer((request, response) => {
@@ -33,7 +33,6 @@ export class GitHttpServer implements AsyncDisposable {
     return server
   }
 
-  /** Host and port. */
   get host(): string {
     return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
@@ -51,13 +50,17 @@ export class GitHttpServer implements AsyncDisposable {
     this.authorizations.push(authorization)
     onRequest?.()
     const body = await buffer(request)
-    if (authorization === `${user}:${password}`) return this.#ask(request, body, response)
+    if (authorization === `${user}:${password}`) return this.#runBackend(request, body, response)
     response.writeHead(401, { 'WWW-Authenticate': 'Basic realm="packages"' })
     response.end(`no access for ${authorization}`)
   }
 
-  /** Hands the request to git as CGI has it (RFC 3875). */
-  async #ask(request: IncomingMessage, body: Buffer, response: ServerResponse): Promise<void> {
+  /** Passes the request to git by CGI (RFC 3875). */
+  async #runBackend(
+    request: IncomingMessage,
+    body: Buffer,
+    response: ServerResponse,
+  ): Promise<void> {
     const [path = '', query = ''] = (request.url ?? '').split('?')
     const { headers } = request
     const backend = spawn('git', ['http-backend'], {

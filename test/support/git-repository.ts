@@ -1,4 +1,4 @@
-/** Real git repositories for tests, independent of the git configuration of whoever runs them. */
+/** Real git repositories for tests, independent of the user's git configuration. */
 import { execFile } from 'node:child_process'
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -21,10 +21,10 @@ const environment = {
 }
 const firstCommit = Date.UTC(2024, 0, 1) / 1000
 
-/** Contents by path; a link is `{ link: target }`, an executable file `{ executable: contents }`. */
+/** Path → content of a file, `{ link: target }`, or `{ executable: content }`. */
 export type Files = Readonly<Record<string, string | { link: string } | { executable: string }>>
 
-/** A repository with a work tree, on branch `main`. Ids are the same at each run. */
+/** Repository with a work tree on branch `main`. The commit ids are the same in every run. */
 export class GitRepositoryBuilder {
   readonly folder: string
   readonly url: string
@@ -35,7 +35,7 @@ export class GitRepositoryBuilder {
     this.url = pathToFileURL(folder).href
   }
 
-  /** An empty repository in a new temporary folder. */
+  /** Creates an empty repository in a new temporary folder. */
   static async create(...options: string[]): Promise<GitRepositoryBuilder> {
     const folder = await mkdtemp(join(tmpdir(), 'slipway-git-'))
     const repository = new GitRepositoryBuilder(folder)
@@ -43,7 +43,7 @@ export class GitRepositoryBuilder {
     return repository
   }
 
-  /** Runs git in the work tree; stdout without its last line end. */
+  /** Runs git in the work tree. Returns its stdout without the last line end. */
   async git(...args: string[]): Promise<string> {
     const date = `${firstCommit + this.#commits} +0000`
     const env = { ...environment, GIT_AUTHOR_DATE: date, GIT_COMMITTER_DATE: date }
@@ -51,7 +51,7 @@ export class GitRepositoryBuilder {
     return stdout.trimEnd()
   }
 
-  /** Commits the work tree with these files added or changed. @returns the full commit id */
+  /** Adds or changes files and commits the work tree. @returns the full commit id */
   async commit(files: Files = {}): Promise<string> {
     this.#commits += 1
     for (const [path, content] of Object.entries(files)) {
@@ -69,18 +69,18 @@ export class GitRepositoryBuilder {
     return this.git('rev-parse', 'HEAD')
   }
 
-  /** A light tag; any name that a ref may have. Moves the tag if there is one. */
+  /** Creates or moves a lightweight tag, with any name that git allows for refs. */
   async tag(name: string, target = 'HEAD'): Promise<void> {
     await this.git('update-ref', `refs/tags/${name}`, await this.git('rev-parse', target))
   }
 
-  /** @returns the id of the tag object */
+  /** Creates or moves an annotated tag. @returns the id of the tag object */
   async annotatedTag(name: string, target = 'HEAD'): Promise<string> {
     await this.git('tag', '--annotate', '--force', `--message=${name}`, '--', name, target)
     return this.git('rev-parse', `refs/tags/${name}`)
   }
 
-  /** Makes or moves a branch, as a force-push does; the one that is checked out included. */
+  /** Creates or moves a branch as a force-push does, also the one that is checked out. */
   async branch(name: string, target = 'HEAD'): Promise<void> {
     await this.git('update-ref', `refs/heads/${name}`, await this.git('rev-parse', target))
   }

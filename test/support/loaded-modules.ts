@@ -1,6 +1,6 @@
 /**
- * For `node --import`: writes the URL of each module that is loaded, by `import` or `require`, to the file
- * that LOADED_MODULES names.
+ * Appends the URL of each module that is loaded, by `import` or `require`, to the file that LOADED_MODULES
+ * names. To be used with `node --import`.
  */
 import { appendFileSync } from 'node:fs'
 import { registerHooks } from 'node:module'

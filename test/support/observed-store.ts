@@ -1,20 +1,35 @@
-/** An object store whose calls a test can see, hold up, and make fail. */
-
+/** An object store whose calls a test can see, delay, and make fail. */
 import type { Readable } from 'node:stream'
-import type { ByteRange, LocalFile, ObjectStore, PutOptions } from '../../service/storage/ports.ts'
+import type {
+  ByteRange,
+  LocalFile,
+  ObjectStore,
+  PieceReader,
+  PutOptions,
+} from '../../service/storage/ports.ts'
 
-export type Operation = 'stat' | 'get' | 'put' | 'delete' | 'list'
+/** `read` is a call of `readPieces`. */
+export type Operation = 'stat' | 'get' | 'read' | 'put' | 'delete' | 'list'
 
-export class ObservedStore implements ObjectStore {
-  readonly #store: ObjectStore
-  /** `put images/…` as it begins, `stored images/…` (or `exists`) as it ends, in order. */
+/** Receives the pieces of an object. */
+export type Take = (piece: Uint8Array) => Promise<void>
+
+export class ObservedStore implements ObjectStore, PieceReader {
+  readonly #store: ObjectStore & Partial<PieceReader>
+  /** `put images/…` when a call begins, `stored images/…` or `exists images/…` when it ends. */
   readonly calls: string[]
-  /** Runs before each call; what it throws is thrown in the storage's stead. */
+  /** Runs before each call, which fails with what it throws. */
   before: (operation: Operation, key: string) => void | Promise<void> = () => {}
-  /** Gives the stream that `get` answers with, from the true one. */
+  /** Returns the stream that `get` returns, given the stream of the store. */
   reading: (key: string, stream: Readable) => Readable = (_key, stream) => stream
+  /** Passes pieces to `take`, as `readPieces` does, given the function of the store that does so. */
+  passing: (key: string, take: Take, pass: (take: Take) => Promise<boolean>) => Promise<boolean> = (
+    _key,
+    take,
+    pass,
+  ) => pass(take)
 
-  constructor(store: ObjectStore, calls: string[] = []) {
+  constructor(store: ObjectStore & Partial<PieceReader>, calls: string[] = []) {
     this.#store = store
     this.calls = calls
   }
@@ -28,6 +43,14 @@ export class ObservedStore implements ObjectStore {
     await this.#note('get', key)
     const stream = await this.#store.get(key, range)
     return stream && this.reading(key, stream)
+  }
+
+  async readPieces(key: string, range: ByteRange | undefined, take: Take): Promise<boolean> {
+    await this.#note('read', key)
+    return this.passing(key, take, async (receive) => {
+      if (this.#store.readPieces === undefined) throw new Error('the store reads no pieces')
+      return this.#store.readPieces(key, range, receive)
+    })
   }
 
   async put(

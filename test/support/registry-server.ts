@@ -1,93 +1,65 @@
 /** Slipway's HTTP application on a free port, over a workbench. */
-import { once } from 'node:events'
-import { createServer, type IncomingHttpHeaders, request, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { buffer } from 'node:stream/consumers'
-import { createApp } from '../../service/http/app.ts'
-import type { RegistryServices } from '../../service/http/registry/registry.ts'
+import type { Authorise } from '../../service/http/authorise.ts'
+import type { RegistryServices } from '../../service/http/services.ts'
+import type { Log } from '../../service/telemetry/ports.ts'
+import { type Answer, AppServer, type RequestHeaders } from './app-server.ts'
 import { Workbench, type WorkbenchOptions } from './workbench.ts'
 
-export interface Answer {
-  readonly status: number
-  readonly headers: IncomingHttpHeaders
-  readonly body: Buffer
-  /** The body, read as JSON. */
-  json(): unknown
-}
-
-/** An array is sent as one header line an entry. */
-export type RequestHeaders = Record<string, string | string[]>
-
 export interface RegistryServerOptions extends WorkbenchOptions {
-  /** Use cases that take the place of the real ones. */
+  /** Services in the place of the workbench's. */
   readonly services?: Partial<RegistryServices>
+  readonly authorise?: Authorise
+  /** @default the workbench's log */
+  readonly log?: Log
 }
 
 export class RegistryServer implements AsyncDisposable {
   readonly bench: Workbench
-  readonly url: string
-  readonly #server: Server
+  readonly #app: AppServer
 
-  private constructor(bench: Workbench, server: Server) {
-    const { port } = server.address() as AddressInfo
+  private constructor(bench: Workbench, app: AppServer) {
     this.bench = bench
-    this.#server = server
-    this.url = `http://127.0.0.1:${port}`
+    this.#app = app
   }
 
   static async start(options: RegistryServerOptions = {}): Promise<RegistryServer> {
-    const bench = await Workbench.create(options)
-    const { pull, images, blobs, catalog, source, log } = bench
-    const app = createApp({
-      storage: bench.store,
-      ...{ pull, images, blobs, catalog, source, log, onPull: () => {}, onBlobBytes: () => {} },
-      ...options.services,
+    const { services, authorise, ...rest } = options
+    const bench = await Workbench.create(rest)
+    const { pull, images, blobs, catalog, source, store } = bench
+    const app = await AppServer.start({
+      registry: { pull, images, blobs, catalog, source, ...services },
+      ops: { source, storage: store },
+      log: options.log ?? bench.log,
+      ...(authorise ? { authorise } : {}),
     })
-    const server = createServer(app)
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    return new RegistryServer(bench, server)
+    return new RegistryServer(bench, app)
   }
 
   get log() {
     return this.bench.log
   }
 
-  /** A request on a connection of its own, its path and headers exactly as given. */
-  async send(method: string, path: string, headers: RequestHeaders = {}): Promise<Answer> {
-    const outgoing = request(`${this.url}/`, { method, path, headers, agent: false })
-    outgoing.end()
-    const [incoming] = await once(outgoing, 'response')
-    const body = await buffer(incoming)
-    return {
-      status: incoming.statusCode,
-      headers: incoming.headers,
-      body,
-      json: () => JSON.parse(body.toString()),
-    }
+  get url(): string {
+    return this.#app.url
+  }
+
+  /** Sends a request on a connection of its own, with the path and the headers exactly as given. */
+  send(method: string, path: string, headers?: RequestHeaders): Promise<Answer> {
+    return this.#app.send(method, path, headers)
   }
 
   get(path: string, headers?: RequestHeaders): Promise<Answer> {
-    return this.send('GET', path, headers)
+    return this.#app.get(path, headers)
   }
 
   head(path: string, headers?: RequestHeaders): Promise<Answer> {
-    return this.send('HEAD', path, headers)
+    return this.#app.head(path, headers)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.closeAllConnections()
-    this.#server.close()
+    await this.#app[Symbol.asyncDispose]()
     await this.bench[Symbol.asyncDispose]()
   }
-}
-
-/** What every answer has of its own: the moment, and what the connection does next. */
-const ofTheMoment = new Set(['date', 'connection', 'keep-alive'])
-
-/** The headers that tell of the content. */
-export function contentHeaders({ headers }: Answer): IncomingHttpHeaders {
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => !ofTheMoment.has(name)))
 }
 
 export interface RegistryError {
@@ -97,8 +69,9 @@ export interface RegistryError {
 }
 
 /**
- * The one error of an answer that must be a registry error to the letter.
+ * Returns the one error in an answer.
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes
+ * @throws Error if the answer is not exactly in the form of the specification
  */
 export function registryError(answer: Answer): RegistryError {
   const type = answer.headers['content-type']

@@ -1,6 +1,6 @@
 /** Slipway as a user starts it: a process with an environment, on a free port. */
 import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -9,8 +9,8 @@ import type { Readable } from 'node:stream'
 
 const root = resolve(import.meta.dirname, '../..')
 
-/** Milliseconds until a process that does not listen counts as failed. */
-const startLimit = 60_000
+/** Milliseconds until a missing log line counts as a failure. */
+const logLimit = 120_000
 
 export interface LogLine {
   readonly level: number
@@ -20,69 +20,62 @@ export interface LogLine {
 
 export class Slipway implements AsyncDisposable {
   readonly url: string
-  /** As images are named: `localhost:12345`. */
+  /** Registry part of image names: `localhost:12345`. */
   readonly registry: string
   readonly pid: number
-  readonly #process: ChildProcess
-  readonly #lines: LogLine[]
+  readonly #output: ServiceOutput
 
-  private constructor(child: ChildProcess, { port, tls }: LogLine, lines: LogLine[]) {
-    this.#process = child
-    this.#lines = lines
-    this.pid = child.pid ?? 0
+  private constructor(output: ServiceOutput, { port, tls }: LogLine) {
+    this.#output = output
+    this.pid = output.child.pid ?? 0
     this.url = `${tls ? 'https' : 'http'}://127.0.0.1:${port}`
     this.registry = `localhost:${port}`
   }
 
-  /** @param environment settings on top of PATH, HOME and Nix's own */
+  /**
+   * Starts a service and waits until it is ready.
+   * @param environment settings in addition to PATH, HOME and NIX_CONFIG
+   */
   static async start(environment: Record<string, string>): Promise<Slipway> {
-    const { child, lines, stderr } = spawnService(environment)
-    const listening = new Promise<LogLine>((found, fail) => {
-      const timer = setTimeout(() => fail(new Error('Slipway does not get ready')), startLimit)
-      child.once('exit', (code) => {
-        clearTimeout(timer)
-        fail(new Error(`Slipway ended with ${code}: ${stderr.join('\n')}`))
-      })
-      const look = setInterval(() => {
-        const line = lines.find(({ msg }) => msg === 'listening')
-        if (line === undefined || !lines.some(({ msg }) => msg === 'ready')) return
-        clearInterval(look)
-        clearTimeout(timer)
-        found(line)
-      }, 10)
-      look.unref()
-    })
-    return new Slipway(child, await listening, lines)
+    const output = new ServiceOutput(spawnStart(environment))
+    await output.untilLogged('ready')
+    return new Slipway(output, await output.untilLogged('listening'))
   }
 
-  /** Runs one that is expected to end by itself. */
+  /** Runs a service that is expected to end by itself. */
   static async fail(
     environment: Record<string, string>,
   ): Promise<{ code: number; stderr: string }> {
-    const { child, stderr } = spawnService(environment)
+    const { child, stderr } = new ServiceOutput(spawnStart(environment))
     const [code] = await once(child, 'close')
     return { code: Number(code), stderr: stderr.join('\n') }
   }
 
-  /** Log lines with this message, so far. */
+  /** Lists the log lines with this message. */
   logged(message: string): LogLine[] {
-    return this.#lines.filter(({ msg }) => msg === message)
+    return this.#output.lines.filter(({ msg }) => msg === message)
+  }
+
+  /** Waits for a log line with this message and these fields, if it is not there yet. */
+  untilLogged(message: string, fields: Readonly<Record<string, unknown>> = {}): Promise<LogLine> {
+    return this.#output.untilLogged(message, fields)
   }
 
   get log(): readonly LogLine[] {
-    return this.#lines
+    return this.#output.lines
   }
 
   fetch(path: string, init?: RequestInit): Promise<Response> {
     return fetch(this.url + path, init)
   }
 
-  /** Ends it by a signal. @returns its exit code, or the signal that killed it */
+  /** Ends the service by a signal. @returns its exit code, or the signal that killed it */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | string> {
-    if (this.#process.exitCode !== null) return this.#process.exitCode
-    if (this.#process.signalCode !== null) return this.#process.signalCode
-    const ended = once(this.#process, 'close')
-    this.#process.kill(signal)
+    const { child } = this.#output
+    if (child.exitCode !== null) return child.exitCode
+    if (child.signalCode !== null) return child.signalCode
+    const ended = once(child, 'close')
+    child.kill(signal)
     const [code, killedBy] = await ended
     return code ?? killedBy
   }
@@ -92,7 +85,7 @@ export class Slipway implements AsyncDisposable {
   }
 }
 
-/** A folder for one service's storage and state, removed at the end. */
+/** Folder for the storage and state of one service. It is deleted when the test ends. */
 export class Workspace implements AsyncDisposable {
   readonly folder: string
 
@@ -112,7 +105,7 @@ export class Workspace implements AsyncDisposable {
     return join(this.folder, 'state')
   }
 
-  /** Settings that keep everything below this folder. */
+  /** Settings of a service that serves a repository and writes only to this folder. */
   settings(repository: string): Record<string, string> {
     return {
       NIXERY_PKGS_REPO: repository,
@@ -128,7 +121,7 @@ export class Workspace implements AsyncDisposable {
   }
 }
 
-/** @param environment settings on top of PATH, HOME and Nix's own */
+/** Runs scripts/start. @param environment settings in addition to PATH, HOME and NIX_CONFIG */
 export function spawnStart(
   environment: Record<string, string>,
 ): ChildProcessByStdio<null, Readable, Readable> {
@@ -140,11 +133,46 @@ export function spawnStart(
   })
 }
 
-function spawnService(environment: Record<string, string>) {
-  const child = spawnStart(environment)
-  const lines: LogLine[] = []
-  const stderr: string[] = []
-  createInterface(child.stdout).on('line', (line) => lines.push(JSON.parse(line)))
-  createInterface(child.stderr).on('line', (line) => stderr.push(line))
-  return { child, lines, stderr }
+/** Log and stderr of a running service. */
+class ServiceOutput {
+  readonly child: ChildProcess
+  readonly lines: LogLine[] = []
+  readonly stderr: string[] = []
+  readonly #events = new EventEmitter<{ line: [] }>().setMaxListeners(0)
+
+  constructor(child: ChildProcessByStdio<null, Readable, Readable>) {
+    this.child = child
+    createInterface(child.stderr).on('line', (line) => this.stderr.push(line))
+    createInterface(child.stdout).on('line', (line) => {
+      this.lines.push(JSON.parse(line))
+      this.#events.emit('line')
+    })
+  }
+
+  /** @throws Error if the service ends before it logs such a line, or does not log one within two minutes */
+  untilLogged(message: string, fields: Readonly<Record<string, unknown>> = {}): Promise<LogLine> {
+    const isMatch = (line: LogLine) =>
+      line.msg === message && Object.entries(fields).every(([name, value]) => line[name] === value)
+    const { promise, resolve, reject } = Promise.withResolvers<LogLine>()
+    const look = () => {
+      const found = this.lines.find(isMatch)
+      if (found) resolve(found)
+    }
+    const fail = (why: string) =>
+      reject(
+        new Error(
+          `Slipway ${why} without logging "${message}" ${JSON.stringify(fields)}: ${this.stderr.join('\n')}`,
+        ),
+      )
+    const onClose = (code: number | null) => fail(`ended with ${code}`)
+    const timer = setTimeout(() => fail('went on for two minutes'), logLimit)
+    this.#events.on('line', look)
+    this.child.once('close', onClose)
+    look()
+    return promise.finally(() => {
+      clearTimeout(timer)
+      this.#events.off('line', look)
+      this.child.off('close', onClose)
+    })
+  }
 }

@@ -1,4 +1,4 @@
-/** An HTTP server on a free port of this machine, whose answers a test sets path by path. */
+/** A remote HTTP server on a free port of this machine. A test sets the answer for each path. */
 import { once } from 'node:events'
 import {
   createServer,
@@ -14,7 +14,7 @@ export interface SeenRequest {
 }
 
 export class WebServer implements AsyncDisposable {
-  /** By path with query; any other path is a 404. */
+  /** Answers by path and query. All other paths are answered 404. */
   readonly pages = new Map<string, RequestListener>()
   readonly requests: SeenRequest[] = []
   readonly #server = createServer((request, response) => {
@@ -48,7 +48,7 @@ export class WebServer implements AsyncDisposable {
     this.pages.set(path, (_, response) => response.writeHead(302, { Location: to }).end())
   }
 
-  /** Promises all of it, sends the first half, and then does as it is told. */
+  /** Announces the whole content, sends the first half of it, then calls `then`. */
   serveHalf(path: string, content: Uint8Array, then: (response: ServerResponse) => void): void {
     this.pages.set(path, (_, response) => {
       response.writeHead(200, { 'Content-Length': content.length })

@@ -1,20 +1,11 @@
-/** The webhook middleware alone, on a free port. */
-
-import { once } from 'node:events'
-import { type ClientRequest, createServer, request, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { buffer } from 'node:stream/consumers'
-import Koa from 'koa'
-import {
-  type WebhookOptions,
-  type WebhookReason,
-  webhooks,
-} from '../../service/http/webhooks/webhooks.ts'
+/** Slipway's HTTP application on a free port, with webhooks. */
+import { type ClientRequest, request } from 'node:http'
+import type { ReconcileCause, WebhookServices } from '../../service/http/services.ts'
 import { trackedRepository } from '../../service/source/tracked-repository.ts'
+import { type Answer, AppServer, answerTo, type RequestHeaders } from './app-server.ts'
 import { RecordingLog } from './recording-log.ts'
-import type { Answer, RequestHeaders } from './registry-server.ts'
 
-export interface WebhookServerOptions extends Partial<Omit<WebhookOptions, 'repository'>> {
+export interface WebhookServerOptions extends Partial<Omit<WebhookServices, 'repository'>> {
   /** The URL that is tracked. */
   readonly repository?: string
   /** Further URLs of the tracked repository. */
@@ -23,47 +14,43 @@ export interface WebhookServerOptions extends Partial<Omit<WebhookOptions, 'repo
 
 export class WebhookServer implements AsyncDisposable {
   readonly log = new RecordingLog()
-  /** Each reconcile that was asked for. */
-  readonly reasons: WebhookReason[] = []
+  /** Why each reconcile was requested, in order. */
+  readonly reasons: ReconcileCause[] = []
   /** `provider outcome` of each delivery. */
   readonly outcomes: string[] = []
-  readonly #server: Server
+  #app: AppServer | undefined
 
-  private constructor({ repository, others, ...options }: WebhookServerOptions) {
-    const app = new Koa()
-    app.use(
-      webhooks({
+  private constructor() {}
+
+  static async start({
+    repository = 'https://github.com/Codertocat/Hello-World.git',
+    others = [],
+    ...options
+  }: WebhookServerOptions = {}): Promise<WebhookServer> {
+    const server = new WebhookServer()
+    const { log, reasons, outcomes } = server
+    server.#app = await AppServer.start({
+      webhooks: {
         secret: 's3cret of the hook',
-        repository: trackedRepository(
-          repository ?? 'https://github.com/Codertocat/Hello-World.git',
-          others ?? [],
-        ),
-        request: (reason) => this.reasons.push(reason),
-        log: this.log,
-        onOutcome: (provider, outcome) => this.outcomes.push(`${provider} ${outcome}`),
+        repository: trackedRepository(repository, others),
+        request: (cause) => reasons.push(cause),
+        onOutcome: (provider, outcome) => outcomes.push(`${provider} ${outcome}`),
         ...options,
-      }),
-    )
-    app.on('error', (error) => this.log.error({ err: error }, 'answer failed'))
-    this.#server = createServer(app.callback())
-  }
-
-  static async start(options: WebhookServerOptions = {}): Promise<WebhookServer> {
-    const server = new WebhookServer(options)
-    server.#server.listen(0, '127.0.0.1')
-    await once(server.#server, 'listening')
+      },
+      log,
+    })
     return server
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return this.#app?.url ?? ''
   }
 
-  /** A request whose body is yet to be written, on a connection of its own. */
+  /** Opens a request on a connection of its own; the caller writes the body. */
   open(path: string, headers: RequestHeaders, method = 'POST'): ClientRequest {
     const kept = { Connection: 'keep-alive', ...headers }
     const outgoing = request(this.url + path, { method, headers: kept, agent: false })
-    // The server may hang up before it has read everything.
+    // The server may close the connection before it has read everything.
     return outgoing.on('error', () => {})
   }
 
@@ -79,19 +66,6 @@ export class WebhookServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.closeAllConnections()
-    this.#server.close()
-    await once(this.#server, 'close')
-  }
-}
-
-export async function answerTo(outgoing: ClientRequest): Promise<Answer> {
-  const [incoming] = await once(outgoing, 'response')
-  const body = await buffer(incoming)
-  return {
-    status: incoming.statusCode,
-    headers: incoming.headers,
-    body,
-    json: () => JSON.parse(body.toString()),
+    await this.#app?.[Symbol.asyncDispose]()
   }
 }

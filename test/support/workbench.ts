@@ -41,13 +41,15 @@ const silentJournal: JournalWriter = {
 
 export interface WorkbenchOptions {
   readonly packages?: FakePackageSet
-  /** Tag → commit. */
+  /** Commits by tag. */
   readonly refs?: Record<string, string>
-  /** Seconds. */
+  /** Seconds that a pull waits for a build. */
   readonly pullWait?: number
-  /** Where clients are sent for blobs; absent for a storage that gives no URLs. */
+  /** URL that clients are redirected to for blobs; absent for a storage without redirects. */
   readonly redirectTo?: string
-  /** Another workbench, whose storage this one takes over as after a restart. */
+  /** Reads blobs in pieces, as from the file system; else as a stream, as from a bucket. @default true */
+  readonly hasPieces?: boolean
+  /** A workbench whose storage this one takes over, as after a restart. */
   readonly restarted?: Workbench
   /** Storage of the images. @default a folder */
   readonly store?: ObjectStore
@@ -68,7 +70,7 @@ const defaultRefs = { latest: 'c'.repeat(40), v1: '1'.repeat(40), v2: '2'.repeat
 
 export class Workbench implements AsyncDisposable {
   readonly #folder: TemporaryFolder
-  /** What was asked of fakes and storage, in order. */
+  /** Calls of fakes and storage, in order. */
   readonly journal: string[] = []
   readonly recipe: Recipe = { compression: 'gzip', layerBudget: 94 }
   readonly log = new RecordingLog()
@@ -107,9 +109,10 @@ export class Workbench implements AsyncDisposable {
     this.evaluator = new FakeEvaluator(packages, journal)
     this.nix = new FakeNix(packages, journal)
     this.packer = new FakePacker(stagingFolder, journal)
-    const { redirectTo } = options
+    const { redirectTo, hasPieces = true } = options
     this.blobs = new Blobs({
       store: this.store,
+      pieces: hasPieces && 'readPieces' in disk ? this.store : undefined,
       redirects: redirectTo === undefined ? undefined : { url: async () => new URL(redirectTo) },
       log,
     })
@@ -174,7 +177,7 @@ export class Workbench implements AsyncDisposable {
     return join(this.#folder.path, 'storage')
   }
 
-  /** As a client would: `image('hello', 'v1')`. */
+  /** Pulls an image: `image('hello', 'v1')`. */
   image(name: string, tag = 'v1'): Promise<StoredImage> {
     return this.pull.byTag(parseImageName(name), tag)
   }
@@ -193,7 +196,7 @@ export class Workbench implements AsyncDisposable {
     await this.disk.delete(`blobs/sha256/${hexOf(digest)}`)
   }
 
-  /** Journal entries that begin with this word. */
+  /** Returns the journal entries that begin with this word. */
   did(word: string): string[] {
     return this.journal.filter((entry) => entry.startsWith(`${word} `) || entry === word)
   }
@@ -203,7 +206,7 @@ export class Workbench implements AsyncDisposable {
   }
 }
 
-/** Digests of config and layers, in the manifest's order. */
+/** Returns the digests of config and layers, in the order of the manifest. */
 export function blobsOf(document: { bytes: Uint8Array }): { config: Digest; layers: Digest[] } {
   const manifest = JSON.parse(Buffer.from(document.bytes).toString())
   return {

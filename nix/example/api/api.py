@@ -1,5 +1,5 @@
 #!@python3@/bin/python3
-"""Answers GET /sha256/<text> on $PORT (8000), and counts what was asked in SQLite."""
+"""Answers GET /sha256/<text> on $PORT (8000), and counts the requests for each text in SQLite."""
 import hashlib
 import http.server
 import json
@@ -10,7 +10,7 @@ import sys
 import urllib.parse
 
 database = sqlite3.connect(os.environ.get("DATABASE", ":memory:"))
-database.execute("create table if not exists asked (text primary key, times integer)")
+database.execute("create table if not exists requests (text primary key, times integer)")
 
 
 class Api(http.server.BaseHTTPRequestHandler):
@@ -18,12 +18,12 @@ class Api(http.server.BaseHTTPRequestHandler):
         place, _, text = urllib.parse.unquote(self.path).lstrip("/").partition("/")
         if place == "sha256":
             database.execute(
-                "insert into asked values (?, 1) on conflict do update set times = times + 1", [text]
+                "insert into requests values (?, 1) on conflict do update set times = times + 1", [text]
             )
-            (times,) = database.execute("select times from asked where text = ?", [text]).fetchone()
+            (times,) = database.execute("select times from requests where text = ?", [text]).fetchone()
             self.answer(200, {"sha256": hashlib.sha256(text.encode()).hexdigest(), "times": times})
         else:
-            self.answer(404, {"error": "ask for /sha256/<text>"})
+            self.answer(404, {"error": "not found; try /sha256/<text>"})
 
     def answer(self, status, value):
         body = json.dumps(value).encode() + b"\n"
@@ -34,6 +34,6 @@ class Api(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-# As process 1 of a container it gets no signal that it has not asked for.
+# Process 1 of a container ignores signals for which it has no handler.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 http.server.HTTPServer(("", int(os.environ.get("PORT", "8000"))), Api).serve_forever()

@@ -1,4 +1,4 @@
-# A service in Python, from the standard library alone.
+# Service in Python that uses only the standard library.
 { package, python3 }:
 package {
   name = "api-0.4";

@@ -1,5 +1,5 @@
-# A service of the company: answers HTTP requests with its version. A release differs from the one
-# before by the file `version` alone.
+# Service of the company that answers HTTP requests with its version. A release changes only the file
+# `version`.
 { package, busybox }:
 let
   version = builtins.head (builtins.match "([^\n]*)\n*" (builtins.readFile ./version));

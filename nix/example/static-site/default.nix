@@ -1,4 +1,4 @@
-# Data only: the same on every system.
+# Package that contains only data and is the same on every system.
 { package }:
 package {
   name = "static-site-1.2";

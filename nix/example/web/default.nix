@@ -1,4 +1,4 @@
-# The static site behind nginx, which needs no root.
+# Static site served by nginx without root.
 { package, nginx, shell, site }:
 package {
   name = "web-1.2";

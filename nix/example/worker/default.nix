@@ -1,4 +1,4 @@
-# A worker in JavaScript. Debian's Node wants its `usr` in the root of the image.
+# Worker in JavaScript. Debian's Node needs its `usr` in the root of the image.
 { package, nodejs }:
 package {
   name = "worker-3.0";

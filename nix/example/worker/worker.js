@@ -1,5 +1,5 @@
 #!@nodejs@/bin/node
-// Reads jobs from stdin, one JSON object a line, and writes what became of each.
+// Reads jobs from stdin, one JSON object a line, and writes the result of each.
 const { createHash } = require('node:crypto')
 const { createInterface } = require('node:readline')
 const { gzipSync } = require('node:zlib')
@@ -10,7 +10,7 @@ const kinds = {
   words: (text) => text.split(/\s+/).filter(Boolean).length,
 }
 
-// As process 1 of a container it gets no signal that it has not asked for.
+// Process 1 of a container ignores signals for which it has no handler.
 process.on('SIGTERM', () => process.exit())
 createInterface({ input: process.stdin }).on('line', (line) => {
   const { id, kind, text } = JSON.parse(line)

@@ -1,10 +1,11 @@
-# What `scripts/bench` pulls: large images, small ones, and many at once. Beside this file are `host`,
-# the packages of nix/host, and `example`, those of nix/example. Nothing here can be run; it is there to be packed.
+# Package set of `scripts/bench`: large, small and many images. The benchmark copies nix/host to `host` and
+# nix/example to `example` beside this file. The packages are only packed, they cannot be run.
 { system ? builtins.currentSystem }:
 let
   make = import ./host/debian.nix { inherit system; };
   host = import ./host { inherit system; };
-  # Of Debian's Node there are two kinds, of very different sizes; git compresses like no other program.
+  # Without nodejs, whose size differs between Debian and NodeSource, and without git, which compresses
+  # unusually.
   libraries = import ./libraries.nix {
     inherit (make) data library program;
     host = removeAttrs host [ "git" "nodejs" ];

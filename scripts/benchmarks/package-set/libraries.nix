@@ -1,5 +1,5 @@
-# 305 MB of shared libraries and tools in some 120 store paths, with the references that they really have:
-# the host set, and LLVM.
+# 305 MB of shared libraries and tools in about 120 store paths with their real references: the host set and
+# LLVM.
 { library, program, data, host }:
 let
   others = rec {
@@ -18,7 +18,7 @@ let
       debian = "libllvm14";
       uses = (with host; [ glibc libedit libffi libgcc libstdcxx libtinfo zlib ]) ++ [ libxml2 libz3 ];
     };
-    # As Debian has it: it is linked to more libraries than are worth a package here.
+    # Copied unchanged, because it needs many libraries that are not packages here.
     nix = program {
       name = "nix";
       debian = [ "nix-bin" ];
@@ -27,7 +27,7 @@ let
     };
   };
 
-  # An image of all of them, and of a file that is different in each.
+  # Makes an image of all libraries and of one file that differs between images.
   imageOf = name: data {
     inherit name;
     debian = [ "libllvm14" ];

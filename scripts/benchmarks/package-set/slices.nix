@@ -1,7 +1,7 @@
-# Packages of given sizes that compress as programs do: each is a slice of LLVM below a first line of its own.
+# Packages of given sizes that compress like programs: each is a slice of LLVM after a first line of its own.
 { data }:
 let
-  # bytes: so many of LLVM; from: where they begin in it; uses: packages that it refers to
+  # bytes: size of the slice; from: its offset in LLVM; uses: packages that it refers to
   slice = { name, bytes, from ? 0, uses ? [ ] }: data {
     inherit name bytes from uses;
     debian = [ "libllvm14" ];
@@ -18,11 +18,11 @@ let
     '';
   };
 
-  # A package that is nothing but its `count` dependencies.
+  # Makes a package that has only `count` dependencies.
   imageOf = name: count: dependency:
     slice { inherit name; bytes = 0; uses = builtins.genList dependency count; };
 
-  # bytes that do not compress, the same each time
+  # Makes a package of bytes that do not compress, the same in each build.
   noise = name: bytes: data {
     inherit name bytes;
     debian = [ "openssl" ];
@@ -34,8 +34,8 @@ let
     '';
   };
 
-  # 200 store paths of 65 kB, 13 MB in all. Each refers to at most three of those before it, in a graph
-  # that is some seven deep, all of them to the first, as to a libc, and the last to each of the others.
+  # 200 store paths of 65 kB, 13 MB in total. All refer to the first one, as to a libc, each refers to at most
+  # two other earlier ones, and the last one refers to all. The graph is about seven levels deep.
   pathCount = 200;
   paths = builtins.genList
     (index: slice {
@@ -51,7 +51,7 @@ let
     else [ 0 (index / 2) (index / 3) ];
 in
 {
-  # Pulled before anything is measured: 16 MB in two store paths.
+  # Image that warms up the service: 16 MB in two store paths.
   warm-up = imageOf "warm-up" 2 (part: slice {
     name = "warm-up-${toString part}";
     bytes = 8000000;
@@ -60,7 +60,7 @@ in
 
   paths = builtins.elemAt paths (pathCount - 1);
 
-  # One blob of each size is all but the whole image.
+  # Each image is little more than one blob of the size.
   blob-70mb = noise "blob-70mb" 70000000;
   blob-128kb = noise "blob-128kb" 127000;
   blob-500b = noise "blob-500b" 200;

@@ -43,7 +43,7 @@ export function linkFarmEntries(linkFarm: LinkFarm, folder: string = storeFolder
 export function compareRank(a: LinkFarmPackage, b: LinkFarmPackage): number {
   return (
     a.priority - b.priority ||
-    Number(b.requested) - Number(a.requested) ||
+    Number(b.isRequested) - Number(a.isRequested) ||
     compareCodeUnits(byteString(a.name), byteString(b.name)) ||
     compareCodeUnits(byteString(a.storePath), byteString(b.storePath))
   )

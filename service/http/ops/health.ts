@@ -1,21 +1,20 @@
-/** Liveness and readiness, for whoever runs the service. */
+/** Liveness and readiness probes. */
+import type { Context } from 'koa'
+import type { Act } from '../route.ts'
+import type { OpsServices } from '../services.ts'
 
-import type { Middleware } from 'koa'
-import type { Source } from '../../source/ports.ts'
-import type { ObjectStore } from '../../storage/ports.ts'
+/** `/healthz`: the process answers. */
+export function sendLiveness(ctx: Context): void {
+  ctx.body = { status: 'ok' }
+}
 
 /**
- * `/healthz`: the process answers. `/readyz`: it can resolve tags; what is wrong stands in the body. An
- * instance whose storage is out of reach stays ready: it goes on answering from memory, which is more
- * than a balancer without any instance can do.
+ * `/readyz`: the process can resolve tags; the body says what is out of order. An instance whose storage is
+ * out of reach stays ready: it still answers from memory, while a balancer without any instance answers
+ * nothing.
  */
-export function health(source: Source, storage: Pick<ObjectStore, 'outage'>): Middleware {
-  return async (ctx, next) => {
-    if (ctx.path === '/healthz') {
-      ctx.body = { status: 'ok' }
-      return
-    }
-    if (ctx.path !== '/readyz') return next()
+export function sendReadiness({ source, storage }: OpsServices): Act<object> {
+  return (ctx) => {
     const status = source.status()
     ctx.status = status.ready ? 200 : 503
     ctx.set('Cache-Control', 'no-store')

@@ -1,24 +1,12 @@
-/** `GET /metrics`: what Prometheus scrapes. */
-import type { Middleware } from 'koa'
+/** `GET /metrics`, for Prometheus. */
+import type { Act } from '../route.ts'
+import type { OpsServices } from '../services.ts'
 
-export interface MetricsText {
-  readonly contentType: string
-  text(): Promise<string>
-}
-
-export function metrics(source: MetricsText): Middleware {
-  return async (ctx, next) => {
-    if (ctx.path !== '/metrics') return next()
-    ctx.set('Cache-Control', 'no-store')
-    if (ctx.method !== 'GET' && ctx.method !== 'HEAD') {
-      ctx.set('Allow', 'GET, HEAD')
-      ctx.status = 405
-      ctx.body = { error: `metrics are read with GET, not ${ctx.method}` }
-      return
-    }
-    // As bytes: Koa would settle the type of a string itself.
-    const body = Buffer.from(await source.text())
-    ctx.set('Content-Type', source.contentType)
+export function sendMetrics({ metrics }: OpsServices): Act<object> {
+  return async (ctx) => {
+    // As bytes, because Koa would add a charset to the type of a text.
+    const body = Buffer.from(await metrics.text())
+    ctx.set({ 'Content-Type': metrics.contentType, 'Cache-Control': 'no-store' })
     ctx.body = body
   }
 }

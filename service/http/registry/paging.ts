@@ -3,40 +3,43 @@
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-tags
  */
 import type { Context } from 'koa'
-import { Failure } from '../../image/errors.ts'
+import { parseCount, singleValue } from '../query.ts'
 
-/** Entries of a page when the client does not say; a list this long is rare and still small. */
-const defaultPage = 10_000
+/** Entries of a page when the client names no number: longer lists are rare. */
+const defaultPageSize = 10_000
+
+export interface Page {
+  /** Most entries in the page. */
+  readonly size: number
+  /** The entry after which the page begins; absent for the first page. */
+  readonly last: string | undefined
+}
 
 /**
- * The page that `n` and `last` ask for; sets `Link` when there is more.
- * @param sorted in byte order
+ * Reads `n` and `last` from the query.
  * @throws Failure paging-invalid
  */
-export function page(ctx: Context, sorted: readonly string[]): string[] {
-  const limit = pageSize(ctx.query.n)
-  const last = single(ctx.query.last)
+export function parsePage({ query }: Context): Page {
+  return { size: parseCount(query.n) ?? defaultPageSize, last: singleValue(query.last) }
+}
+
+/**
+ * Returns the entries of a page, and sets `Link` if there is another page after it.
+ * @param sorted in byte order
+ */
+export function entriesOf(
+  { size, last }: Page,
+  sorted: readonly string[],
+  ctx: Context,
+): readonly string[] {
   const start = last === undefined ? 0 : firstAfter(sorted, last)
-  const entries = sorted.slice(start, start + limit)
+  const entries = sorted.slice(start, start + size)
   const end = entries.at(-1)
-  if (end !== undefined && start + limit < sorted.length) {
-    const query = new URLSearchParams({ last: end, n: String(limit) })
+  if (end !== undefined && start + size < sorted.length) {
+    const query = new URLSearchParams({ last: end, n: String(size) })
     ctx.set('Link', `<${ctx.path}?${query}>; rel="next"`)
   }
   return entries
-}
-
-function pageSize(n: string | string[] | undefined): number {
-  const text = single(n)
-  if (text === undefined) return defaultPage
-  if (/^\d+$/.test(text)) return Number(text)
-  throw new Failure('paging-invalid', `n="${text}" is not a number of entries: 0 or more`, {
-    detail: { n: text },
-  })
-}
-
-function single(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value[0] : value
 }
 
 /** Index of the first entry after `last`, by bisection. */

@@ -1,17 +1,17 @@
-/** The body of an answer, piece by piece, as fast as the client takes it and no faster. */
+/** Sends a body piece by piece, as fast as the client reads it. */
 import type { ServerResponse } from 'node:http'
 import type { Context } from 'koa'
 
-/** Resolves when the piece may be overwritten. */
+/** Sends one piece. Resolves when the piece may be overwritten. */
 export type Take = (piece: Uint8Array) => Promise<void>
 
 /**
- * Sends as many bytes as Content-Length promised, or cuts the connection: too few would have the client
- * wait for the rest, too many would be read as the next answer on the connection. What fails before the
- * first byte is thrown, and can still be answered.
- * @param send gives the pieces; false when there are none to give
- * @param onBytes told how many were sent, in the end
- * @returns what `send` gave, if no byte was sent
+ * Sends as many bytes as Content-Length promises, else cuts the connection: with too few bytes the client
+ * would wait for the rest, and it would read surplus bytes as the next answer on the connection. An error
+ * before the first byte is thrown, and can still be answered.
+ * @param send passes the pieces to `take`; returns false if there is nothing to send
+ * @param onBytes called at the end with the number of bytes that were sent
+ * @returns what `send` returned, if no byte was sent
  */
 export async function sendExactly(
   ctx: Context,
@@ -26,7 +26,7 @@ export async function sendExactly(
     if (sent + piece.length > length) {
       throw new Error(`a blob has more bytes than the ${length} it should have`)
     }
-    // From here on the answer is not Koa's to give.
+    // From the first byte on, Koa can no longer answer.
     ctx.respond = false
     sent += piece.length
     await client.write(piece)
@@ -46,26 +46,27 @@ export async function sendExactly(
   return true
 }
 
-/** Whoever reads the answer, and may leave at any time. */
+/** The client, which may close the connection at any time. */
 class Client {
   readonly #response: ServerResponse
-  #leave: ((error: Error) => void) | undefined
-  #left: Error | undefined
+  /** Rejects the write that is under way. */
+  #abort: ((error: Error) => void) | undefined
+  #closed: Error | undefined
 
   constructor(response: ServerResponse) {
     this.#response = response
     response.once('close', () => {
       const error = new Error('the client closed the connection')
-      this.#left = Object.assign(error, { code: 'ERR_STREAM_PREMATURE_CLOSE' })
-      this.#leave?.(this.#left)
+      this.#closed = Object.assign(error, { code: 'ERR_STREAM_PREMATURE_CLOSE' })
+      this.#abort?.(this.#closed)
     })
   }
 
-  /** Resolves when the piece may be overwritten. @throws Error when the client is gone */
+  /** Resolves when the piece may be overwritten. @throws Error when the connection is closed */
   write(piece: Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#left) return reject(this.#left)
-      this.#leave = reject
+      if (this.#closed) return reject(this.#closed)
+      this.#abort = reject
       this.#response.write(piece, (error) => (error ? reject(error) : resolve()))
     })
   }

@@ -1,6 +1,6 @@
 /**
- * HTML that cannot be broken out of: whatever stands in `html\`…${here}…\`` is escaped, unless it is
- * HTML of this kind itself. Attributes must be quoted.
+ * HTML templates that escape their values: a value in `html\`…${value}…\`` is text, unless it is an Html
+ * itself. Attributes must be quoted.
  */
 
 export class Html {
@@ -21,10 +21,10 @@ const entities: Record<string, string> = {
   "'": '&#39;',
 }
 
-/** Controls but tab and newline, and marks that would have what follows read in another direction. */
+/** Control characters other than tab and newline, and marks that change the direction of the text. */
 const invisible = /[^\P{Cc}\t\n]|[\u202a-\u202e\u2066-\u2069]/gu
 
-/** Nothing stands for undefined; lists are joined. */
+/** Template tag. undefined becomes nothing, and the elements of a list are joined. */
 export function html(strings: TemplateStringsArray, ...values: readonly HtmlValue[]): Html {
   return new Html(String.raw({ raw: strings }, ...values.map(textOf)))
 }

@@ -1,4 +1,4 @@
-/** Times and durations as people say them. All arguments are milliseconds. */
+/** Times and durations for people to read. All arguments are milliseconds. */
 
 const second = 1000
 const minute = 60 * second

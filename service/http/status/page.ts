@@ -1,28 +1,17 @@
-/** `GET /`: the state of the service on one page that needs no scripts. */
-
+/** `GET /`: the state of the service on one page without scripts. */
 import { createHash } from 'node:crypto'
-import type { Context, Middleware } from 'koa'
-import type { BuildHistory } from '../../build/ports.ts'
+import type { Context } from 'koa'
 import { messageOf } from '../../image/errors.ts'
-import type { RefStateList, RefStates } from '../../prebuild/ports.ts'
-import type { Source } from '../../source/ports.ts'
+import type { RefStateList } from '../../prebuild/ports.ts'
 import type { Log } from '../../telemetry/ports.ts'
+import type { Act } from '../route.ts'
+import type { StatusServices } from '../services.ts'
 import { statusStyle } from './style.ts'
 import { statusView } from './view.ts'
 
-export interface StatusPageOptions {
-  readonly builds: Pick<BuildHistory, 'recent'>
-  /** Absent for a source without refs. */
-  readonly refs?: RefStates | undefined
-  readonly source: Pick<Source, 'status'>
-  /** How clients reach the service; absent to believe the `Host` that they send. */
-  readonly publicUrl?: URL | undefined
-  readonly log: Log
-}
-
 const refsShown = 25
 
-/** What stands for a host that is no host. */
+/** Shown in place of a `Host` that is invalid. */
 const unknownHost = 'registry.example.com'
 
 const label = '[a-z0-9](?:[a-z0-9-]*[a-z0-9])?'
@@ -46,20 +35,13 @@ const headers = {
   'X-Content-Type-Options': 'nosniff',
 }
 
-export function statusPage(options: StatusPageOptions): Middleware {
-  const { builds, source, publicUrl } = options
-  return async (ctx, next) => {
-    if (ctx.path !== '/') return next()
-    if (ctx.method !== 'GET' && ctx.method !== 'HEAD') {
-      ctx.set('Allow', 'GET, HEAD')
-      ctx.status = 405
-      ctx.body = { error: `this page is read with GET, not ${ctx.method}` }
-      return
-    }
+export function sendStatusPage(services: StatusServices, log: Log): Act<object> {
+  const { builds, source, publicUrl } = services
+  return async (ctx) => {
     const page = statusView({
       host: publicUrl?.host ?? requestedHost(ctx),
       source: source.status(),
-      ...(await refsOf(options)),
+      ...(await refsOf(services, log)),
       builds: builds.recent(),
       now: new Date(),
     })
@@ -68,11 +50,11 @@ export function statusPage(options: StatusPageOptions): Middleware {
   }
 }
 
-/** Refs that cannot be listed are told of on the page, which shows the rest all the same. */
-async function refsOf({
-  refs,
-  log,
-}: StatusPageOptions): Promise<{ refs?: RefStateList | 'unreadable' }> {
+/** If the refs cannot be listed, the page says so and shows the rest. */
+async function refsOf(
+  { refs }: StatusServices,
+  log: Log,
+): Promise<{ refs?: RefStateList | 'unreadable' }> {
   if (refs === undefined) return {}
   try {
     return { refs: await refs.list(refsShown) }
@@ -82,7 +64,7 @@ async function refsOf({
   }
 }
 
-/** The `Host` of the request, for it is what this client can pull from. */
+/** Returns the `Host` of the request, the address that this client can pull from. */
 function requestedHost(ctx: Context): string {
   const host = ctx.get('Host')
   return host.length <= longestHost && hostGrammar.test(host) ? host : unknownHost

@@ -1,4 +1,4 @@
-/** The status page's style sheet. Its hash is all that the page's policy lets in. */
+/** Style sheet of the status page. The page's Content-Security-Policy allows nothing but its hash. */
 export const statusStyle = `
 :root {
   --paper: #fbfbfa; --card: #fff; --ink: #1f2328; --quiet: #646b73; --line: #e4e6e8; --link: #1d5fa8;

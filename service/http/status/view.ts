@@ -1,4 +1,4 @@
-/** What stands on the status page. Everything on it may have been written by anybody: see html.ts. */
+/** The HTML of the status page. Untrusted people write most of its contents: html.ts escapes them. */
 
 import type { BuildEntry } from '../../build/ports.ts'
 import { isTagRef, shortRefName, slugOf } from '../../image/ref-name.ts'
@@ -14,20 +14,20 @@ export interface StatusFacts {
   readonly source: SourceStatus
   /** Absent for a source without refs. */
   readonly refs?: RefStateList | 'unreadable'
-  /** The newest first. */
+  /** Newest first. */
   readonly builds: readonly BuildEntry[]
   readonly now: Date
 }
 
 const buildsShown = 20
 const failuresShown = 5
-/** The API has the rest. */
+/** Last lines of a failed build's log. The API has the rest. */
 const logLinesShown = 20
-/** Of one ref. */
+/** Images of one ref. */
 const imagesShown = 40
-/** Digits of a commit. */
+/** Hex digits of a commit id. */
 const commitShown = 12
-/** Seconds: as long as something is being built, people watch; else the page stays as it is. */
+/** Seconds between reloads while images are built: people then watch the page. */
 const refreshInterval = 10
 
 export function statusView(facts: StatusFacts): Html {
@@ -68,7 +68,7 @@ ${refs === undefined ? undefined : html`<section><h2>Refs</h2>${refsView(refs)}<
 ${buildsView(builds.slice(0, buildsShown), now)}
 </section>
 </main>
-<footer>${timeView(now.toISOString())}${isBusy ? ` · read anew every ${refreshInterval} s while images are built` : ''}
+<footer>${timeView(now.toISOString())}${isBusy ? ` · reloads every ${refreshInterval} s while images are built` : ''}
 · as JSON: <a href="/api/refs">refs</a>, <a href="/api/builds">builds</a></footer>
 </body>
 </html>
@@ -92,7 +92,7 @@ function aside(text: string | undefined): Html | undefined {
   return text ? html`<span class="aside">${text}</span>` : undefined
 }
 
-/** An image that is there already, if one is. */
+/** Returns an image for the example: a stored one, if there is one. */
 function exampleOf(refs: readonly RefState[], builds: readonly BuildEntry[]): string {
   for (const wanted of ['stored', 'building', 'queued', 'absent']) {
     for (const { tag, images } of refs) {
@@ -104,7 +104,7 @@ function exampleOf(refs: readonly RefState[], builds: readonly BuildEntry[]): st
   return built ? pullName(built) : 'shell/git/jq'
 }
 
-/** Failures that no later build of the same image and revision has mended, each once. */
+/** Returns the newest failed build of each image and revision that was not built since. */
 function openFailures(builds: readonly BuildEntry[]): readonly BuildEntry[] {
   const newest = new Map<string, BuildEntry>()
   for (const build of builds) {
@@ -121,7 +121,7 @@ function failedBuildView(build: BuildEntry, now: Date): Html {
   return html`<article>
 <h3>${pullName(build)}</h3>
 <p class="quiet">${timeView(endedAt ?? startedAt, now)} · <a href="/api/builds/${id}">details</a></p>
-<p class="failure">${failure ?? 'no reason was given'}</p>
+<p class="failure">${failure ?? 'no message was given'}</p>
 ${lines === undefined ? undefined : html`<pre tabindex="0">${lines}</pre>`}
 </article>
 `
@@ -180,13 +180,13 @@ const stateOf: Record<BuildEntry['outcome'], string> = {
   aborted: 'absent',
 }
 
-/** As somebody would pull it: at the ref's tag, else at the commit. */
+/** Returns the name and tag for a pull: the tag of the ref, else the commit. */
 function pullName({ image, ref, revision }: BuildEntry): string {
   const tag = ref === undefined ? revision.slice(0, commitShown) : slugOf(shortRefName(ref))
   return `${image}:${tag}`
 }
 
-/** A colour, and a word for those who do not see it. */
+/** A coloured dot, and a word for people who do not see the colour. */
 function stateView(state: string, word: string): Html {
   return html`<span class="state ${state}">${word}</span>`
 }
@@ -196,7 +196,7 @@ function timeView(iso: string, now?: Date): Html {
   return html`<time datetime="${iso}" title="${iso}">${text}</time>`
 }
 
-/** Milliseconds from one moment to the other. */
+/** Milliseconds from one time to the other. */
 function since(iso: string, now: Date): number {
   return now.getTime() - Date.parse(iso)
 }

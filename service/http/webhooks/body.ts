@@ -1,56 +1,57 @@
-/** The body of a request, whole and as it came. */
+/** Reads the body of a delivery. */
 import type { IncomingMessage } from 'node:http'
 import { messageOf } from '../../image/errors.ts'
-import { Refusal } from './refusal.ts'
+import { WebhookFailure } from './failure.ts'
 
-/** Bytes. The largest payloads list the commits of a push, some hundred bytes each, at most 2,048. */
-const bodyLimit = 5 * 1024 * 1024
+/** Bytes. The largest payloads list the commits of a push: at most 2,048, some hundred bytes each. */
+const maxBody = 5 * 1024 * 1024
 
-/** Milliseconds after which the hosting services themselves give a delivery up. */
+/** Milliseconds after which the hosting services themselves give up a delivery. */
 export const defaultBodyTimeout = 10_000
 
-// What is over the limit is not kept, but taken a little longer: most senders look at the answer when
-// they have written everything, and would see a broken connection in its place.
+// A body over the limit is dropped, but read on for a while. Most senders read the answer only after they
+// have written everything, and would report a broken connection instead.
 
-/** Bytes in all: as many as GitHub ever sends. */
-const mostTaken = 25 * 1024 * 1024
-/** Milliseconds. */
-const lingering = 2000
+/** Bytes that are read in all: the most that GitHub sends. */
+const maxRead = 25 * 1024 * 1024
+/** Milliseconds for which a body over the limit is read on. */
+const drainTime = 2000
 
 /**
+ * Returns the whole body, as bytes.
  * @param timeout in milliseconds
- * @throws Refusal too-large, timed-out (the request may be incomplete then), broken-off
+ * @throws WebhookFailure too-large, timed-out (the request may then be incomplete), broken-off
  */
 export function readBody(request: IncomingMessage, timeout: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
-    let kept = true
-    const lateReason = `the payload was not there after ${timeout / 1000} seconds`
-    let timer = setTimeout(() => reject(new Refusal('timed-out', lateReason)), timeout)
-    const refuse = () =>
-      reject(new Refusal('too-large', `the payload is larger than ${bodyLimit} bytes`))
+    let isKept = true
+    const fail = (outcome: WebhookFailure['outcome'], message: string) =>
+      reject(new WebhookFailure(outcome, message))
+    const failTimedOut = () =>
+      fail('timed-out', `the payload did not arrive within ${timeout / 1000} seconds`)
+    const failTooLarge = () => fail('too-large', `the payload is larger than ${maxBody} bytes`)
+    let timer = setTimeout(failTimedOut, timeout)
     const drop = () => {
-      kept = false
+      isKept = false
       chunks.length = 0
       clearTimeout(timer)
-      timer = setTimeout(refuse, lingering)
+      timer = setTimeout(failTooLarge, drainTime)
     }
     const declared = Number(request.headers['content-length'])
-    if (declared > mostTaken) refuse()
-    if (declared > bodyLimit) drop()
+    if (declared > maxRead) failTooLarge()
+    if (declared > maxBody) drop()
     request.on('data', (chunk: Buffer) => {
       size += chunk.length
-      if (kept && size > bodyLimit) drop()
-      if (kept) chunks.push(chunk)
-      if (size <= mostTaken) return
+      if (isKept && size > maxBody) drop()
+      if (isKept) chunks.push(chunk)
+      if (size <= maxRead) return
       request.pause()
-      refuse()
+      failTooLarge()
     })
-    request.on('end', () => (kept ? resolve(Buffer.concat(chunks)) : refuse()))
-    request.on('error', (error) =>
-      reject(new Refusal('broken-off', `the payload broke off: ${messageOf(error)}`)),
-    )
+    request.on('end', () => (isKept ? resolve(Buffer.concat(chunks)) : failTooLarge()))
+    request.on('error', (error) => fail('broken-off', `the payload broke off: ${messageOf(error)}`))
     request.on('close', () => clearTimeout(timer))
   })
 }

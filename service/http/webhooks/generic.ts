@@ -1,6 +1,6 @@
 /**
- * Anything that can compute an HMAC, such as `scripts/post-receive`. What is signed is the body as it is
- * sent; it may be empty, or say which refs changed:
+ * Webhooks of senders that can compute an HMAC, such as `scripts/post-receive`. The signature covers the
+ * body as it is sent. The body may be empty, or name the refs that changed:
  *
  *     POST /webhooks/generic
  *     Content-Type: application/json
@@ -8,12 +8,12 @@
  *
  *     {"ref": "refs/tags/v1"}   or   {"refs": ["refs/tags/v1", "refs/heads/main"]}
  *
- * It names no repository: who has the secret means the tracked one.
+ * It names no repository: a sender that knows the secret means the tracked repository.
  * @see https://www.rfc-editor.org/rfc/rfc2104
  */
 import { z } from 'zod'
 import { headerOf, type Provider } from './provider.ts'
-import { isHmac } from './signature.ts'
+import { isHmac } from './shared-secret.ts'
 
 const change = z.looseObject({
   ref: z.string().optional(),

@@ -1,16 +1,16 @@
 /**
- * Gitea, and Forgejo, which sends its own headers beside those of Gitea.
+ * Webhooks of Gitea and Forgejo. Forgejo sends its own headers beside those of Gitea.
  * @see https://docs.gitea.com/usage/repository/webhooks
  * @see https://forgejo.org/docs/latest/user/webhooks/
  */
 import { z } from 'zod'
 import { fullRef, headerOf, type Provider } from './provider.ts'
-import { isHmac } from './signature.ts'
+import { isHmac } from './shared-secret.ts'
 
 const repository = z.looseObject({ clone_url: z.string(), ssh_url: z.string() })
 
 const push = z.looseObject({ ref: z.string(), repository })
-/** Of `create` and `delete`; the name is a short one. */
+/** Payload of `create` and `delete`. `ref` is a short name. */
 const change = z.looseObject({ ref: z.string(), ref_type: z.string(), repository })
 
 const signature = ['x-forgejo-signature', 'x-gitea-signature']

@@ -1,5 +1,5 @@
 /**
- * GitHub.
+ * Webhooks of GitHub.
  * @see https://docs.github.com/en/webhooks/webhook-events-and-payloads
  * @see https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
  */
@@ -11,9 +11,9 @@ import { fullRef, headerOf, type Provider } from './provider.ts'
 const repository = z.looseObject({ clone_url: z.string(), ssh_url: z.string() })
 
 const push = z.looseObject({ ref: z.string(), repository })
-/** Of `create` and `delete`; the name is a short one. */
+/** Payload of `create` and `delete`. `ref` is a short name. */
 const change = z.looseObject({ ref: z.string(), ref_type: z.string(), repository })
-/** A webhook of an organisation is of no repository. */
+/** The ping of an organisation's webhook names no repository. */
 const ping = z.looseObject({ repository: repository.optional() })
 
 const signature = ['x-hub-signature-256']
@@ -26,7 +26,8 @@ export function github(secret: string): Provider {
     events: 'push, create, delete',
     jsonAdvice: 'set "Content type" of the webhook to application/json',
     async authenticate(body, headers) {
-      // It is verified as text, which means the bytes only where it is the text of these bytes alone.
+      // The library verifies text. Bytes that are not UTF-8 would be replaced, so that the text of another
+      // body could match.
       if (body.length === 0 || !isUtf8(body)) return false
       return webhooks.verify(body.toString(), headerOf(headers, signature))
     },

@@ -1,49 +1,53 @@
-/** What the webhooks of one kind of git hosting look like. */
+/** Webhooks of one kind of git hosting service. */
 import type { IncomingHttpHeaders } from 'node:http'
 
 export type ProviderName = 'github' | 'gitlab' | 'gitea' | 'generic'
 
 export interface Provider {
   readonly name: ProviderName
-  /** Names of headers, in lower case. Of several for one thing the first that is there counts. */
+  /** Names of headers, in lower case. If several mean one thing, the first that is present counts. */
   readonly headers: {
-    /** Signatures or tokens: at least one must be there. */
+    /** Signature or token: at least one must be present. */
     readonly proof: readonly string[]
     readonly event: readonly string[]
     readonly delivery: readonly string[]
   }
-  /** The events that are acted upon, in the words of the service. */
+  /** The events that request a reconcile, in the provider's words, for messages. */
   readonly events: string
-  /** How the sender is made to send JSON. */
+  /** How to make the provider send JSON, for messages. */
   readonly jsonAdvice: string
   /**
-   * Whether the sender knows the secret. Looks at the bytes as they came and at nothing that they mean;
-   * how long it takes tells nothing of the secret.
+   * Returns whether the sender knows the secret. Reads the body as bytes, before anything in it is
+   * parsed. The time that it takes reveals nothing about the secret.
    */
   authenticate(body: Buffer, headers: IncomingHttpHeaders): boolean | Promise<boolean>
   /**
-   * @param event of the header; empty where there is none
+   * Reads a payload.
+   * @param event from the header; empty if there is no such header
    * @returns undefined for an event that changes no ref
-   * @throws ZodError for a payload that is none of this event
+   * @throws ZodError for a payload that does not fit the event
    */
   read(event: string, payload: unknown): Notice | undefined
 }
 
-/** What a payload says. It asks for a look at the repository; what is true stands there. */
+/** The contents of a payload. It is a hint only: git says which refs exist. */
 export interface Notice {
   readonly event: string
-  /** Clone URLs of the one repository; none where the payload names none. */
+  /** Clone URLs of the repository; empty if the payload names none. */
   readonly repositoryUrls: readonly string[]
-  /** Full names of the refs that changed, for people who read the log. */
+  /** Full names of the refs that changed, for the log. */
   readonly refs: readonly string[]
 }
 
-/** The first of these headers that is there and not empty; one that came twice is the values joined. */
+/**
+ * Returns the first of these headers that is present and not empty, else an empty text. Node joins the
+ * values of a header that was sent twice.
+ */
 export function headerOf(headers: IncomingHttpHeaders, names: readonly string[]): string {
   return names.map((name) => String(headers[name] ?? '')).find((value) => value !== '') ?? ''
 }
 
-/** The full name of a ref of which only the short one and the type are told. */
+/** Returns the full name of a ref from its short name and its type. */
 export function fullRef(type: string, name: string): string {
   return `refs/${type === 'tag' ? 'tags' : 'heads'}/${name}`
 }

@@ -31,7 +31,7 @@ function make(tree: Record<string, string>): void {
 }
 
 function asked(name: string, rest: Partial<LinkFarmPackage> = {}): LinkFarmPackage {
-  return { name, storePath: `/nix/store/${name}`, priority: 5, requested: true, ...rest }
+  return { name, storePath: `/nix/store/${name}`, priority: 5, isRequested: true, ...rest }
 }
 
 function linkFarmOf(...packages: (string | LinkFarmPackage)[]): LinkFarm {
@@ -164,7 +164,7 @@ test('of packages with the same file the lower priority wins, then the asked one
     expect(read({ packages })['bin/x']).toBe(`→ /nix/store/${collision?.kept}/bin/x`)
     return collision
   }
-  const added = asked('a', { requested: false })
+  const added = asked('a', { isRequested: false })
   expect(winner(added, asked('c'), asked('d', { priority: -1 }), asked('b'))).toEqual({
     path: 'bin/x',
     kept: 'd',

@@ -223,7 +223,7 @@ describe('LayerPacker', () => {
 
   test('packs a linkFarm, and says at debug level which package lost a file', async () => {
     const packages = ['b', 'a'].map((name) => {
-      return { name, storePath: `/nix/store/${name}`, priority: 5, requested: true }
+      return { name, storePath: `/nix/store/${name}`, priority: 5, isRequested: true }
     })
     const layer = await packer('none').packLinkFarm({ packages, env: '/nix/store/a' })
     const listed = execFileSync('tar', ['-tvf', layer.file.path]).toString()

@@ -1,11 +1,7 @@
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-tags
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  type Answer,
-  contentHeaders,
-  RegistryServer,
-  registryError,
-} from '../../support/registry-server.ts'
+import { type Answer, contentHeaders } from '../../support/app-server.ts'
+import { RegistryServer, registryError } from '../../support/registry-server.ts'
 
 const tags = ['1.0', '1.0-rc', 'V1', '_x', 'latest', 'main', 'v1', 'v10', 'v2', 'v9']
 const names = ['a', 'a-b', 'a/b', 'b', 'hello', 'z']
@@ -19,7 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-/** Path of the next page, as RFC 8288 writes it. */
+/** Returns the path of the next page, from a Link in the form of RFC 8288. */
 function next(answer: Answer): string | undefined {
   const link = answer.headers.link
   if (link === undefined) return undefined
@@ -40,7 +36,7 @@ describe.each(lists)('$path', ({ path, field, all }) => {
     return (answer.json() as Record<string, string[]>)[field] as string[]
   }
 
-  test('has everything in byte order, on one page', async () => {
+  test(`GET ${path} lists all entries in byte order on one page`, async () => {
     const answer = await server.get(path)
     expect(answer.status).toBe(200)
     expect(answer.headers['content-type']).toBe('application/json')
@@ -49,7 +45,7 @@ describe.each(lists)('$path', ({ path, field, all }) => {
     expect(answer.headers.link).toBeUndefined()
   })
 
-  test('has the same headers on HEAD, and no body', async () => {
+  test(`HEAD ${path} answers the headers of GET without a body`, async () => {
     for (const query of ['', '?n=2']) {
       const [get, head] = [await server.get(path + query), await server.head(path + query)]
       expect(head.status).toBe(200)
@@ -58,11 +54,11 @@ describe.each(lists)('$path', ({ path, field, all }) => {
     }
   })
 
-  test('n limits the page', async () => {
+  test(`GET ${path}?n=3 lists three entries`, async () => {
     expect(await entries('?n=3')).toEqual(all.slice(0, 3))
   })
 
-  test('n=0 is answered with nothing, and no Link', async () => {
+  test(`GET ${path}?n=0 lists nothing and has no Link`, async () => {
     const answer = await server.get(`${path}?n=0`)
     expect(answer.status).toBe(200)
     expect(answer.json()).toMatchObject({ [field]: [] })
@@ -70,7 +66,7 @@ describe.each(lists)('$path', ({ path, field, all }) => {
   })
 
   test.each(['1000', '1000000000000', '9'.repeat(400)])(
-    'n=%s, more than there are, is answered with all and no Link',
+    `GET ${path}?n=%s, more than there are, lists all entries and has no Link`,
     async (n) => {
       const answer = await server.get(`${path}?n=${n}`)
       expect(answer.json()).toMatchObject({ [field]: all })
@@ -78,14 +74,14 @@ describe.each(lists)('$path', ({ path, field, all }) => {
     },
   )
 
-  test('exactly as many as there are need no Link', async () => {
+  test(`GET ${path} with n equal to the number of entries has no Link`, async () => {
     const answer = await server.get(`${path}?n=${all.length}`)
     expect(answer.json()).toMatchObject({ [field]: all })
     expect(answer.headers.link).toBeUndefined()
   })
 
   test.each(['-1', 'x', '1.5', '', '1e3', '0x10', '%201'])(
-    'n=%s is answered 400, quoting it',
+    `GET ${path}?n=%s answers 400 with the value`,
     async (n) => {
       const answer = await server.get(`${path}?n=${n}`)
       expect(answer.status).toBe(400)
@@ -96,19 +92,19 @@ describe.each(lists)('$path', ({ path, field, all }) => {
     },
   )
 
-  test('last begins behind it', async () => {
+  test(`GET ${path}?last=… begins after that entry`, async () => {
     const [first, second] = all as [string, string]
     expect(await entries(`?last=${encodeURIComponent(first)}`)).toEqual(all.slice(1))
     expect(await entries(`?n=1&last=${encodeURIComponent(first)}`)).toEqual([second])
     expect(await entries(`?n=2&last=${encodeURIComponent(second)}`)).toEqual(all.slice(2, 4))
   })
 
-  test('last need not be in the list', async () => {
+  test(`GET ${path}?last=… accepts an entry that is not in the list`, async () => {
     expect(await entries('?last=hellp')).toEqual(all.filter((entry) => entry > 'hellp'))
     expect(await entries('?last=')).toEqual(all)
   })
 
-  test('last at the end is answered with nothing, and no Link', async () => {
+  test(`GET ${path}?last=… with the last entry lists nothing and has no Link`, async () => {
     for (const last of [all.at(-1), 'zzz']) {
       const answer = await server.get(`${path}?n=2&last=${last}`)
       expect(answer.json()).toMatchObject({ [field]: [] })
@@ -116,7 +112,7 @@ describe.each(lists)('$path', ({ path, field, all }) => {
     }
   })
 
-  test.each([1, 2, 3, 4])('Link leads to the end, %i at a time', async (n) => {
+  test.each([1, 2, 3, 4])(`the Links of ${path}?n=%i lead through all entries`, async (n) => {
     const seen: string[] = []
     let pages = 0
     let at: string | undefined = `${path}?n=${n}`
@@ -133,32 +129,32 @@ describe.each(lists)('$path', ({ path, field, all }) => {
   })
 })
 
-test('the list of tags has the name as it was asked for', async () => {
+test('GET tags answers the name as it was requested', async () => {
   expect((await server.get('/v2/hello/a/tags/list?n=1')).json()).toEqual({
     name: 'hello/a',
     tags: ['1.0'],
   })
 })
 
-test('Link keeps the percent-encoding of the name that was asked for', async () => {
+test('the Link of GET tags keeps the percent-encoding of the name', async () => {
   const answer = await server.get('/v2/hello%2Fa/tags/list?n=1')
   expect(next(answer)).toBe('/v2/hello%2Fa/tags/list?last=1.0&n=1')
 })
 
-test('tags are listed for any well-formed name, without evaluating', async () => {
+test('GET tags lists the tags for any well-formed name without an evaluation', async () => {
   const evaluations = server.bench.evaluator.requests.length
   const answer = await server.get('/v2/no/such/package/tags/list')
   expect(answer.json()).toEqual({ name: 'no/such/package', tags })
   expect(server.bench.evaluator.requests).toHaveLength(evaluations)
 })
 
-test('tags of a malformed name are answered 400 NAME_INVALID', async () => {
+test('GET tags of an invalid name answers 400 NAME_INVALID', async () => {
   const answer = await server.get('/v2/No%20name/tags/list')
   expect(answer.status).toBe(400)
   expect(registryError(answer).code).toBe('NAME_INVALID')
 })
 
-test('a registry that has built nothing has an empty catalog', async () => {
+test('GET catalog of a registry without images answers an empty list', async () => {
   await using empty = await RegistryServer.start()
   expect((await empty.get('/v2/_catalog')).json()).toEqual({ repositories: [] })
 })

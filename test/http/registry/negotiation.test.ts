@@ -1,4 +1,4 @@
-// Which manifest a tag is answered with: OCI wherever it is acceptable.
+// GET manifest by tag answers the OCI manifest wherever the client accepts it.
 // https://www.rfc-editor.org/rfc/rfc9110#name-accept
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { mediaTypes } from '../../../service/image/descriptor.ts'
@@ -25,62 +25,62 @@ async function typeFor(accept?: string | string[]): Promise<string | undefined> 
   return answer.headers['content-type']
 }
 
-describe('OCI is sent', () => {
+describe('the OCI manifest', () => {
   test.each<[string, string | string[] | undefined]>([
     ['without Accept', undefined],
     ['for an empty Accept', ''],
-    ['for anything', '*/*'],
-    ['for any application type', 'application/*'],
+    ['for */*', '*/*'],
+    ['for application/*', 'application/*'],
     ['for OCI', oci],
-    ['for OCI in other letters', 'Application/VND.OCI.image.manifest.V1+JSON'],
+    ['for OCI with capital letters', 'Application/VND.OCI.image.manifest.V1+JSON'],
     ['for OCI with a parameter', `${oci};charset=utf-8`],
     ['for Docker and OCI', `${docker}, ${oci}`],
     ['for Docker preferred to OCI, so that a tag has one digest', `${docker}, ${oci};q=0.5`],
-    ['for OCI and anything, as containerd asks', `${oci}, */*`],
-    ['for schema 1 and anything', `${schema1}, */*;q=0.1`],
-    ['for anything but Docker', `${docker};q=0, */*`],
-  ])('%s', async (_, accept) => {
+    ["for containerd's OCI and */*", `${oci}, */*`],
+    ['for schema 1 and */*', `${schema1}, */*;q=0.1`],
+    ['for */* without Docker', `${docker};q=0, */*`],
+  ])('GET manifest answers OCI %s', async (_, accept) => {
     expect(await typeFor(accept)).toBe(oci)
   })
 
   const lines = [docker, dockerList, oci, ociIndex, schema1, signedSchema1]
   const orders = lines.map((_, index) => [...lines.slice(index), ...lines.slice(0, index)])
   test.each([...orders, lines.toReversed()].map((order) => [order]))(
-    'for six header lines, in any order: %j',
+    'GET manifest answers OCI for six Accept lines in any order: %j',
     async (order) => {
       expect(await typeFor(order)).toBe(oci)
     },
   )
 })
 
-describe('Docker is sent', () => {
+describe('the Docker manifest', () => {
   test.each<[string, string | string[]]>([
     ['for Docker alone', docker],
     ['for Docker types alone', [docker, dockerList, schema1]],
-    ['for Docker and anything, as containerd asks for an exact type', `${docker}, */*`],
+    ["for containerd's Docker and */*", `${docker}, */*`],
     ['for Docker with OCI excluded', `${oci};q=0, ${docker}`],
-    ['for anything but OCI', `${oci};q=0, */*`],
-    ['for any application type but OCI', `${oci};q=0, application/*`],
-  ])('%s', async (_, accept) => {
+    ['for */* without OCI', `${oci};q=0, */*`],
+    ['for application/* without OCI', `${oci};q=0, application/*`],
+  ])('GET manifest answers Docker %s', async (_, accept) => {
     expect(await typeFor(accept)).toBe(docker)
   })
 })
 
-describe('a client that can be sent neither is told so', () => {
+describe('neither manifest', () => {
   test.each<[string, string | string[], RegExp]>([
-    ['schema 1 alone', schema1, /schema 1 only, which are no longer sent/],
+    ['only schema 1', schema1, /schema 1 only, which are no longer sent/],
     ['both kinds of schema 1', [schema1, signedSchema1], /schema 1 only/],
-    ['an index alone', ociIndex, /the client accepts "application\/vnd\.oci\.image\.index/],
+    ['only an index', ociIndex, /the client accepts "application\/vnd\.oci\.image\.index/],
     ['another type', 'text/html', /the client accepts "text\/html"/],
-    ['nothing at all', '*/*;q=0', /the client accepts "\*\/\*;q=0"/],
-    ['both excluded', `${oci};q=0, ${docker};q=0, */*`, /the client accepts/],
-    ['no media type', 'nonsense', /the client accepts "nonsense"/],
-  ])('%s', async (_, accept, reason) => {
+    ['nothing', '*/*;q=0', /the client accepts "\*\/\*;q=0"/],
+    ['neither OCI nor Docker', `${oci};q=0, ${docker};q=0, */*`, /the client accepts/],
+    ['an invalid media type', 'nonsense', /the client accepts "nonsense"/],
+  ])('GET manifest for a client that accepts %s answers 404', async (_, accept, message) => {
     const answer = await ask(accept)
     expect(answer.status).toBe(404)
     expect(registryError(answer)).toMatchObject({
       code: 'MANIFEST_UNKNOWN',
-      message: expect.stringMatching(reason),
+      message: expect.stringMatching(message),
     })
     expect(registryError(answer).message).toContain(`there is ${oci} and ${docker}`)
     expect(answer.headers.vary).toBe('Accept')

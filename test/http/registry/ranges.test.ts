@@ -3,7 +3,8 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sha256Digest } from '../../../service/image/descriptor.ts'
-import { contentHeaders, RegistryServer, registryError } from '../../support/registry-server.ts'
+import { contentHeaders } from '../../support/app-server.ts'
+import { RegistryServer, registryError } from '../../support/registry-server.ts'
 
 const size = 2_500_000
 const bytes = randomBytes(size)
@@ -17,7 +18,7 @@ beforeAll(async () => {
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-describe('one range is answered with 206 and these bytes alone', () => {
+describe('a range', () => {
   test.each([
     ['the first byte', 'bytes=0-0', 0, 0],
     ['the last byte', `bytes=${size - 1}-${size - 1}`, size - 1, size - 1],
@@ -26,12 +27,12 @@ describe('one range is answered with 206 and these bytes alone', () => {
     ['the rest', 'bytes=2000000-', 2000000, size - 1],
     ['all as the rest', 'bytes=0-', 0, size - 1],
     ['the whole', `bytes=0-${size - 1}`, 0, size - 1],
-    ['an end behind the end', 'bytes=2499990-9999999', 2499990, size - 1],
+    ['an end after the end of the blob', 'bytes=2499990-9999999', 2499990, size - 1],
     ['a suffix', 'bytes=-500', size - 500, size - 1],
     ['a suffix of all', `bytes=-${size}`, 0, size - 1],
     ['a suffix of more than all', 'bytes=-99999999', 0, size - 1],
     ['another spelling of the unit', 'Bytes=0-9', 0, 9],
-  ])('%s: %s', async (_, Range, start, end) => {
+  ])('GET blob with Range of %s answers 206 with these bytes: %s', async (_, Range, start, end) => {
     const answer = await server.get(path, { Range })
     expect(answer.status).toBe(206)
     expect(answer.body.equals(bytes.subarray(start, end + 1))).toBe(true)
@@ -48,19 +49,19 @@ describe('one range is answered with 206 and these bytes alone', () => {
   })
 })
 
-test('a pull that was cut off goes on where it ended', async () => {
+test('two ranges of a blob make up the whole blob', async () => {
   const first = await server.get(path, { Range: 'bytes=0-1234566' })
   const rest = await server.get(path, { Range: 'bytes=1234567-' })
   expect(sha256Digest(Buffer.concat([first.body, rest.body]))).toBe(digest)
 })
 
-describe('a range that holds no byte of the blob is answered 416, with the size', () => {
+describe('a range without a byte of the blob', () => {
   test.each([
     ['begins at the end', `bytes=${size}-`],
-    ['lies behind the end', 'bytes=9999998-9999999'],
+    ['begins after the end', 'bytes=9999998-9999999'],
     ['is an empty suffix', 'bytes=-0'],
     ['has a start of twenty digits', 'bytes=99999999999999999999-'],
-  ])('%s: %s', async (_, Range) => {
+  ])('GET blob with a Range that %s answers 416 with the size: %s', async (_, Range) => {
     const answer = await server.get(path, { Range })
     expect(answer.status).toBe(416)
     expect(answer.headers['content-range']).toBe(`bytes */${size}`)
@@ -72,7 +73,7 @@ describe('a range that holds no byte of the blob is answered 416, with the size'
     expect(answer.headers['cache-control']).toBe('no-store')
   })
 
-  test('as any is for an empty blob', async () => {
+  test('GET of an empty blob with Range answers 416', async () => {
     const empty = await server.bench.putBlob(Buffer.alloc(0))
     const answer = await server.get(`/v2/hello/blobs/${empty}`, { Range: 'bytes=0-' })
     expect(answer.status).toBe(416)
@@ -80,15 +81,15 @@ describe('a range that holds no byte of the blob is answered 416, with the size'
   })
 })
 
-describe('the whole is answered', () => {
+describe('an invalid or unsupported range', () => {
   test.each([
-    ['to a range that ends before it begins', { Range: 'bytes=5-2' }],
+    ['a range that ends before it begins', { Range: 'bytes=5-2' }],
     ['several ranges', { Range: 'bytes=0-9,20-29' }],
     ['another unit', { Range: 'items=0-9' }],
     ['no unit', { Range: '0-9' }],
-    ['no range', { Range: 'bytes=' }],
-    ['a lone dash', { Range: 'bytes=-' }],
-    ['no numbers', { Range: 'bytes=a-b' }],
+    ['an empty range', { Range: 'bytes=' }],
+    ['only a dash', { Range: 'bytes=-' }],
+    ['letters', { Range: 'bytes=a-b' }],
     ['a negative number', { Range: 'bytes=--5' }],
     ['an If-Range of another blob', { Range: 'bytes=0-9', 'If-Range': '"other"' }],
     ['a weak If-Range', { Range: 'bytes=0-9', 'If-Range': `W/"${digest}"` }],
@@ -96,7 +97,7 @@ describe('the whole is answered', () => {
       'an If-Range with a date',
       { Range: 'bytes=0-9', 'If-Range': 'Mon, 01 Jan 2024 00:00:00 GMT' },
     ],
-  ])('for %s', async (_, headers) => {
+  ])('GET blob with %s answers the whole blob', async (_, headers) => {
     const answer = await server.get(path, headers)
     expect(answer.status).toBe(200)
     expect(answer.headers['content-range']).toBeUndefined()
@@ -104,25 +105,25 @@ describe('the whole is answered', () => {
   })
 })
 
-test('If-Range with the ETag is answered with the range', async () => {
+test('GET blob with If-Range of its ETag answers the range', async () => {
   const answer = await server.get(path, { Range: 'bytes=0-9', 'If-Range': `"${digest}"` })
   expect(answer.status).toBe(206)
   expect(answer.body.equals(bytes.subarray(0, 10))).toBe(true)
 })
 
-test('If-None-Match is looked at before Range', async () => {
+test('GET blob with If-None-Match and Range answers 304', async () => {
   const headers = { Range: 'bytes=0-9', 'If-None-Match': `"${digest}"` }
   expect((await server.get(path, headers)).status).toBe(304)
 })
 
-test.each(['bytes=0-9', 'bytes=9999999-'])('HEAD ignores Range: %s', async (Range) => {
+test.each(['bytes=0-9', 'bytes=9999999-'])('HEAD blob ignores Range: %s', async (Range) => {
   const answer = await server.head(path, { Range })
   expect(answer.status).toBe(200)
   expect(answer.headers['content-length']).toBe(String(size))
   expect(answer.headers['content-range']).toBeUndefined()
 })
 
-test('Range on a manifest is ignored', async () => {
+test('GET manifest ignores Range', async () => {
   const whole = await server.get('/v2/hello/manifests/v1')
   const answer = await server.get('/v2/hello/manifests/v1', { Range: 'bytes=0-9' })
   expect(answer.status).toBe(200)

@@ -1,6 +1,7 @@
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { contentHeaders, RegistryServer, registryError } from '../../support/registry-server.ts'
+import { contentHeaders } from '../../support/app-server.ts'
+import { RegistryServer, registryError } from '../../support/registry-server.ts'
 
 let server: RegistryServer
 beforeAll(async () => {
@@ -10,7 +11,7 @@ afterAll(() => server[Symbol.asyncDispose]())
 
 const path = `/v2/hello/referrers/sha256:${'a'.repeat(64)}`
 
-test('there are none: an empty index, also for a manifest that does not exist', async () => {
+test('GET referrers answers an empty index, also for an unknown manifest', async () => {
   const answer = await server.get(path)
   expect(answer.status).toBe(200)
   expect(answer.headers['content-type']).toBe('application/vnd.oci.image.index.v1+json')
@@ -23,14 +24,14 @@ test('there are none: an empty index, also for a manifest that does not exist', 
   expect(answer.headers['oci-filters-applied']).toBeUndefined()
 })
 
-test('HEAD has the same headers, and no body', async () => {
+test('HEAD referrers answers the headers of GET without a body', async () => {
   const [get, head] = [await server.get(path), await server.head(path)]
   expect(head.status).toBe(200)
   expect(head.body.length).toBe(0)
   expect(contentHeaders(head)).toEqual(contentHeaders(get))
 })
 
-test('a filter is said to be applied', async () => {
+test('GET referrers with artifactType answers that the filter was applied', async () => {
   const answer = await server.get(`${path}?artifactType=application/spdx`)
   expect(answer.status).toBe(200)
   expect(answer.headers['oci-filters-applied']).toBe('artifactType')
@@ -38,7 +39,7 @@ test('a filter is said to be applied', async () => {
 })
 
 test.each(['sha256:abc', 'latest', `sha256:${'G'.repeat(64)}`])(
-  'the digest %s is answered 400',
+  'GET referrers of the invalid digest %s answers 400 DIGEST_INVALID',
   async (digest) => {
     const answer = await server.get(`/v2/hello/referrers/${digest}`)
     expect(answer.status).toBe(400)
@@ -46,7 +47,7 @@ test.each(['sha256:abc', 'latest', `sha256:${'G'.repeat(64)}`])(
   },
 )
 
-test('a malformed name is answered 400', async () => {
+test('GET referrers under an invalid name answers 400 NAME_INVALID', async () => {
   const answer = await server.get(`/v2/Hello/referrers/sha256:${'a'.repeat(64)}`)
   expect(answer.status).toBe(400)
   expect(registryError(answer).code).toBe('NAME_INVALID')

@@ -15,7 +15,7 @@ test.each([
   [125_000, '2 min 5 s'],
   [hour, '1 h'],
   [hour + 12 * minute, '1 h 12 min'],
-])('%i ms took %s', (milliseconds, text) => {
+])('duration(%i) is %s', (milliseconds, text) => {
   expect(duration(milliseconds)).toBe(text)
 })
 
@@ -27,6 +27,6 @@ test.each([
   [5 * hour, '5 h ago'],
   [47 * hour, '47 h ago'],
   [49 * hour, '2 days ago'],
-])('%i ms is %s', (milliseconds, text) => {
+])('ago(%i) is %s', (milliseconds, text) => {
   expect(ago(milliseconds)).toBe(text)
 })

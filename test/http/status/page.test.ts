@@ -1,29 +1,23 @@
 import { createHash } from 'node:crypto'
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import type { BuildEntry } from '../../../service/build/ports.ts'
-import { type StatusPageOptions, statusPage } from '../../../service/http/status/page.ts'
+import type { StatusServices } from '../../../service/http/services.ts'
 import { Failure } from '../../../service/image/errors.ts'
 import type { RefImage, RefState, RefStates } from '../../../service/prebuild/ports.ts'
+import type { Answer, RequestHeaders } from '../../support/app-server.ts'
+import { AppServer } from '../../support/app-server.ts'
 import { buildEntryOf } from '../../support/build-entries.ts'
-import { MiddlewareServer } from '../../support/middleware-server.ts'
 import { RecordingLog } from '../../support/recording-log.ts'
-import type { Answer, RequestHeaders } from '../../support/registry-server.ts'
 
 const log = new RecordingLog()
 
-const defaults: StatusPageOptions = {
-  builds: { recent: () => [] },
-  source: { status: () => ({ ready: true, refreshedAt: new Date().toISOString() }) },
-  log,
-}
-
 async function answerOf(
-  options: Partial<StatusPageOptions> = {},
+  status: Partial<StatusServices> = {},
   headers: RequestHeaders = {},
   method = 'GET',
 ): Promise<Answer> {
-  await using server = await MiddlewareServer.start(statusPage({ ...defaults, ...options }))
-  // Awaited here, before the server is gone.
+  await using server = await AppServer.start({ status, log })
+  // Awaited here, before the server is closed.
   return await server.send(method, '/', headers)
 }
 
@@ -31,7 +25,9 @@ async function pageOf(...request: Parameters<typeof answerOf>): Promise<string> 
   return (await answerOf(...request)).body.toString()
 }
 
-const withBuilds = (...builds: BuildEntry[]) => ({ builds: { recent: () => builds } })
+const withBuilds = (...builds: BuildEntry[]) => ({
+  builds: { recent: () => builds, get: async () => undefined },
+})
 
 function withRefs(...refs: Partial<RefState>[]): { refs: RefStates } {
   const complete = refs.map((ref) => ({
@@ -45,159 +41,151 @@ function withRefs(...refs: Partial<RefState>[]): { refs: RefStates } {
   return { refs: { list: async () => ({ refs: complete, total: complete.length }) } }
 }
 
-/** The page's text as a reader has it, blanks joined. */
+/** Returns the text of the page without markup, with single spaces. */
 const textOf = (page: string) =>
   page
     .replace(/<style>.*<\/style>/s, '')
     .replace(/<[^>]*>/g, ' ')
     .replace(/\s+/g, ' ')
 
-describe('how to pull', () => {
-  test.each([
-    ['registry.internal:8443', 'registry.internal:8443'],
-    ['[::1]:8080', '[::1]:8080'],
-    ['10.0.0.7', '10.0.0.7'],
-    ['evil.example/<script>', 'registry.example.com'],
-    ['a b', 'registry.example.com'],
-    ['user@host', 'registry.example.com'],
-    [`${'a'.repeat(300)}`, 'registry.example.com'],
-  ])('for the host "%s" is shown with %s', async (host, shown) => {
-    const page = await pageOf({}, { Host: host })
-    expect(page).toContain(`docker pull ${shown}/shell/git/jq<`)
-    expect(page).not.toContain('<script')
-  })
-
-  test('is shown with the public address, if that is known', async () => {
-    const publicUrl = new URL('https://registry.acme.org/')
-    const page = await pageOf({ publicUrl }, { Host: 'other.example' })
-    expect(page).toContain('docker pull registry.acme.org/')
-    expect(page).not.toContain('other.example')
-  })
-
-  test('takes an image that is there, else one that was built', async () => {
-    const images: RefImage[] = [
-      { name: 'broken', state: 'failed' },
-      { name: 'soon', state: 'queued' },
-      { name: 'ready', state: 'stored' },
-    ]
-    expect(await pageOf(withRefs({ images }))).toMatch(/docker pull \S+\/ready:v1</)
-    const built = buildEntryOf({ image: 'git', ref: 'refs/heads/feature/login' })
-    expect(await pageOf(withBuilds(built))).toMatch(/docker pull \S+\/git:feature-login</)
-  })
+test.each([
+  ['registry.internal:8443', 'registry.internal:8443'],
+  ['[::1]:8080', '[::1]:8080'],
+  ['10.0.0.7', '10.0.0.7'],
+  ['evil.example/<script>', 'registry.example.com'],
+  ['a b', 'registry.example.com'],
+  ['user@host', 'registry.example.com'],
+  [`${'a'.repeat(300)}`, 'registry.example.com'],
+])('the page for the Host "%s" shows a pull from %s', async (host, shown) => {
+  const page = await pageOf({}, { Host: host })
+  expect(page).toContain(`docker pull ${shown}/shell/git/jq<`)
+  expect(page).not.toContain('<script')
 })
 
-describe('refs', () => {
-  test('have the state of each image, as a word', async () => {
-    const images: RefImage[] = [
-      { name: 'a', state: 'stored' },
-      { name: 'b', state: 'building' },
-      { name: 'c', state: 'queued' },
-      { name: 'd', state: 'failed', failure: 'it broke' },
-      { name: 'e', state: 'absent' },
-    ]
-    const text = textOf(await pageOf(withRefs({ images })))
-    expect(text).toContain(`v1 tag · ${'a'.repeat(12)} `)
-    expect(text).toContain('a stored b building c queued d failed e absent')
-  })
-
-  test('that are not in scope are only counted', async () => {
-    const page = await pageOf(withRefs({}, { tag: 'old', inScope: false }))
-    expect(page).not.toContain('old')
-    expect(textOf(page)).toContain('1 more ref can be pulled')
-  })
-
-  test('with a wrong slipway.json say so', async () => {
-    const failure = 'slipway.json: images: 7 is not a list of image names'
-    expect(textOf(await pageOf(withRefs({ failure })))).toContain(failure)
-  })
-
-  test('that cannot be listed leave the rest of the page as it is', async () => {
-    const list = async () => {
-      throw new Failure('unavailable', 'the storage is on fire')
-    }
-    const answer = await answerOf({ refs: { list }, ...withBuilds(buildEntryOf()) })
-    expect(answer.status).toBe(200)
-    const text = textOf(answer.body.toString())
-    expect(text).toContain('The refs cannot be listed just now.')
-    expect(text).toContain('custom-service:release-v2')
-    expect(log.lines.at(-1)?.fields).toEqual({ failure: 'the storage is on fire' })
-  })
-
-  test('have no place where the source has none', async () => {
-    expect(await pageOf()).not.toContain('<h2>Refs')
-  })
-
-  test('are no more images than a page holds', async () => {
-    const images = Array.from({ length: 500 }, (_, index) => {
-      return { name: `image${index}`, state: 'stored' } as const
-    })
-    const text = textOf(await pageOf(withRefs({ images })))
-    expect(text).toContain('image39 stored and 460 more')
-    expect(text).not.toContain('image40 ')
-  })
+test('the page shows a pull from the public URL', async () => {
+  const publicUrl = new URL('https://registry.acme.org/')
+  const page = await pageOf({ publicUrl }, { Host: 'other.example' })
+  expect(page).toContain('docker pull registry.acme.org/')
+  expect(page).not.toContain('other.example')
 })
 
-describe('builds', () => {
-  test('have their times, and a link to all that is known', async () => {
-    const build = buildEntryOf()
-    const page = await pageOf(withBuilds(build))
-    expect(page).toContain(`<a href="/api/builds/${build.id}">custom-service:release-v2</a>`)
-    expect(page).toContain(`<time datetime="${build.startedAt}"`)
-    expect(textOf(page)).toContain('built 6.5 s')
-    expect(textOf(page)).toContain('prebuild · evaluate 420 ms · realise 3.1 s')
-  })
-
-  test('without a ref go by their commit', async () => {
-    const { ref: _, ...build } = buildEntryOf({ revision: '0123456789abcdef'.padEnd(40, '0') })
-    expect(await pageOf(withBuilds(build))).toContain('custom-service:0123456789ab<')
-  })
-
-  test('are at most twenty', async () => {
-    const builds = Array.from({ length: 50 }, () => buildEntryOf())
-    expect((await pageOf(withBuilds(...builds))).match(/<p class="build">/g)).toHaveLength(20)
-  })
-
-  test('that fail are shown with the end of their log', async () => {
-    const lines = Array.from({ length: 100 }, (_, index) => `line ${index}`)
-    const failure = 'package git: the builder failed with exit code 1'
-    const failed = buildEntryOf({ outcome: 'failed', failure, log: lines.join('\n') })
-    const page = await pageOf(withBuilds(failed))
-    expect(textOf(page)).toContain(`Recent errors custom-service:release-v2`)
-    expect(page).toContain(failure)
-    expect(page).toMatch(/<pre[^>]*>line 80\n.*line 99<\/pre>/s)
-    expect(page).not.toContain('line 79')
-  })
-
-  test('that failed and were built since are no errors any more', async () => {
-    const failed = buildEntryOf({ outcome: 'failed', failure: 'it broke' })
-    expect(await pageOf(withBuilds(buildEntryOf(), failed))).not.toContain('Recent errors')
-    const other = buildEntryOf({ revision: 'f'.repeat(40) })
-    expect(await pageOf(withBuilds(other, failed))).toContain('Recent errors')
-    const aborted = buildEntryOf({ outcome: 'aborted' })
-    expect(await pageOf(withBuilds(aborted, failed))).toContain('Recent errors')
-  })
-
-  test('that failed again and again are one error', async () => {
-    const failed = () => buildEntryOf({ outcome: 'failed', failure: 'it broke' })
-    const page = await pageOf(withBuilds(failed(), failed(), failed()))
-    expect(page.match(/<article>/g)).toHaveLength(1)
-  })
+test('the page shows a pull of a stored image, else of a built image', async () => {
+  const images: RefImage[] = [
+    { name: 'broken', state: 'failed' },
+    { name: 'soon', state: 'queued' },
+    { name: 'ready', state: 'stored' },
+  ]
+  expect(await pageOf(withRefs({ images }))).toMatch(/docker pull \S+\/ready:v1</)
+  const built = buildEntryOf({ image: 'git', ref: 'refs/heads/feature/login' })
+  expect(await pageOf(withBuilds(built))).toMatch(/docker pull \S+\/git:feature-login</)
 })
 
-describe('the source', () => {
-  test('out of reach is told of', async () => {
-    const status = { ready: true, refreshedAt: new Date().toISOString(), failure: 'no route' }
-    const text = textOf(await pageOf({ source: { status: () => status } }))
-    expect(text).toContain('Package set out of reach serving what was read just now no route')
-  })
-
-  test('that was never read is not ready', async () => {
-    const status = { ready: false, failure: 'no route' }
-    expect(textOf(await pageOf({ source: { status: () => status } }))).toContain('Not ready no rou')
-  })
+test('the page shows the state of each image of a ref as a word', async () => {
+  const images: RefImage[] = [
+    { name: 'a', state: 'stored' },
+    { name: 'b', state: 'building' },
+    { name: 'c', state: 'queued' },
+    { name: 'd', state: 'failed', failure: 'it broke' },
+    { name: 'e', state: 'absent' },
+  ]
+  const text = textOf(await pageOf(withRefs({ images })))
+  expect(text).toContain(`v1 tag · ${'a'.repeat(12)} `)
+  expect(text).toContain('a stored b building c queued d failed e absent')
 })
 
-test('whatever people and builders write is text', async () => {
+test('the page counts the refs out of scope', async () => {
+  const page = await pageOf(withRefs({}, { tag: 'old', inScope: false }))
+  expect(page).not.toContain('old')
+  expect(textOf(page)).toContain('1 more ref can be pulled')
+})
+
+test('the page shows the failure of a ref with an invalid slipway.json', async () => {
+  const failure = 'slipway.json: images: 7 is not a list of image names'
+  expect(textOf(await pageOf(withRefs({ failure })))).toContain(failure)
+})
+
+test('the page without refs that cannot be listed shows the rest, and logs the failure', async () => {
+  const list = async () => {
+    throw new Failure('unavailable', 'the storage is on fire')
+  }
+  const answer = await answerOf({ refs: { list }, ...withBuilds(buildEntryOf()) })
+  expect(answer.status).toBe(200)
+  const text = textOf(answer.body.toString())
+  expect(text).toContain('The refs cannot be listed just now.')
+  expect(text).toContain('custom-service:release-v2')
+  expect(log.at('warn')).toMatchObject([{ fields: { failure: 'the storage is on fire' } }])
+})
+
+test('the page of a source without refs has no list of refs', async () => {
+  expect(await pageOf()).not.toContain('<h2>Refs')
+})
+
+test('the page shows at most 40 images of a ref', async () => {
+  const images = Array.from({ length: 500 }, (_, index) => {
+    return { name: `image${index}`, state: 'stored' } as const
+  })
+  const text = textOf(await pageOf(withRefs({ images })))
+  expect(text).toContain('image39 stored and 460 more')
+  expect(text).not.toContain('image40 ')
+})
+
+test('the page shows the times of a build and a link to its details', async () => {
+  const build = buildEntryOf()
+  const page = await pageOf(withBuilds(build))
+  expect(page).toContain(`<a href="/api/builds/${build.id}">custom-service:release-v2</a>`)
+  expect(page).toContain(`<time datetime="${build.startedAt}"`)
+  expect(textOf(page)).toContain('built 6.5 s')
+  expect(textOf(page)).toContain('prebuild · evaluate 420 ms · realise 3.1 s')
+})
+
+test('the page shows a build without a ref by its commit', async () => {
+  const { ref: _, ...build } = buildEntryOf({ revision: '0123456789abcdef'.padEnd(40, '0') })
+  expect(await pageOf(withBuilds(build))).toContain('custom-service:0123456789ab<')
+})
+
+test('the page shows at most 20 builds', async () => {
+  const builds = Array.from({ length: 50 }, () => buildEntryOf())
+  expect((await pageOf(withBuilds(...builds))).match(/<p class="build">/g)).toHaveLength(20)
+})
+
+test('the page shows a failed build with the end of its log', async () => {
+  const lines = Array.from({ length: 100 }, (_, index) => `line ${index}`)
+  const failure = 'package git: the builder failed with exit code 1'
+  const failed = buildEntryOf({ outcome: 'failed', failure, log: lines.join('\n') })
+  const page = await pageOf(withBuilds(failed))
+  expect(textOf(page)).toContain(`Recent errors custom-service:release-v2`)
+  expect(page).toContain(failure)
+  expect(page).toMatch(/<pre[^>]*>line 80\n.*line 99<\/pre>/s)
+  expect(page).not.toContain('line 79')
+})
+
+test('the page does not show a failure whose image was built since', async () => {
+  const failed = buildEntryOf({ outcome: 'failed', failure: 'it broke' })
+  expect(await pageOf(withBuilds(buildEntryOf(), failed))).not.toContain('Recent errors')
+  const other = buildEntryOf({ revision: 'f'.repeat(40) })
+  expect(await pageOf(withBuilds(other, failed))).toContain('Recent errors')
+  const aborted = buildEntryOf({ outcome: 'aborted' })
+  expect(await pageOf(withBuilds(aborted, failed))).toContain('Recent errors')
+})
+
+test('the page shows repeated failures of an image once', async () => {
+  const failed = () => buildEntryOf({ outcome: 'failed', failure: 'it broke' })
+  const page = await pageOf(withBuilds(failed(), failed(), failed()))
+  expect(page.match(/<article>/g)).toHaveLength(1)
+})
+
+test('the page shows a source that is out of reach', async () => {
+  const status = { ready: true, refreshedAt: new Date().toISOString(), failure: 'no route' }
+  const text = textOf(await pageOf({ source: { status: () => status } }))
+  expect(text).toContain('Package set out of reach serving what was read just now no route')
+})
+
+test('the page shows a source that was never read as not ready', async () => {
+  const status = { ready: false, failure: 'no route' }
+  expect(textOf(await pageOf({ source: { status: () => status } }))).toContain('Not ready no rou')
+})
+
+test('the page escapes all that people and builders write', async () => {
   const hostile = `"'><script>alert(1)</script><img src=x onerror=alert(1)></pre></style>`
   const build = buildEntryOf({
     image: hostile,
@@ -223,7 +211,7 @@ test('whatever people and builders write is text', async () => {
   expect(page).toContain('&lt;script&gt;')
 })
 
-test('the policy allows the style sheet of the page and nothing else', async () => {
+test('the Content-Security-Policy allows only the style sheet of the page', async () => {
   const answer = await answerOf()
   const style = /<style>(.*)<\/style>/s.exec(answer.body.toString())?.[1] ?? ''
   const hash = createHash('sha256').update(style).digest('base64')
@@ -236,7 +224,7 @@ test('the policy allows the style sheet of the page and nothing else', async () 
   expect(answer.headers['cache-control']).toBe('no-store')
 })
 
-test('the page is read anew as long as something is being built, and else left alone', async () => {
+test('the page reloads while an image is built or queued, and only then', async () => {
   const refresh = '<meta http-equiv="refresh" content="10">'
   expect(await pageOf(withBuilds(buildEntryOf()))).not.toContain('http-equiv')
   expect(await pageOf(withBuilds(buildEntryOf({ outcome: 'running' })))).toContain(refresh)
@@ -244,12 +232,18 @@ test('the page is read anew as long as something is being built, and else left a
   expect(await pageOf(withRefs({ images }))).toContain(refresh)
 })
 
-test('HEAD has the headers alone, other methods are refused, other paths left to others', async () => {
+test('HEAD / answers the headers of the page without a body', async () => {
   const head = await answerOf({}, {}, 'HEAD')
   expect([head.status, head.body.length]).toEqual([200, 0])
   expect(head.headers['content-type']).toBe('text/html; charset=utf-8')
+})
+
+test('POST / answers 405 with Allow', async () => {
   const post = await answerOf({}, {}, 'POST')
   expect([post.status, post.headers.allow]).toEqual([405, 'GET, HEAD'])
-  await using server = await MiddlewareServer.start(statusPage(defaults))
+})
+
+test('GET /index.html answers 404', async () => {
+  await using server = await AppServer.start()
   expect((await server.get('/index.html')).status).toBe(404)
 })

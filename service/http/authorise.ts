@@ -1,0 +1,46 @@
+/**
+ * Access control. Every route has this step between parsing and acting, and a cached answer passes it
+ * before it is sent. So a request that is denied causes no work and learns nothing.
+ */
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type { Context } from 'koa'
+import type { ImageName } from '../image/image-name.ts'
+
+/** The parts of a request that access may depend on. */
+export interface AccessRequest {
+  readonly method: string
+  /** Path and query, as the client sent them. */
+  readonly url: string
+  /** The image that the request names; absent on routes without an image. */
+  readonly name: ImageName | undefined
+  /** IP address of the client. */
+  readonly address: string
+  readonly headers: IncomingHttpHeaders
+}
+
+/**
+ * Lets a request pass by returning, or denies it by throwing. Returns a promise only if it must wait, for
+ * a cached answer is sent at once otherwise. May be called twice for a request that it denies.
+ * @throws Failure denied
+ */
+export type Authorise = (request: AccessRequest) => Promise<void> | void
+
+/** Lets every request pass: there is no access control yet. */
+export const allowAll: Authorise = () => {}
+
+/** The request as a route has parsed it. */
+export type ParsedRequest = object & { readonly name?: ImageName }
+
+/** The step in a row of the route table. */
+export type AuthoriseStep = (ctx: Context, request: ParsedRequest) => Promise<void> | void
+
+export function authoriseStep(authorise: Authorise): AuthoriseStep {
+  return (ctx, { name }) => authorise(accessRequestOf(ctx.req, name))
+}
+
+export function accessRequestOf(
+  { method = '', url = '', socket, headers }: IncomingMessage,
+  name: ImageName | undefined,
+): AccessRequest {
+  return { method, url, name, address: socket.remoteAddress ?? '', headers }
+}

@@ -1,0 +1,98 @@
+/**
+ * The one place where a failure becomes an HTTP answer, and is logged.
+ * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes
+ */
+import type { Middleware } from 'koa'
+import { Failure, type FailureKind, messageOf, publicMessageOf } from '../image/errors.ts'
+import type { Log } from '../telemetry/ports.ts'
+import { isRegistryPath } from './registry/base.ts'
+
+interface Answer {
+  readonly status: number
+  /** One of the spec's codes, or Docker's where the spec has none. */
+  readonly code: string
+}
+
+/** Docker and skopeo show the message of a 4xx and hide that of a 5xx: what a person must read is 4xx. */
+const answers: Record<FailureKind, Answer> = {
+  'name-invalid': { status: 400, code: 'NAME_INVALID' },
+  'tag-invalid': { status: 404, code: 'MANIFEST_UNKNOWN' },
+  'digest-invalid': { status: 400, code: 'DIGEST_INVALID' },
+  'paging-invalid': { status: 400, code: 'PAGINATION_NUMBER_INVALID' },
+  'manifest-unknown': { status: 404, code: 'MANIFEST_UNKNOWN' },
+  'not-acceptable': { status: 404, code: 'MANIFEST_UNKNOWN' },
+  'blob-unknown': { status: 404, code: 'BLOB_UNKNOWN' },
+  'range-invalid': { status: 416, code: 'RANGE_INVALID' },
+  'route-unknown': { status: 404, code: 'UNSUPPORTED' },
+  unsupported: { status: 405, code: 'UNSUPPORTED' },
+  denied: { status: 403, code: 'DENIED' },
+  'evaluation-failed': { status: 422, code: 'UNKNOWN' },
+  'build-failed': { status: 422, code: 'UNKNOWN' },
+  'build-timed-out': { status: 422, code: 'UNKNOWN' },
+  'still-building': { status: 429, code: 'TOOMANYREQUESTS' },
+  overloaded: { status: 429, code: 'TOOMANYREQUESTS' },
+  unavailable: { status: 503, code: 'UNAVAILABLE' },
+}
+
+/** A bug of the service. */
+const internalError: Answer = { status: 500, code: 'UNKNOWN' }
+
+/** Statuses that tell the client to try again later. */
+const temporary: ReadonlySet<number> = new Set([429, 503])
+
+/** Seconds in `Retry-After`, where the failure names none. */
+const defaultRetryAfter = 10
+
+/** Headers of the content that the error replaces. `Content-Range` belongs to a 416 as well. */
+const contentHeaders = ['ETag', 'Docker-Content-Digest', 'Accept-Ranges']
+
+export interface ErrorAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer
+}
+
+/** Returns what a client is sent for anything that was thrown. */
+export function errorAnswer(thrown: unknown, path: string): ErrorAnswer {
+  const failure = thrown instanceof Failure ? thrown : undefined
+  const { status, code } = failure ? answers[failure.kind] : internalError
+  const retryAfter = String(failure?.retryAfter ?? defaultRetryAfter)
+  return {
+    status,
+    headers: {
+      'Content-Type': 'application/json',
+      'Cache-Control': 'no-store',
+      ...(temporary.has(status) ? { 'Retry-After': retryAfter } : {}),
+    },
+    body: Buffer.from(
+      JSON.stringify(inDialect(path, code, publicMessageOf(thrown), failure?.detail)),
+    ),
+  }
+}
+
+/** Each API has its own form of an error. */
+function inDialect(path: string, code: string, message: string, detail: unknown = null): object {
+  if (isRegistryPath(path)) return { errors: [{ code, message, detail }] }
+  if (path.startsWith('/webhooks/')) return { accepted: false, reason: message }
+  return { error: message }
+}
+
+/** Middleware that answers errors of the middleware after it, and logs each once. */
+export function answerErrors(log: Log): Middleware {
+  return async (ctx, next) => {
+    try {
+      await next()
+    } catch (thrown) {
+      const { status, headers, body } = errorAnswer(thrown, ctx.path)
+      const fields = { method: ctx.method, path: ctx.path, status, failure: messageOf(thrown) }
+      if (!(thrown instanceof Failure)) log.error({ ...fields, err: thrown }, 'request failed')
+      else if (status >= 500) log.warn(fields, 'request failed')
+      else log.info(fields, 'request failed')
+      for (const header of contentHeaders) ctx.remove(header)
+      if (status !== 416) ctx.remove('Content-Range')
+      ctx.status = status
+      ctx.set({ ...headers })
+      ctx.body = body
+    }
+  }
+}
