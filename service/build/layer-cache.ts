@@ -82,6 +82,6 @@ export class LayerCache {
   }
 
   async #isStored({ digest, size }: LayerRecord): Promise<boolean> {
-    return (await this.#blobs.confirm(digest))?.size === size
+    return (await this.#blobs.statRecorded(digest))?.size === size
   }
 }
