@@ -5,7 +5,7 @@
  */
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { exists } from '../filesystem/exists.ts'
+import { exists } from '../filesystem/file-access.ts'
 
 /** An export is the tree as committed: no path left out, no placeholder, line end or filter applied. */
 const asCommitted = '* -export-ignore -export-subst -text -ident -filter !working-tree-encoding\n'

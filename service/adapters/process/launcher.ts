@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
-import { exists } from '../filesystem/exists.ts'
+import { exists } from '../filesystem/file-access.ts'
 
 /** What stands before a Nix program on its command line; nothing where the system has no such tool. */
 export type Launcher = readonly string[]
