@@ -152,7 +152,7 @@ describe.concurrent('an instance that ends in the middle of a build', () => {
     const took = performance.now() - killed
     // The build sleeps, and evaluates, packs and stores on a machine that has other things to do, too.
     expect(took).toBeLessThan(expiry + 3000 + 10_000)
-    expect(other.logged('took over from an instance that is gone')).toHaveLength(1)
+    expect(other.logged('took over the lease of a dead instance')).toHaveLength(1)
     expect(built(other)).toEqual(['slow'])
     await expect.poll(() => fleet.bucket.names('leases')).toEqual([])
   })
