@@ -295,7 +295,7 @@ describe.concurrent('the start', () => {
     const { code, stderr } = await failure(bucket)
     expect(code).toBe(1)
     expect(stderr).toBe(
-      `slipway: GOOGLE_APPLICATION_CREDENTIALS="${bucket.keyFile}" is no file with Google credentials: it is no JSON`,
+      `slipway: GOOGLE_APPLICATION_CREDENTIALS="${bucket.keyFile}" is not a file with Google credentials: it is not JSON`,
     )
     const broken = bucket.emulator.credentials.private_key.replace('\n', '\nAAAA')
     await writeFile(
