@@ -108,7 +108,7 @@ const realBucket = process.env.SLIPWAY_TEST_GCS_BUCKET
 if (realBucket) {
   describe('real bucket', () => {
     const root = `slipway-test-${randomBytes(6).toString('hex')}`
-    let store: GcsStore
+    let store: GcsStore | undefined
     let staging: TemporaryFolder
     let tests = 0
 
@@ -125,15 +125,15 @@ if (realBucket) {
       })
     })
     afterAll(async () => {
-      const keys = await Array.fromAsync(store.list(`${root}/`))
-      await Promise.all(keys.map((key) => store.delete(key)))
-      store.close()
+      for await (const key of store?.list(`${root}/`) ?? []) await store?.delete(key)
+      store?.close()
       await staging[Symbol.asyncDispose]()
     }, 300_000)
 
     objectStoreContract(
       `GcsStore on gs://${realBucket}`,
       async () => {
+        if (store === undefined) throw new Error('the bucket is not open')
         tests += 1
         return new PrefixedStore(store, `${root}/${tests}/`)
       },

@@ -11,16 +11,14 @@ import { TemporaryFolder } from '../../support/temporary-folder.ts'
 
 const program = resolve(import.meta.dirname, '../../support/use-bucket.ts')
 
-/** The requests of use-bucket.ts by kind, besides those for tokens. */
-const everyKind = {
-  identity: 1,
+/** The requests of use-bucket.ts to the bucket, by kind. */
+const bucketRequests = {
   permissions: 1,
   metadata: 1,
   upload: 3,
   'upload-start': 1,
   download: 1,
   list: 1,
-  sign: 1,
   delete: 2,
 }
 
@@ -39,6 +37,7 @@ afterAll(() => compileCache[Symbol.asyncDispose]())
 beforeEach(async () => {
   folder = await TemporaryFolder.create()
   emulator = await GcsEmulator.start({ bucket: 'layers' })
+  await emulator.writeKey(join(folder.path, 'key.json'))
   await emulator.writeKeylessCredentials(join(folder.path, 'keyless.json'))
 })
 afterEach(async () => {
@@ -48,16 +47,16 @@ afterEach(async () => {
   expect(emulator.violations).toEqual([])
 })
 
-/** Runs use-bucket.ts with these proxy settings. @returns its output */
+/** Runs use-bucket.ts with these variables. @returns its output */
 async function useBucket(
   environment: Record<string, string>,
-  endpoint: string | undefined = emulator.url,
+  { credentials = 'keyless.json', endpoint = emulator.url } = {},
 ): Promise<string> {
-  const credentialsPath = join(folder.path, 'keyless.json')
+  const credentialsPath = join(folder.path, credentials)
   const options = {
     bucket: 'layers',
     credentialsPath,
-    signByIam: true,
+    signByIam: credentials === 'keyless.json',
     stagingFolder: join(folder.path, 'staging'),
     endpoint,
   }
@@ -75,7 +74,7 @@ test.each(['http_proxy', 'HTTP_PROXY'])(
   async (variable) => {
     proxy = await RecordingProxy.start()
     expect(await useBucket({ [variable]: proxy.url })).toBe('done')
-    expect(emulator.counts()).toMatchObject(everyKind)
+    expect(emulator.counts()).toMatchObject(bucketRequests)
     expect(proxy.requests).toHaveLength(emulator.requests.length)
   },
 )
@@ -84,22 +83,24 @@ test('no request goes through a proxy to a host that no_proxy names', async () =
   proxy = await RecordingProxy.start()
   const settings = { http_proxy: proxy.url, https_proxy: proxy.url, no_proxy: '127.0.0.1' }
   expect(await useBucket(settings)).toBe('done')
-  expect(emulator.counts()).toMatchObject(everyKind)
+  expect(emulator.counts()).toMatchObject(bucketRequests)
   expect(proxy.requests).toEqual([])
 })
 
-test("every request to Google's own endpoint goes through a tunnel of https_proxy", async () => {
-  const certificate = await certificateFor('storage.googleapis.com')
+test("every request to Google's own services goes through a tunnel of https_proxy", async () => {
+  const certificate = await certificateFor('*.googleapis.com')
   proxy = await RecordingProxy.start({ tlsTarget: { port: emulator.port, ...certificate } })
   const settings = {
     https_proxy: proxy.url,
-    // Reaches the stand-ins for Google's token and signing services, and for the upload session.
+    // The emulator gives upload sessions a URL on this machine.
     no_proxy: '127.0.0.1',
     NODE_EXTRA_CA_CERTS: certificate.path,
   }
-  expect(await useBucket(settings, '')).toBe('done')
-  expect(emulator.counts()).toMatchObject(everyKind)
-  expect(new Set(proxy.requests)).toEqual(new Set(['CONNECT storage.googleapis.com:443']))
+  expect(await useBucket(settings, { credentials: 'key.json', endpoint: '' })).toBe('done')
+  expect(emulator.counts()).toEqual({ ...bucketRequests, token: 1 })
+  expect(new Set(proxy.requests)).toEqual(
+    new Set(['CONNECT oauth2.googleapis.com:443', 'CONNECT storage.googleapis.com:443']),
+  )
 })
 
 test('the proxy gets the credentials of its URL', async () => {
