@@ -7,7 +7,7 @@ import { Disk } from '../support/disk.ts'
 import { PackageSet } from '../support/package-set.ts'
 import { processesWith } from '../support/processes.ts'
 import { Slipway, Workspace } from '../support/slipway.ts'
-import { faultsOf, stagedIn } from '../support/storage.ts'
+import { damageIn, stagedIn } from '../support/storage.ts'
 import { TemporaryFolder } from '../support/temporary-folder.ts'
 
 const image = '/v2/jq/manifests/release-v1'
@@ -63,13 +63,13 @@ describe('kill -9', () => {
     ['the image is recorded', ({ images }) => images > 0],
   ])('when %s loses nothing but the build', async (_moment, isNow) => {
     await using workspace = await killedWhen(isNow)
-    expect(await faultsOf(workspace.storage)).toEqual([])
+    expect(await damageIn(workspace.storage)).toEqual([])
     await using slipway = await start(workspace)
     expect(await stagedIn(workspace.storage)).toEqual([])
     const response = await slipway.fetch(image)
     expect(response.status, await response.text()).toBe(200)
     expect(response.headers.get('Docker-Content-Digest')).toBe(digest)
-    expect(await faultsOf(workspace.storage)).toEqual([])
+    expect(await damageIn(workspace.storage)).toEqual([])
     expect(buildProgress(workspace)).toMatchObject({ blobs: whole.blobs, packing: 0 })
   })
 
@@ -116,7 +116,7 @@ describe.concurrent('kill -9 while Nix builds', () => {
     await expect.poll(() => processesWith(pause), { timeout: 20_000 }).not.toEqual([])
     expect(await doomed.stop('SIGKILL')).toBe('SIGKILL')
     expect(await pull).toBe('cut')
-    expect(await faultsOf(workspace.storage)).toEqual([])
+    expect(await damageIn(workspace.storage)).toEqual([])
     expect(buildProgress(workspace)).toMatchObject({ blobs: 0, images: 0 })
     await using slipway = await start(workspace, own.folder)
     const response = await slipway.fetch(path)
@@ -129,7 +129,7 @@ describe.concurrent('kill -9 while Nix builds', () => {
       files.push(...(tar.match(/(?<=-half\/)\w+/g) ?? []))
     }
     expect(files).toEqual(expect.arrayContaining(['first', 'last']))
-    expect(await faultsOf(workspace.storage)).toEqual([])
+    expect(await damageIn(workspace.storage)).toEqual([])
     expect(await processesWith(pause)).toEqual([])
   })
 
@@ -177,7 +177,7 @@ describe.concurrent('a storage folder', () => {
     await using slipway = await start(workspace)
     expect(await refusal(slipway)).toMatch(/cannot be packed .*: \d MiB are free there/)
     expect(await stagedIn(workspace.storage)).toEqual([])
-    expect(await faultsOf(workspace.storage)).toEqual([])
+    expect(await damageIn(workspace.storage)).toEqual([])
     await disk.remount('size=200m')
     expect(await pulled(slipway)).toBe(digest)
   })
@@ -196,7 +196,7 @@ describe.concurrent('a storage folder', () => {
     await disk.remount('rw')
     // How it is cut depends on what is known by now: of hello.
     expect(await pulled(slipway)).toMatch(/^sha256:/)
-    expect(await faultsOf(workspace.storage)).toEqual([])
+    expect(await damageIn(workspace.storage)).toEqual([])
   })
 })
 
@@ -231,6 +231,6 @@ describe.concurrent('a state folder that is full', () => {
     await disk.empty()
     expect(await pulled(slipway, release)).toBe(digest)
     expect(await pulled(slipway, fresh)).toBe(digest)
-    expect(await faultsOf(workspace.storage)).toEqual([])
+    expect(await damageIn(workspace.storage)).toEqual([])
   })
 })

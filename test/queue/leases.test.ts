@@ -135,7 +135,7 @@ describe('take', () => {
   })
 
   test('a lease is taken although the response to its write was lost', async () => {
-    store.losesAnswers = true
+    store.losesResponses = true
     const lease = await taken(instance('one'))
     await vi.advanceTimersByTimeAsync(3 * interval)
     await lease.release()
