@@ -1,8 +1,8 @@
 /**
  * What the storage room needs from a back end, and what it offers to other rooms.
  *
- * Every back end implements `ObjectStore`. Each capability that only some back ends have is an interface of its
- * own: `PieceReader`, `Redirects`, `VersionedObjects`, `StagingFolder`.
+ * Every back end implements `ObjectStore`. Each capability that only some back ends have is an interface of
+ * its own: `PieceReader`, `Redirects`, `VersionedObjects`, `StagingFolder`.
  */
 import type { Readable } from 'node:stream'
 import type { Descriptor, Digest } from '../image/descriptor.ts'

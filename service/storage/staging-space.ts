@@ -1,6 +1,7 @@
 /**
- * Disk space for layers that are packed but not stored yet. Space is reserved before a layer is packed, so that
- * the disk does not run full in the middle, and so that layers do not pile up in front of a slow upload.
+ * Disk space for layers that are packed but not stored yet. Space is reserved before a layer is packed, so
+ * that the disk does not run full in the middle, and so that layers do not pile up in front of a slow
+ * upload.
  */
 import { Failure } from '../image/errors.ts'
 import type { DiskSpace } from './ports.ts'
@@ -85,8 +86,9 @@ export class StagingSpace implements DiskSpace {
   }
 
   /**
-   * Returns the free bytes. Uses the last measurement if it is recent and large enough, because the layers of an
-   * image arrive together. Returns Infinity if the measurement fails: then writing reports a full disk.
+   * Returns the free bytes. Uses the last measurement if it is recent and large enough, because the layers
+   * of an image arrive together. Returns Infinity if the measurement fails: then writing reports a full
+   * disk.
    */
   async #free(needed: number): Promise<number> {
     const { free, at } = this.#measured

@@ -29,8 +29,8 @@ export function scrub(text: string): string {
 }
 
 /**
- * Returns a `scrub` that also hides the credentials of one URL wherever they appear: alone, percent-decoded, or
- * with characters that a URL may not contain.
+ * Returns a `scrub` that also hides the credentials of one URL wherever they appear: alone,
+ * percent-decoded, or with characters that a URL may not contain.
  */
 export function scrubberFor(url: string): (text: string) => string {
   const secrets = secretsOf(url)

@@ -218,8 +218,8 @@ describe('the bytes of each blob are uploaded once', () => {
   })
 })
 
-describe('the client library of the bucket', () => {
-  test('is loaded only when it is chosen', async () => {
+describe('libraries of the bucket', () => {
+  test('the libraries of the bucket are loaded only if a bucket is configured', async () => {
     await using bucket = await createBucket()
     await using workspace = await Workspace.create()
     const hook = pathToFileURL(resolve(import.meta.dirname, '../support/loaded-modules.ts'))
@@ -230,10 +230,10 @@ describe('the client library of the bucket', () => {
       await (await Slipway.start({ ...settings, ...environment })).stop()
       return readFile(list, 'utf8')
     }
-    const library = /node_modules\/(@google-cloud|google-auth-library|gaxios)\//
+    const library = /node_modules\/(@google-cloud|google-auth-library|gaxios|undici)\//
     expect(await loaded(bucket.settings(packages.folder))).toMatch(library)
     const local = await loaded(workspace.settings(packages.folder))
-    expect(local).toContain('adapters/filesystem-store.ts')
+    expect(local).toContain('adapters/filesystem/filesystem-store.ts')
     expect(local).not.toMatch(library)
   })
 })
@@ -302,7 +302,7 @@ describe.concurrent('the start', () => {
       bucket.keyFile,
       JSON.stringify({ ...bucket.emulator.credentials, private_key: broken }),
     )
-    expect(await failure(bucket)).toEqual({ code: 1, stderr: expect.stringMatching(/is no key$/) })
+    expect(await failure(bucket)).toEqual({ code: 1, stderr: expect.stringMatching(/is not a key$/) })
   })
 })
 

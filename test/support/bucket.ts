@@ -109,7 +109,10 @@ export class Bucket implements AsyncDisposable {
     return counts
   }
 
-  /** Returns the bytes that arrived for each blob since the last reset of the ledger, with the multipart headers. */
+  /**
+   * Returns the bytes that arrived for each blob since the last reset of the ledger, with the multipart
+   * headers.
+   */
   arrived(): Map<string, number> {
     const bytes = new Map<string, number>()
     for (const { kind, key = '', bytesIn } of this.emulator.requests) {

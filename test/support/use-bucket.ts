@@ -1,6 +1,6 @@
 /**
- * A process that sends every kind of request to a bucket. Its argument is JSON: options for GcsStore.open. Prints
- * `done`, or the message of the error.
+ * A process that sends every kind of request to a bucket. Its argument is JSON: options for GcsStore.open.
+ * Prints `done`, or the message of the error.
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

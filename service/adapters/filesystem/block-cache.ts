@@ -1,7 +1,7 @@
 /**
- * Cache of file blocks that were read lately. During a rollout many machines request the same layers at once: only
- * the first request reads from the disk. The blocks lie in a fixed number of buffers that are reused, so that the
- * cache makes no garbage.
+ * Cache of file blocks that were read lately. During a rollout many machines request the same layers at
+ * once: only the first request reads from the disk. The blocks lie in a fixed number of buffers that are
+ * reused, so that the cache makes no garbage.
  */
 import type { FileHandle } from 'node:fs/promises'
 

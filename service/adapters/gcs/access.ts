@@ -10,8 +10,8 @@ const needed = ['create', 'delete', 'get', 'list'].map((verb) => `storage.object
 const responseSchema = z.object({ permissions: z.array(z.string()).default([]) })
 
 /**
- * Asks for the permissions on the bucket. The bucket's metadata is not read: a service account that may only use
- * objects has no permission for it.
+ * Asks for the permissions on the bucket. The bucket's metadata is not read: a service account that may
+ * only use objects has no permission for it.
  * @throws Failure unavailable that says what to change
  * @see https://cloud.google.com/storage/docs/json_api/v1/buckets/testIamPermissions
  */

@@ -47,9 +47,9 @@ export function isAnswer(error: unknown): boolean {
 }
 
 /**
- * Returns whether the same request may succeed when it is sent again. Every request of this adapter can be sent
- * again: it has a precondition, or the same outcome however often it is sent. An error without a status means
- * that no response arrived.
+ * Returns whether the same request may succeed when it is sent again. Every request of this adapter can be
+ * sent again: it has a precondition, or the same outcome however often it is sent. An error without a
+ * status means that no response arrived.
  * @see https://cloud.google.com/storage/docs/retry-strategy
  */
 export function isTransient(error: unknown): boolean {
@@ -58,8 +58,8 @@ export function isTransient(error: unknown): boolean {
 }
 
 /**
- * Turns an error of a request to the bucket into a Failure. The Failure has no `cause`: errors of the client quote
- * URLs, and the URL of an upload session is as secret as a password.
+ * Turns an error of a request to the bucket into a Failure. The Failure has no `cause`: errors of the
+ * client quote URLs, and the URL of an upload session is as secret as a password.
  */
 export function failureOf(bucket: string, error: unknown): Failure {
   if (error instanceof Failure) return error

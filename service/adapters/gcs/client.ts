@@ -1,6 +1,6 @@
 /**
- * Google's client library, with the HTTP client of this service below it. The library's own client chooses proxies
- * by other rules, and opens a new connection to the proxy for every request.
+ * Google's client library, with the HTTP client of this service below it. The library's own client chooses
+ * proxies by other rules, and opens a new connection to the proxy for every request.
  */
 import { createPrivateKey, randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -22,7 +22,7 @@ const objectScope = 'https://www.googleapis.com/auth/devstorage.read_write'
 /** The narrowest scope in which IAM signs URLs. */
 const signingScope = 'https://www.googleapis.com/auth/iam'
 
-/** No request needs the project. Without a value, the library asks Google's metadata server, which takes 1.5 s. */
+/** No request needs the project. Without a value, the library asks the metadata server, which takes 1.5 s. */
 const projectId = 'none'
 
 const serviceAccountKey = z.object({
@@ -41,11 +41,7 @@ export class GcsClient extends Storage {
   /** Whether URLs can be signed, by a private key or by IAM. */
   readonly signs: boolean
 
-  private constructor(
-    { endpoint, signByIam }: GcsSettings,
-    http: HttpClient,
-    hasPrivateKey: boolean,
-  ) {
+  private constructor({ endpoint, signByIam }: GcsSettings, http: HttpClient, hasKey: boolean) {
     const isAuthorized = endpoint === undefined || endpoint.protocol === 'https:'
     super({
       projectId,
@@ -64,7 +60,7 @@ export class GcsClient extends Storage {
     })
     this.#http = http
     this.#isAuthorized = isAuthorized
-    this.signs = hasPrivateKey || signByIam
+    this.signs = hasKey || signByIam
   }
 
   /** @throws Failure unavailable when the credentials file or a proxy setting is invalid */
@@ -99,7 +95,7 @@ export class GcsClient extends Storage {
     return this.#http.request(url, options)
   }
 
-  /** Sends a request of the library. */
+  /** Sends a request of the library: metadata, small uploads, lists, deletions. */
   override request(options: LibraryRequest, callback: LibraryCallback): void {
     this.#sendForLibrary(options).then(
       ({ body, response }) => callback(null, body, response as never),

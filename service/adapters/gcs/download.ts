@@ -10,9 +10,10 @@ const responseTimeout = 20_000
 const small = 4 * 1024 * 1024
 
 /**
- * Returns the bytes of an object. A small object has arrived completely when this resolves; if it was cut off, the
- * request fails, and can be sent again. The stream of a large object may break off later, so its reader checks the
- * digest. (The library's own stream closes the connections of other readers when one reader goes away.)
+ * Returns the bytes of an object. A small object has arrived completely when this resolves; if it was cut
+ * off, the request fails, and can be sent again. The stream of a large object may break off later, so its
+ * reader checks the digest. (The library's own stream closes the connections of other readers when one
+ * reader goes away.)
  * @throws an error with a status
  */
 export async function download(

@@ -1,6 +1,6 @@
 /**
- * Requests to the bucket: limited in number, and sent again after a transient failure. A bucket in trouble never
- * gets many more requests than a healthy one.
+ * Requests to the bucket: limited in number, and sent again after a transient failure. A bucket in trouble
+ * never gets many more requests than a healthy one.
  */
 import PQueue from 'p-queue'
 import pRetry from 'p-retry'
@@ -19,9 +19,10 @@ const longestDelay = 25
 const longestEffort = 60_000
 
 /**
- * Retries are paid from a budget: a failure takes one token, a success gives a part of one back. There are no
- * retries while half of the budget or less is left.
- * @see https://github.com/grpc/proposal/blob/master/A6-client-retries.md#throttling-retry-attempts-and-hedged-rpcs
+ * Retries are paid from a budget: a failure takes one token, a success gives a part of one back. There are
+ * no retries while half of the budget or less is left.
+ * @see
+ * https://github.com/grpc/proposal/blob/master/A6-client-retries.md#throttling-retry-attempts-and-hedged-rpcs
  */
 const retryBudget = { tokens: 40, returnedBySuccess: 0.2 }
 

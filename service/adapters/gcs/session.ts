@@ -1,7 +1,7 @@
 /**
- * A resumable upload: opening a session gives a URL, which takes the bytes and reports how many have arrived. The
- * file is sent straight from the disk. (The library's stream keeps chunks in memory to send them again. For 200 MB
- * it took half as long again, and three times the memory.)
+ * A resumable upload: opening a session gives a URL, which takes the bytes and reports how many have
+ * arrived. The file is sent straight from the disk. (The library's stream keeps chunks in memory to send
+ * them again. For 200 MB it took half as long again, and three times the memory.)
  * @see https://cloud.google.com/storage/docs/performing-resumable-uploads
  */
 
@@ -50,7 +50,9 @@ export async function openSession(client: GcsClient, request: SessionRequest): P
     body: JSON.stringify(metadata),
   })
   await body.dump()
-  return String(headers.location)
+  const { location } = headers
+  if (typeof location !== 'string') throw new Error('the upload session has no URL')
+  return location
 }
 
 /**
@@ -79,9 +81,10 @@ export function progressOf(client: GcsClient, { size }: LocalFile, url: string):
 }
 
 /**
- * Yields the pieces of a file in one buffer: a new buffer for each piece would leave the whole file behind as
- * garbage. undici asks for the next piece when the socket has drained, because a piece is larger than the socket's
- * high-water mark. (If a piece were overwritten, the bucket would refuse the object by its checksum.)
+ * Yields the pieces of a file in one buffer: a new buffer for each piece would leave the whole file behind
+ * as garbage. undici asks for the next piece when the socket has drained, because a piece is larger than
+ * the socket's high-water mark. (If a piece were overwritten, the bucket would refuse the object by its
+ * checksum.)
  */
 async function* piecesOf(path: string, start: number): AsyncGenerator<Uint8Array> {
   await using file = await open(path)
@@ -103,7 +106,7 @@ async function putToSession(
   const response = await client.sendToSession(url, {
     method: 'PUT',
     headers,
-    // undici accepts any iterable. A stream would read ahead, and so overwrite the piece that is being sent.
+    // undici accepts any iterable. A stream would read ahead, and overwrite the piece that is being sent.
     body: (body ?? null) as Readable | null,
     headersTimeout: idleTimeout,
     bodyTimeout: idleTimeout,

@@ -7,8 +7,8 @@
  *          │              wait a while
  *          └── session lost ─┘
  *
- * The checksum is sent with the first request, so that the bucket itself refuses corrupted bytes. They never become
- * visible under the object's name.
+ * The checksum is sent with the first request, so that the bucket itself refuses corrupted bytes. They
+ * never become visible under the object's name.
  * @see https://cloud.google.com/storage/docs/performing-resumable-uploads
  */
 

@@ -1,6 +1,7 @@
 /**
- * The HTTP client for every request that the service sends. Requests go through the proxies that `http_proxy`,
- * `https_proxy` and `no_proxy` name, in lower or upper case. Without `https_proxy`, `http_proxy` also serves https.
+ * The HTTP client for every request that the service sends. Requests go through the proxies that
+ * `http_proxy`, `https_proxy` and `no_proxy` name, in lower or upper case. Without `https_proxy`,
+ * `http_proxy` also serves https.
  * @see https://undici.nodejs.org/#/docs/api/EnvHttpProxyAgent
  */
 import type { Dispatcher, RequestInfo, RequestInit, Response } from 'undici'

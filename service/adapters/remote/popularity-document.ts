@@ -1,6 +1,6 @@
 /**
- * Package popularity from a JSON document at a URL: `{ "zlib": 1250, "glibc-2.40": 9000 }`. The document is read
- * at the start and daily. If that fails, the last copy stays in use.
+ * Package popularity from a JSON document at a URL: `{ "zlib": 1250, "glibc-2.40": 9000 }`. The document is
+ * read at the start and daily. If that fails, the last copy stays in use.
  */
 
 import { createHash, randomUUID } from 'node:crypto'

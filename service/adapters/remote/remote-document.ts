@@ -1,6 +1,6 @@
 /**
- * Reads a document from an http(s) URL, within limits of time and size. Messages contain only the origin of the
- * URL. A Failure has no `cause`, because the errors of fetch quote URLs.
+ * Reads a document from an http(s) URL, within limits of time and size. Messages contain only the origin of
+ * the URL. A Failure has no `cause`, because the errors of fetch quote URLs.
  */
 import type { Response } from 'undici'
 import { Failure, messageOf } from '../../image/errors.ts'

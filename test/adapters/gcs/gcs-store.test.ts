@@ -100,9 +100,9 @@ objectStoreContract(
 )
 
 /**
- * Also runs the contract on a real bucket if SLIPWAY_TEST_GCS_BUCKET names one. The machine needs application
- * default credentials with roles/storage.objectAdmin on the bucket. All objects get the prefix `slipway-test-…/`,
- * and are deleted at the end.
+ * Also runs the contract on a real bucket if SLIPWAY_TEST_GCS_BUCKET names one. The machine needs
+ * application default credentials with roles/storage.objectAdmin on the bucket. All objects get the prefix
+ * `slipway-test-…/`, and are deleted at the end.
  */
 const realBucket = process.env.SLIPWAY_TEST_GCS_BUCKET
 if (realBucket) {

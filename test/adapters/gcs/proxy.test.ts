@@ -1,4 +1,7 @@
-/** The proxy settings of the environment hold for every request to the bucket and to Google's other services. */
+/**
+ * The proxy settings of the environment hold for every request to the bucket and to Google's other
+ * services.
+ */
 import { execFile, spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
