@@ -1,4 +1,4 @@
-/** What the queue room offers to other rooms: work that several instances share. */
+/** Interfaces of the queue room: work that several instances share. */
 
 export interface Lease {
   /** Gives the lease back. Never fails. */

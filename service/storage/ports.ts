@@ -1,5 +1,5 @@
 /**
- * What the storage room needs from a back end, and what it offers to other rooms.
+ * Interfaces of the storage room: those that a back end implements, and those that other rooms use.
  *
  * Every back end implements `ObjectStore`. Each capability that only some back ends have is an interface of
  * its own: `PieceReader`, `Redirects`, `VersionedObjects`, `StagingFolder`.
@@ -209,7 +209,7 @@ export interface ImageStore {
   loadFresh(imageKey: string): Promise<StoredImage | undefined>
   /**
    * Loads an image whose record is stored into memory, if all its blobs are stored.
-   * @param manifests manifests of the image that the caller has at hand, as they were stored
+   * @param manifests manifests of the image that the caller has in memory, as they were stored
    */
   keep(
     imageKey: string,

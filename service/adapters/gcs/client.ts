@@ -38,8 +38,8 @@ export class GcsClient extends Storage {
   readonly #http: HttpClient
   /** A token is as secret as a password, so it is never sent over plain HTTP. */
   readonly #isAuthorized: boolean
-  /** Whether URLs can be signed, by a private key or by IAM. */
-  readonly signs: boolean
+  /** True if the credentials have a private key, or IAM signs. */
+  readonly canSign: boolean
 
   private constructor({ endpoint, signByIam }: GcsSettings, http: HttpClient, hasKey: boolean) {
     const isAuthorized = endpoint === undefined || endpoint.protocol === 'https:'
@@ -60,7 +60,7 @@ export class GcsClient extends Storage {
     })
     this.#http = http
     this.#isAuthorized = isAuthorized
-    this.signs = hasKey || signByIam
+    this.canSign = hasKey || signByIam
   }
 
   /** @throws Failure unavailable when the credentials file or a proxy setting is invalid */

@@ -25,8 +25,8 @@ export class SignedUrls {
    * @see https://cloud.google.com/storage/docs/access-control/signed-urls
    */
   async of(file: File): Promise<string> {
-    const { apiEndpoint, signs } = this.#client
-    if (!signs) {
+    const { apiEndpoint, canSign } = this.#client
+    if (!canSign) {
       const path = file.name.split('/').map(encodeURIComponent).join('/')
       return `${apiEndpoint}/${file.bucket.name}/${path}`
     }

@@ -335,12 +335,12 @@ describe('outages', () => {
     const store = await open()
     emulator.resetLedger()
     emulator.fail(503, 100_000)
-    const asked = 100
+    const calls = 100
     const outcomes = await Promise.allSettled(
-      Array.from({ length: asked }, (_, index) => store.stat(`images/${index}`)),
+      Array.from({ length: calls }, (_, index) => store.stat(`images/${index}`)),
     )
     expect(outcomes.every(({ status }) => status === 'rejected')).toBe(true)
-    expect(emulator.requests.length).toBeLessThan(1.5 * asked)
+    expect(emulator.requests.length).toBeLessThan(1.5 * calls)
   })
 
   test('a failing bucket is unavailable, and clients are told to try again', async () => {
