@@ -302,7 +302,10 @@ describe.concurrent('the start', () => {
       bucket.keyFile,
       JSON.stringify({ ...bucket.emulator.credentials, private_key: broken }),
     )
-    expect(await failure(bucket)).toEqual({ code: 1, stderr: expect.stringMatching(/is not a key$/) })
+    expect(await failure(bucket)).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/is not a key$/),
+    })
   })
 })
 
