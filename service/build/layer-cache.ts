@@ -101,6 +101,6 @@ export class LayerCache {
   }
 
   async #isStored({ digest, size }: LayerRecord): Promise<boolean> {
-    return (await this.#options.blobs.confirm(digest))?.size === size
+    return (await this.#options.blobs.statRecorded(digest))?.size === size
   }
 }

@@ -3,7 +3,7 @@ import { Leases } from '../queue/leases.ts'
 import type { Log } from '../telemetry/ports.ts'
 import type { Storage } from './storage.ts'
 
-/** @param instance name of this instance, the same for good */
+/** @param instance name of this instance, which stays the same across restarts */
 export function composeQueue(
   { store, versioned: objects }: Storage,
   instance: string,

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { HttpChannelServer } from '../adapters/channels/channel-server.ts'
-import { readFault } from '../adapters/filesystem/exists.ts'
+import { readFailure } from '../adapters/filesystem/file-access.ts'
 import type { StateFolder } from '../adapters/filesystem/state-folder.ts'
 import { withoutCredentials } from '../adapters/git/credentials.ts'
 import { GitMirror } from '../adapters/git/mirror.ts'
@@ -40,7 +40,7 @@ export function composeSource(config: Config, tools: Tools): RunningSource {
   const { source } = config
   switch (source.kind) {
     case 'path':
-      return { source: new PathSource(source.folder, readFault), async start() {}, stop() {} }
+      return { source: new PathSource(source.folder, readFailure), async start() {}, stop() {} }
     case 'channel':
       return composeChannel(source, config, tools)
     case 'git':

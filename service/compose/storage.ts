@@ -1,4 +1,4 @@
-/** Composes the storage room: a back end, and blobs, records and images on it. */
+/** Composes the storage room: a back end, with blobs, records and images on it. */
 import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { z } from 'zod'
@@ -7,9 +7,12 @@ import type { StateFolder } from '../adapters/filesystem/state-folder.ts'
 import type { StorageConfig } from '../config/storage-config.ts'
 import type { Digest } from '../image/descriptor.ts'
 import { Blobs } from '../storage/blobs.ts'
+import { CachedBlobs } from '../storage/cached-blobs.ts'
+import { CachedRecords } from '../storage/cached-records.ts'
 import { Catalog } from '../storage/catalog.ts'
 import { imageRecord } from '../storage/image-record.ts'
 import type {
+  BlobStorage,
   DiskSpace,
   ImageRecord,
   ObjectStore,
@@ -24,32 +27,32 @@ import { StoredImages } from '../storage/stored-images.ts'
 import type { Log } from '../telemetry/ports.ts'
 import type { ServiceEvents } from './events.ts'
 
-/** Bytes of records of one kind in memory. */
-const recordMemory = 16 * 1024 * 1024
+/** Bytes of the cache of one kind of record. */
+const recordCacheSize = 16 * 1024 * 1024
 
-/** A back end, and what it can do beyond `ObjectStore`. */
+/** A back end, and its capabilities beyond `ObjectStore`. */
 interface BackEnd {
   readonly store: ObjectStore
   readonly stagingFolder: string
   readonly pieces?: PieceReader
   readonly redirects?: Redirects
   readonly versioned?: VersionedObjects
-  /** Each call is a request over a network: what it answered is worth remembering. */
+  /** Each call is a round trip over a network, so its results are cached. */
   readonly isRemote: boolean
-  /** Whether the packer computes the MD5 of layer files. */
+  /** The packer computes the MD5 of layer files. */
   readonly md5: boolean
   stop(): void
 }
 
-export interface Storage extends BackEnd {
+export interface Storage extends Omit<BackEnd, 'isRemote'> {
   readonly space: DiskSpace
-  readonly blobs: Blobs
+  readonly blobs: BlobStorage
   readonly imageRecords: RecordStore<ImageRecord>
   readonly images: StoredImages
   readonly catalog: Catalog
   /** Makes the records of one kind. */
   records<T extends object>(folder: string, schema: z.ZodType<T>): RecordStore<T>
-  /** Like `records`, for records that never change once written: a remote storage is asked once. */
+  /** Like `records`, for records that never change once written: those of a remote back end are cached. */
   lastingRecords<T extends object>(folder: string, schema: z.ZodType<T>): RecordStore<T>
 }
 
@@ -60,12 +63,18 @@ export async function composeStorage(
   events: ServiceEvents,
   log: Log,
 ): Promise<Storage> {
-  const backEnd = await openBackEnd(config, state, log)
-  const { store, stagingFolder, pieces, redirects, isRemote } = backEnd
-  const options = isRemote ? { memory: recordMemory } : {}
+  const { isRemote, ...backEnd } = await openBackEnd(config, state, log)
+  const { store, stagingFolder } = backEnd
+  const plainBlobs = new Blobs({ ...backEnd, log })
   const onLost = (digest: Digest) => events.emit('blob-lost', digest)
-  const blobs = new Blobs({ store, pieces, redirects, remembers: isRemote, onLost, log })
-  const imageRecords = new Records(store, 'images', imageRecord, log, options)
+  const blobs = isRemote ? new CachedBlobs({ blobs: plainBlobs, onLost, log }) : plainBlobs
+  const records = <T extends object>(folder: string, schema: z.ZodType<T>) =>
+    new Records(store, folder, schema, log)
+  const lastingRecords = <T extends object>(folder: string, schema: z.ZodType<T>) => {
+    const plain = records(folder, schema)
+    return isRemote ? new CachedRecords(plain, recordCacheSize) : plain
+  }
+  const imageRecords = lastingRecords('images', imageRecord)
   const images = new StoredImages(imageRecords, blobs)
   events.on('blob-lost', (digest) => images.forgetBlob(digest))
   const free = async () => {
@@ -79,8 +88,8 @@ export async function composeStorage(
     imageRecords,
     images,
     catalog: new Catalog(imageRecords),
-    records: (folder, schema) => new Records(store, folder, schema, log),
-    lastingRecords: (folder, schema) => new Records(store, folder, schema, log, options),
+    records,
+    lastingRecords,
   }
 }
 
@@ -90,7 +99,7 @@ async function openBackEnd(config: StorageConfig, state: StateFolder, log: Log):
     const { stagingFolder } = store
     return { store, pieces: store, stagingFolder, isRemote: false, md5: false, stop() {} }
   }
-  // Only when it is chosen: the client library takes as long to load as all the rest.
+  // Imported only when a bucket is configured: Google's client library takes as long to load as the rest.
   const { GcsStore } = await import('../adapters/gcs/gcs-store.ts')
   const store = await GcsStore.open({
     ...config,

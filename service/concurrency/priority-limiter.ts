@@ -1,17 +1,17 @@
 /**
- * Work of one kind, of which only so much runs at a time.
+ * Limits how much work of one kind runs at a time. Pulls go first.
  *
  *     prebuilds ──► gate: C ──┐
- *                             ├──► places: C + 1
+ *                             ├──► slots: C + 1
  *     pulls ──────────────────┘
  *
- * Prebuilds can hold no more than C places, so a pull never waits for a prebuild that has not started,
- * also on one core. Of those that wait for a place, pulls go first.
+ * Prebuilds can hold at most C slots, so a pull never waits for a prebuild that has not started, even on one
+ * core. When a slot becomes free, a waiting pull gets it before a waiting prebuild.
  */
 
 import PQueue from 'p-queue'
 
-/** Why work is done: a client waits for it, or it is done ahead. */
+/** Why work is done: a client waits for it, or it is done in advance. */
 export type Cause = 'pull' | 'prebuild'
 
 /**
@@ -22,22 +22,22 @@ export const reservedForPulls = 1
 
 export class PriorityLimiter {
   readonly #gate: PQueue
-  readonly #places: PQueue
+  readonly #slots: PQueue
 
-  /** @param capacity C */
+  /** @param capacity C in the drawing */
   constructor(capacity: number) {
     this.#gate = new PQueue({ concurrency: capacity })
-    this.#places = new PQueue({ concurrency: capacity + reservedForPulls })
+    this.#slots = new PQueue({ concurrency: capacity + reservedForPulls })
   }
 
-  /** Pulls that wait for a place. */
+  /** Number of pulls that wait for a slot. */
   get waitingPulls(): number {
-    return this.#places.sizeBy({ priority: 1 })
+    return this.#slots.sizeBy({ priority: 1 })
   }
 
   run<T>(cause: Cause, work: () => Promise<T>): Promise<T> {
     return cause === 'pull'
-      ? this.#places.add(work, { priority: 1 })
-      : this.#gate.add(() => this.#places.add(work))
+      ? this.#slots.add(work, { priority: 1 })
+      : this.#gate.add(() => this.#slots.add(work))
   }
 }

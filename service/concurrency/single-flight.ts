@@ -1,8 +1,8 @@
-/** One run of a piece of work per key at a time, however many ask. */
+/** Runs work once per key at a time: concurrent callers with the same key share one run and its result. */
 export class SingleFlight<T> {
   readonly #running = new Map<string, Promise<T>>()
 
-  /** Joins the run of this key, or starts it. */
+  /** Joins the running work of this key, or starts it. */
   run(key: string, work: () => Promise<T>): Promise<T> {
     const running = this.#running.get(key)
     if (running !== undefined) return running
@@ -11,10 +11,12 @@ export class SingleFlight<T> {
     return started
   }
 
+  /** Returns whether work of this key is running. */
   has(key: string): boolean {
     return this.#running.has(key)
   }
 
+  /** Number of keys with running work. */
   get size(): number {
     return this.#running.size
   }

@@ -1,71 +1,71 @@
 /**
- * Leases: of several instances that share a storage one builds an image, and the others wait for it.
+ * Leases: one of the instances that share a storage builds an image, and the others wait for it.
  *
  *     instance A                 leases/<image key>                instance B
- *     writes it ───────────────► version 1
- *                                     ◄────────────────────────── may not write it, remembers version 1
- *     writes it again ─────────► version 2                         … sees version 2: A is alive
- *     is killed                                                    … sees version 2 for too long
- *                                version 3 ◄────────────────────── writes it in place of version 2, builds
+ *     writes the lease ────────► version 1
+ *                                     ◄────────────────────────── write refused, remembers version 1
+ *     renews it ───────────────► version 2                         sees version 2: A is alive
+ *     is killed                                                    sees version 2 for too long
+ *                                version 3 ◄────────────────────── replaces version 2, and builds
  *
- * Whether an owner is alive is told by the versions that come, as the one who waits sees them on its own
- * clock: no clock of two machines is ever compared. A lease saves work, no more: when two build the same
- * image after all, both store the same.
+ * A waiting instance decides by its own clock whether an owner is alive: it measures how long the version
+ * stays the same. Clocks of two machines are never compared. A lease only saves work: if two instances build
+ * the same image after all, both store the same bytes.
  */
 
 import { randomUUID } from 'node:crypto'
-import { buffer } from 'node:stream/consumers'
 import { LRUCache } from 'lru-cache'
 import { SingleFlight } from '../concurrency/single-flight.ts'
 import { Failure, messageOf } from '../image/errors.ts'
 import type { ObjectStore, VersionedObjects } from '../storage/ports.ts'
+import { readObject } from '../storage/read-object.ts'
 import type { Log } from '../telemetry/ports.ts'
 import type { Lease, WorkLeases } from './ports.ts'
 
-/** Milliseconds between the versions that an owner writes. */
+/** Milliseconds between two renewals. */
 const defaultInterval = 5000
 /**
- * Intervals without a new version after which the owner counts as gone. The margin is for requests that
- * are tried again and for an owner that was held up; none of it is for clocks.
+ * Intervals without a new version after which an owner counts as dead. The margin is for retried requests and
+ * for an owner that was delayed. None of it is for clocks.
  */
-const intervalsOfSilence = 4
-/** Milliseconds between looks of one who waits: the first, and the longest. */
-const firstLook = 250
-const longestLook = 2000
-/** Leases of others that are watched at a time. */
+const silentIntervals = 4
+/** Milliseconds before a waiting instance looks again: the first time, and at most. */
+const firstDelay = 250
+const longestDelay = 2000
+/** Leases of other instances whose version is remembered. */
 const mostWatched = 10_000
 
 export interface LeasesOptions {
   readonly store: ObjectStore
-  /** Absent for a storage that only one instance uses at a time. */
+  /** Absent if only one instance uses the storage. */
   readonly objects?: VersionedObjects | undefined
-  /** Name of this instance, for people who look into the storage. */
+  /** Name of this instance, for people who look at a lease in the storage. */
   readonly instance: string
   readonly log: Log
-  /** Milliseconds. @default 5,000 */
+  /** Milliseconds between two renewals. @default 5,000 */
   readonly interval?: number
 }
 
-/** A lease that this instance has. */
-interface Held {
+/** A lease that this instance owns. */
+interface OwnLease {
   users: number
   version: string
   readonly content: Buffer
-  renewal?: NodeJS.Timeout
-  renewing?: Promise<void>
+  timer?: NodeJS.Timeout
+  renewal?: Promise<void>
 }
 
 export class Leases implements WorkLeases {
   readonly #options: LeasesOptions
   readonly #objects: VersionedObjects | undefined
   readonly #interval: number
-  readonly #held = new Map<string, Held>()
-  /** Versions of others' leases, and when each was seen first. */
+  readonly #own = new Map<string, OwnLease>()
+  /** Versions of the leases of other instances, and the time when each was seen first. */
   readonly #watched = new LRUCache<string, { version: string; since: number }>({ max: mostWatched })
-  readonly #flights = new SingleFlight<Held | undefined>()
-  /** What is being given back. */
-  readonly #removing = new Set<Promise<void>>()
-  #closed = false
+  readonly #flights = new SingleFlight<OwnLease | undefined>()
+  /** Deletions that are still running. */
+  readonly #removals = new Set<Promise<void>>()
+  #isClosed = false
 
   constructor(options: LeasesOptions) {
     this.#options = options
@@ -73,92 +73,89 @@ export class Leases implements WorkLeases {
     this.#interval = options.interval ?? defaultInterval
   }
 
-  /** Whether another instance may be building the same at this moment. */
   get areShared(): boolean {
     return this.#objects !== undefined
   }
 
-  /**
-   * What `find` gives as soon as some instance has made it; what `make` gives if it is up to this one.
-   * A storage that only one instance uses at a time has no leases: then it is.
-   */
   async findOrMake<T>(
     key: string,
     find: () => Promise<T | undefined>,
     make: () => Promise<T>,
   ): Promise<T> {
     if (this.#objects === undefined) return make()
-    for (let wait = firstLook; ; wait = Math.min(wait * 1.5, longestLook)) {
+    for (let delay = firstDelay; ; delay = Math.min(delay * 1.5, longestDelay)) {
       const lease = await this.take(key)
       if (lease !== undefined) {
         try {
-          // It may have been made, and the lease given back, since anybody looked.
+          // Another instance may have done the work and released the lease since the last look.
           return (await find()) ?? (await make())
         } finally {
-          // Nobody who waits for the image waits for this; it never fails.
+          // Not awaited: the caller needs the image, not the end of the lease.
           void lease.release()
         }
       }
-      await new Promise((resolve) => setTimeout(resolve, wait))
-      // Before another try: a lease that is not needed is two requests.
+      await new Promise((resolve) => setTimeout(resolve, delay))
+      // Looks before it tries to take the lease, because taking a lease needs two requests.
       const found = await find()
       if (found !== undefined) return found
     }
   }
 
-  /** A lease, also if this instance has it already; undefined while another instance has it. */
   async take(key: string): Promise<Lease | undefined> {
     const objects = this.#objects
     if (objects === undefined) return { release: async () => {} }
-    if (this.#closed) throw new Failure('unavailable', 'the service is shutting down')
+    if (this.#isClosed) throw new Failure('unavailable', 'the service is shutting down')
     const path = `leases/${key}`
-    const held =
-      this.#held.get(path) ?? (await this.#flights.run(path, () => this.#acquire(objects, path)))
-    if (held === undefined) return undefined
-    held.users += 1
-    let released = false
+    const own =
+      this.#own.get(path) ?? (await this.#flights.run(path, () => this.#acquire(objects, path)))
+    if (own === undefined) return undefined
+    own.users += 1
+    let isReleased = false
     return {
       release: async () => {
-        if (released) return
-        released = true
-        held.users -= 1
-        if (held.users === 0) await this.#giveBack(objects, path, held)
+        if (isReleased) return
+        isReleased = true
+        own.users -= 1
+        if (own.users === 0) await this.#giveBack(objects, path, own)
       },
     }
   }
 
-  /** Lets go of all, as before the end of the process. Never fails. */
+  /** Gives all leases back before the process ends. Never fails. */
   async close(): Promise<void> {
-    this.#closed = true
+    this.#isClosed = true
     const objects = this.#objects
     if (objects === undefined) return
-    const leases = [...this.#held].map(([path, held]) => this.#giveBack(objects, path, held))
-    await Promise.all([...leases, ...this.#removing])
+    const leases = [...this.#own].map(([path, own]) => this.#giveBack(objects, path, own))
+    await Promise.all([...leases, ...this.#removals])
   }
 
-  async #acquire(objects: VersionedObjects, path: string): Promise<Held | undefined> {
-    const expected = await this.#replaceable(objects, path)
+  async #acquire(objects: VersionedObjects, path: string): Promise<OwnLease | undefined> {
+    const expected = await this.#replaceableVersion(objects, path)
     if (expected === 'taken') return undefined
-    const content = this.#content()
+    const content = this.#newContent()
     const version = await this.#write(objects, path, content, expected)
     if (version === undefined) return undefined
     if (expected !== undefined) {
-      this.#options.log.warn({ lease: path }, 'took over from an instance that is gone')
+      this.#options.log.warn({ lease: path }, 'took over the lease of a dead instance')
     }
     this.#watched.delete(path)
-    const held: Held = { users: 0, version, content }
-    this.#held.set(path, held)
-    this.#renewLater(objects, path, held)
-    return held
+    const own: OwnLease = { users: 0, version, content }
+    this.#own.set(path, own)
+    this.#scheduleRenewal(objects, path, own)
+    return own
   }
 
-  /** The version to write in place of, undefined when there is none; `taken` while its owner is alive. */
-  async #replaceable(
+  /**
+   * Returns the version that this instance may replace, or undefined if the lease must not exist.
+   * @returns `taken` while the owner of the lease is alive
+   */
+  async #replaceableVersion(
     objects: VersionedObjects,
     path: string,
   ): Promise<string | undefined | 'taken'> {
     const watched = this.#watched.get(path)
-    // Nobody is known to have it: trying is all that it takes to find out.
+    // No owner is known. Writing the lease shows at once whether there is one.
     if (watched === undefined) return undefined
     const version = await objects.version(path)
     if (version === undefined) return undefined
@@ -167,10 +164,10 @@ export class Leases implements WorkLeases {
       return 'taken'
     }
     const silence = performance.now() - watched.since
-    return silence > this.#interval * intervalsOfSilence ? version : 'taken'
+    return silence > this.#interval * silentIntervals ? version : 'taken'
   }
 
-  /** @returns undefined when another instance was faster */
+  /** @returns the new version, or undefined if another instance wrote the lease first */
   async #write(
     objects: VersionedObjects,
     path: string,
@@ -181,61 +178,61 @@ export class Leases implements WorkLeases {
     if (version !== undefined) return version
     const current = await objects.version(path)
     if (current === undefined) return undefined
-    // The answer to a write of ours may have been lost, and the write repeated.
+    // If the response to this write was lost, its retry was refused, and the lease has this content.
     const stream = await this.#options.store.get(path)
-    if (stream !== undefined && (await buffer(stream)).equals(content)) return current
+    if (stream !== undefined && (await readObject(stream)).equals(content)) return current
     if (this.#watched.get(path)?.version !== current) {
       this.#watched.set(path, { version: current, since: performance.now() })
     }
     return undefined
   }
 
-  #renewLater(objects: VersionedObjects, path: string, held: Held): void {
-    held.renewal = setTimeout(() => {
-      held.renewing = this.#renew(objects, path, held)
+  #scheduleRenewal(objects: VersionedObjects, path: string, own: OwnLease): void {
+    own.timer = setTimeout(() => {
+      own.renewal = this.#renew(objects, path, own)
     }, this.#interval).unref()
   }
 
-  async #renew(objects: VersionedObjects, path: string, held: Held): Promise<void> {
+  async #renew(objects: VersionedObjects, path: string, own: OwnLease): Promise<void> {
     const { log } = this.#options
     try {
-      const version = await this.#write(objects, path, held.content, held.version)
+      const version = await this.#write(objects, path, own.content, own.version)
       if (version === undefined) {
-        // What it was for goes on: storing it twice does no harm.
-        log.warn({ lease: path }, 'another instance took over')
-        if (this.#held.get(path) === held) this.#held.delete(path)
+        // The work goes on: storing the same image twice does no harm.
+        log.warn({ lease: path }, 'another instance took over a lease of this instance')
+        if (this.#own.get(path) === own) this.#own.delete(path)
         return
       }
-      held.version = version
+      own.version = version
     } catch (error) {
-      log.debug({ lease: path, failure: messageOf(error) }, 'a lease could not be renewed')
+      log.debug({ lease: path, failure: messageOf(error) }, 'cannot renew a lease')
     }
-    if (this.#held.get(path) === held) this.#renewLater(objects, path, held)
+    if (this.#own.get(path) === own) this.#scheduleRenewal(objects, path, own)
   }
 
   /** Never fails. */
-  async #giveBack(objects: VersionedObjects, path: string, held: Held): Promise<void> {
-    if (this.#held.get(path) !== held) return
-    this.#held.delete(path)
-    clearTimeout(held.renewal)
-    const removing = this.#remove(objects, path, held)
-    this.#removing.add(removing)
-    await removing
-    this.#removing.delete(removing)
+  async #giveBack(objects: VersionedObjects, path: string, own: OwnLease): Promise<void> {
+    if (this.#own.get(path) !== own) return
+    this.#own.delete(path)
+    clearTimeout(own.timer)
+    const removal = this.#remove(objects, path, own)
+    this.#removals.add(removal)
+    await removal
+    this.#removals.delete(removal)
   }
 
-  async #remove(objects: VersionedObjects, path: string, held: Held): Promise<void> {
-    await held.renewing
+  async #remove(objects: VersionedObjects, path: string, own: OwnLease): Promise<void> {
+    await own.renewal
     try {
-      await objects.remove(path, held.version)
+      await objects.remove(path, own.version)
     } catch (error) {
-      // Others wait until it has been silent for long enough.
-      this.#options.log.debug({ lease: path, failure: messageOf(error) }, 'a lease stays')
+      // Other instances wait until the lease counts as that of a dead instance.
+      this.#options.log.debug({ lease: path, failure: messageOf(error) }, 'cannot delete a lease')
     }
   }
 
-  /** Tells this instance's leases from all others, those of its earlier runs as well. */
-  #content(): Buffer {
+  /** Returns a content that differs from every other lease, including those of earlier runs. */
+  #newContent(): Buffer {
     const { instance } = this.#options
     return Buffer.from(`${JSON.stringify({ instance, token: randomUUID() })}\n`)
   }

@@ -2,26 +2,22 @@
 
 import PQueue from 'p-queue'
 import { SingleFlight } from '../concurrency/single-flight.ts'
-import type { ImageRecord } from './ports.ts'
-import type { Records } from './records.ts'
+import type { ImageCatalog, ImageRecord, RecordStore } from './ports.ts'
 
 /** Records read at a time: enough to hide the latency of a bucket. */
 const readers = 16
 
-export class Catalog {
-  readonly #records: Records<ImageRecord>
-  /** Image key → name. A record that is written anew names the same packages. */
+export class Catalog implements ImageCatalog {
+  readonly #records: RecordStore<ImageRecord>
+  /** Image key → name. The name of an image key never changes, not even when its record is replaced. */
   #names = new Map<string, string>()
   readonly #flights = new SingleFlight<string[]>()
 
-  constructor(records: Records<ImageRecord>) {
+  constructor(records: RecordStore<ImageRecord>) {
     this.#records = records
   }
 
-  /**
-   * Names with an image record, each once, in byte order. Only records not seen before are read.
-   * @throws Failure unavailable
-   */
+  /** Reads only records that it has not read before. */
   names(): Promise<string[]> {
     return this.#flights.run('names', () => this.#read())
   }

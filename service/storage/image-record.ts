@@ -1,4 +1,4 @@
-/** Validation of image records: what `images/<image key>` holds. */
+/** Schema of image records: the content of `images/<image key>`. */
 import { z } from 'zod'
 import { descriptorSchema, sizeSchema } from '../image/descriptor.ts'
 import type { ImageRecord } from './ports.ts'

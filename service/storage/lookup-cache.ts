@@ -1,25 +1,25 @@
-/** What a storage that is far away told lately: what there is, for long; what there is not, for seconds. */
+/** Cache of lookups in a remote storage: what was found for an hour, what was missing for seconds. */
 import { LRUCache } from 'lru-cache'
 
-/** Milliseconds that what was found is taken for true: other instances replace it only to mend it. */
-const presenceKnown = 3_600_000
-/** Milliseconds that what was not found is taken for absent: another instance may be about to store it. */
-const absenceKnown = 3000
-/** Absent keys remembered: somebody may ask for one after another. */
+/** Milliseconds that a found value is used. Other instances replace values only to repair them. */
+const presentTtl = 3_600_000
+/** Milliseconds that a missing key counts as absent. Another instance may be about to store it. */
+const absentTtl = 3000
+/** Absent keys in the cache. The limit is for clients that try one key after another. */
 const mostAbsent = 10_000
 /** Bytes that an entry takes besides its value. */
-const overhead = 200
+const entryOverhead = 200
 
-/** The clock of the moment: tests put another in its place. */
+/** Looks the clock up at each call, because tests replace it. */
 const perf = { now: () => performance.now() }
 
 export class LookupCache<T extends object> {
   readonly #present: LRUCache<string, T>
-  readonly #absent = new LRUCache<string, true>({ max: mostAbsent, ttl: absenceKnown, perf })
+  readonly #absent = new LRUCache<string, true>({ max: mostAbsent, ttl: absentTtl, perf })
 
-  /** @param size most bytes of values */
+  /** @param size most bytes of all values */
   constructor(size: number) {
-    this.#present = new LRUCache({ maxSize: size, ttl: presenceKnown, ttlResolution: 1000, perf })
+    this.#present = new LRUCache({ maxSize: size, ttl: presentTtl, ttlResolution: 1000, perf })
   }
 
   get(key: string): T | 'absent' | undefined {
@@ -29,7 +29,7 @@ export class LookupCache<T extends object> {
   /** @param size bytes of the value */
   set(key: string, value: T, size: number): void {
     this.#absent.delete(key)
-    this.#present.set(key, value, { size: size + overhead })
+    this.#present.set(key, value, { size: size + entryOverhead })
   }
 
   setAbsent(key: string): void {

@@ -1,68 +1,67 @@
 /**
- * What the storage room needs of a back end, and what it offers to other rooms.
+ * Interfaces of the storage room: those that a back end implements, and those that other rooms use.
  *
- * `ObjectStore` is all that every back end has. What only some of them can do is an interface of its own:
- * `PieceReader`, `Redirects`, `VersionedObjects`, `StagingFolder`.
+ * Every back end implements `ObjectStore`. Each capability that only some back ends have is an interface of
+ * its own: `PieceReader`, `Redirects`, `VersionedObjects`, `StagingFolder`.
  */
 import type { Readable } from 'node:stream'
 import type { Descriptor, Digest } from '../image/descriptor.ts'
 import type { Document } from '../image/manifest.ts'
 
-/** Bytes `start` to `end`, both included, as in HTTP. */
+/** A range of bytes from `start` to `end`, both included, as in HTTP. */
 export interface ByteRange {
   readonly start: number
   readonly end: number
 }
 
-/** A file that is written to its end, not necessarily to disk, and that the receiver may move away. */
+/** A completely written file. It need not be synced to disk. The receiver may move it away. */
 export interface LocalFile {
   readonly path: string
   /** Bytes. */
   readonly size: number
-  /** MD5 of the content in base64, if the writer computed it: some back ends verify by it. */
+  /** MD5 of the content in base64, if the writer computed it. A bucket verifies uploads with it. */
   readonly md5?: string
 }
 
 export interface PutOptions {
-  /** Keep the object that is there already: for objects that are written once. */
+  /** Keeps an existing object instead of replacing it. For objects that never change. */
   readonly ifAbsent?: boolean
   readonly contentType?: string
 }
 
 /**
- * Whole objects under `/`-separated keys. An object is visible under its key only when all its bytes
- * are stored; a reader sees the old bytes or the new ones, never a mixture.
- * Every method may throw Failure `unavailable` when the storage cannot be reached or is full.
+ * Store of whole objects under `/`-separated keys. An object becomes visible under its key when all its
+ * bytes are stored. A reader sees the old bytes or the new ones, never a mixture.
+ * Every method throws Failure `unavailable` when the storage is full or out of reach.
  */
 export interface ObjectStore {
   /** Returns the size in bytes, or undefined when there is no such object. */
   stat(key: string): Promise<{ size: number } | undefined>
-  /** Returns the object's bytes, or undefined when there is no such object. */
+  /** Returns a stream of the object's bytes, or undefined when there is no such object. */
   get(key: string, range?: ByteRange): Promise<Readable | undefined>
   /**
-   * Stores an object. A LocalFile is consumed, also when this fails.
-   * @returns `exists` only with `ifAbsent`, when another object was there first
+   * Stores an object. Consumes a LocalFile, even when storing fails.
+   * @returns `exists` only with `ifAbsent`, when the key already had an object
    */
   put(
     key: string,
     content: Uint8Array | LocalFile,
     options?: PutOptions,
   ): Promise<'stored' | 'exists'>
-  /** Deletes an object; a missing one is no error. */
+  /** Deletes an object. A missing object is not an error. */
   delete(key: string): Promise<void>
-  /** Lists the keys that begin with the prefix, in no order. */
+  /** Lists the keys that begin with the prefix, in no particular order. */
   list(prefix: string): AsyncIterable<string>
-  /** Returns why the storage cannot be used at the moment, as far as that is known. */
+  /** Returns the current failure of the storage, or undefined while no failure is known. */
   outage(): string | undefined
 }
 
-/** Reads without new memory for each piece. */
+/** Reads objects through buffers that are reused, so that no piece becomes garbage. */
 export interface PieceReader {
   /**
-   * Passes the object's bytes on, piece by piece. A piece may be overwritten as soon as `take` has
-   * resolved.
+   * Passes the object's bytes to `take`, piece by piece. A piece is overwritten after `take` has resolved.
    * @returns false when there is no such object
-   * @throws what `take` throws, too
+   * @throws Failure unavailable, and every error of `take`
    */
   readPieces(
     key: string,
@@ -71,160 +70,171 @@ export interface PieceReader {
   ): Promise<boolean>
 }
 
-/** Lets clients fetch objects from the back end itself. */
+/** Lets clients fetch objects directly from the back end. */
 export interface Redirects {
-  /** Returns where a client may fetch the object. */
+  /** Returns a URL from which a client may fetch the object. */
   url(key: string): Promise<URL>
 }
 
-/** A folder from which a LocalFile is stored by a rename instead of a copy. */
+/** Folder whose files the back end stores without copying them first. */
 export interface StagingFolder {
   readonly stagingFolder: string
 }
 
-/** Objects that are written only as long as no other instance has written them. */
+/** Objects with conditional writes: a write fails if another instance wrote the object in the meantime. */
 export interface VersionedObjects {
-  /** Returns a value that changes with every write; undefined when there is no such object. */
+  /** Returns the version, which changes with every write, or undefined when there is no such object. */
   version(key: string): Promise<string | undefined>
   /**
-   * Writes an object that is still at the expected version; undefined for one that must not exist.
-   * @returns its new version, or undefined when it was not as expected: then nothing was written
+   * Writes an object if it still has the expected version.
+   * @param expected undefined if the object must not exist yet
+   * @returns the new version, or undefined when the version was another one and nothing was written
    */
   write(key: string, content: Uint8Array, expected: string | undefined): Promise<string | undefined>
-  /** Deletes an object that is still at that version. */
+  /** Deletes an object if it still has that version. */
   remove(key: string, version: string): Promise<void>
 }
 
-/** Disk space for layers that are packed and not stored yet. */
+/** Disk space for layers that are packed but not stored yet. */
 export interface DiskSpace {
   /**
-   * Runs work that writes at most `size` bytes, as soon as there is room for them.
-   * @throws Failure unavailable, when there would be no room even if nothing else was written
+   * Runs work that writes at most `size` bytes, as soon as the disk has room for them.
+   * @throws Failure unavailable when the disk has no room even without any other layer
    */
   hold<T>(size: number, work: () => Promise<T>): Promise<T>
 }
 
-/** All records of one kind: JSON documents under keys that hash what led to them. */
+/** All records of one kind: JSON documents, each under a key that is a hash of its inputs. */
 export interface RecordStore<T extends object> {
-  /** Returns a record, from memory if its kind is cached. @throws Failure unavailable */
+  /** Returns a record, from the cache if this kind is cached. @throws Failure unavailable */
   get(key: string): Promise<T | undefined>
-  /** Returns a record as it is in the storage now. @throws Failure unavailable */
+  /** Reads a record from the storage, never from a cache. @throws Failure unavailable */
   fresh(key: string): Promise<T | undefined>
+  /** Returns whether there is such a record. @throws Failure unavailable */
   has(key: string): Promise<boolean>
-  /** Writes a record unless there is one. @returns the one that holds from now on */
+  /** Writes a record unless there is one already. @returns the stored record: the first writer wins */
   settle(key: string, record: T): Promise<T>
-  /** Writes a record in place of one that has become wrong. */
+  /** Overwrites a record that has become wrong, for example because its blob is lost. */
   replace(key: string, record: T): Promise<void>
-  /** Deletes a record, if it is there. */
+  /** Deletes a record. A missing record is not an error. */
   delete(key: string): Promise<void>
-  /** Lists the keys of all records, in no order. */
+  /** Lists the keys of all records, in no particular order. */
   keys(): AsyncIterable<string>
 }
 
 export interface PackedLayer {
-  /** The compressed layer, in the staging folder; the receiver stores or deletes it. */
+  /** The compressed layer, in the staging folder. The receiver stores or deletes it. */
   readonly file: LocalFile
-  /** Of the compressed bytes. */
+  /** Digest of the compressed layer. */
   readonly digest: Digest
-  /** Of the tar before compression. */
+  /** Digest of the uncompressed tar. */
   readonly diffId: Digest
-  /** Bytes of the tar before compression. */
+  /** Bytes of the uncompressed tar. */
   readonly tarSize: number
-  /** Deletes the file, when it is not needed. */
+  /** Deletes the file. */
   discard(): Promise<void>
 }
 
-/** Blobs, as a build needs them. */
+/** The operations on blobs that a build needs. */
 export interface BlobStore {
-  /** Returns the size in bytes of a blob that a record names. */
-  confirm(digest: Digest): Promise<{ size: number } | undefined>
-  /** Stores a document, in place of what is there. */
+  /**
+   * Returns the size in bytes of a blob that a record names, or undefined when the blob is lost. Like `stat`,
+   * but ignores the negative cache: the record claims that the blob exists, so the storage is asked.
+   */
+  statRecorded(digest: Digest): Promise<{ size: number } | undefined>
+  /** Stores a document, and replaces an existing blob. */
   putDocument(document: Document): Promise<void>
-  /** Stores a layer; keeps an equal blob that is there already. */
+  /** Stores a layer. Keeps an existing blob of the same size. Consumes the layer's file. */
   putLayer(layer: PackedLayer): Promise<void>
 }
 
-/** Blobs, as they are served. */
+/** The operations on blobs that the registry needs. */
 export interface BlobReader {
-  /** Returns the size in bytes; undefined when the blob is not stored. */
+  /** Returns the size in bytes, or undefined when the blob is not stored. */
   stat(digest: Digest): Promise<{ size: number } | undefined>
   /**
-   * Passes a blob's bytes on, piece by piece; a piece is valid until `take` has resolved.
-   * @returns whether there is such a blob
+   * Passes a blob's bytes to `take`, piece by piece. A piece is valid until `take` has resolved.
+   * @returns false when there is no such blob
    */
   send(
     digest: Digest,
     range: ByteRange | undefined,
     take: (piece: Uint8Array) => Promise<void>,
   ): Promise<boolean>
-  /** Returns all bytes of a small blob, verified; undefined when there are none like that. */
+  /** Reads and verifies a small blob. Returns undefined when it is missing or damaged. */
   whole(digest: Digest): Promise<Buffer | undefined>
-  /** Returns where clients may fetch the blob themselves, if the storage offers that. */
+  /** Returns a URL from which clients may fetch the blob, if the back end offers redirects. */
   url(digest: Digest): Promise<URL | undefined>
 }
 
-/** What is recorded of a finished image. */
+/** All operations on blobs. */
+export interface BlobStorage extends BlobStore, BlobReader {
+  /** Reads and verifies a manifest or config. Returns undefined when it is missing, too large or damaged. */
+  document(digest: Digest): Promise<Buffer | undefined>
+}
+
+/** Record of a finished image. */
 export interface ImageRecord {
-  /** The name that the image was first asked for by. */
+  /** The name under which the image was first requested. */
   readonly name: string
   readonly packages: readonly string[]
   readonly architecture: string
-  /** What the image's tag resolved to. */
+  /** The revision to which the image's tag resolved. */
   readonly revision: string
-  /** Of the OCI manifest. */
+  /** Descriptor of the OCI manifest. */
   readonly oci: Descriptor
-  /** Of the Docker manifest, over the same layers. */
+  /** Descriptor of the Docker manifest, which has the same layers. */
   readonly docker: Descriptor
-  /** Bytes of all layers, compressed: what a client without any of them downloads. */
+  /** Compressed bytes of all layers: the download of a client that has none of them. */
   readonly size: number
 }
 
-/** An image that can be answered without any storage. */
+/** A finished image in memory. Its manifests are served without any access to the storage. */
 export interface StoredImage {
   readonly key: string
   readonly record: ImageRecord
   readonly oci: Document
   readonly docker: Document
-  /** Digests of all that it needs: layers, config, manifests. */
+  /** Digests of all blobs of the image: layers, config, manifests. */
   readonly blobs: ReadonlySet<Digest>
 }
 
-/** Finished images, as builds and pulls need them. */
+/** The operations on finished images that builds and pulls need. */
 export interface ImageStore {
-  /** Returns an image that is in memory already. */
+  /** Returns an image if it is in memory. */
   remembered(imageKey: string): StoredImage | undefined
-  /** Returns the image of a record; undefined if there is none or a blob of it is lost. */
+  /** Returns the image of a record, or undefined if there is no record or a blob of the image is lost. */
   load(imageKey: string): Promise<StoredImage | undefined>
-  /** Like `load`, but asks the storage for the record: another instance may have written it. */
+  /** Like `load`, but reads the record from the storage: another instance may just have written it. */
   loadFresh(imageKey: string): Promise<StoredImage | undefined>
   /**
-   * Takes an image whose record is stored into memory, if it is complete.
-   * @param manifests those of them that are at hand, as they were stored
+   * Loads an image whose record is stored into memory, if all its blobs are stored.
+   * @param manifests manifests of the image that the caller has in memory, as they were stored
    */
   keep(
     imageKey: string,
     record: ImageRecord,
     manifests?: readonly Document[],
   ): Promise<StoredImage | undefined>
-  /** Returns a stored manifest; blobs that are no manifests are not found here. */
+  /** Returns a stored manifest. Returns undefined for a blob that is not a manifest. */
   document(digest: Digest): Promise<Document | undefined>
 }
 
-/** Finished images, as the HTTP edge needs them to know whether an answer still holds. */
+/** The operations on finished images that decide whether a prepared HTTP answer is still valid. */
 export interface ServedImages {
-  /** Returns whether this is still what would be answered. */
+  /** Returns whether this image object is still the one in memory. */
   holds(image: StoredImage): boolean
-  /** Returns whether a manifest is in memory as it was. */
+  /** Returns whether this document object is still the one in memory. */
   holdsDocument(document: Document): boolean
-  /** Returns the bytes that a blob must have, if an image told so. */
+  /** Returns the bytes that a blob must have, if it belongs to an image that was in memory. */
   sizeOf(digest: Digest): number | undefined
-  /** Forgets the images that need a blob that is not where it should be. */
+  /** Forgets all images that need a lost blob, so that their blobs are checked again. */
   forgetBlob(digest: Digest): void
 }
 
-/** The names under which images have been built. */
+/** The names of all images that have been built. */
 export interface ImageCatalog {
-  /** Lists each name once, in byte order. @throws Failure unavailable */
+  /** Returns each name once, in byte order. @throws Failure unavailable */
   names(): Promise<string[]>
 }
 
@@ -232,9 +242,9 @@ const keyComponent = '[a-zA-Z0-9_-][a-zA-Z0-9._-]*'
 const keyGrammar = new RegExp(`^${keyComponent}(?:/${keyComponent})*$`)
 
 /**
- * Returns the key itself. No component begins with a dot, so none leads out of a folder. The service makes
- * all keys itself, from digests and hashes.
- * @throws TypeError for anything else: a bug of the service
+ * Returns the key itself. No component of a valid key begins with a dot, so no key leads out of its folder.
+ * The service makes all keys itself, from digests and hashes.
+ * @throws TypeError for an invalid key, which is a bug of the service
  */
 export function checkedStorageKey(key: string): string {
   if (keyGrammar.test(key)) return key

@@ -1,21 +1,23 @@
 /**
- * Room for layers that are packed and not stored yet. It is promised before a layer is packed, so that
- * a disk is not found full in the middle, and layers do not pile up before a slow line.
+ * Disk space for layers that are packed but not stored yet. Space is reserved before a layer is packed, so
+ * that the disk does not run full in the middle, and so that layers do not pile up in front of a slow
+ * upload.
  */
 import { Failure } from '../image/errors.ts'
+import type { DiskSpace } from './ports.ts'
 
-/** Bytes left for everything else that writes to the same disk. */
+/** Bytes that stay free for everything else on the same disk. */
 const margin = 64 * 1024 * 1024
-/** Milliseconds after which it is measured again: others write to the same disk, too. */
+/** Milliseconds that a measurement is used. Other programs write to the same disk. */
 const measureInterval = 100
-/** Bytes promised at a time, but for a single layer that is larger. */
-const mostHeld = 4 * 1024 * 1024 * 1024
-/** Seconds after which a full disk may have room again. */
+/** Bytes reserved at a time. A single larger layer is allowed when nothing else is reserved. */
+const mostReserved = 4 * 1024 * 1024 * 1024
+/** Seconds after which a full disk may have space again. */
 const retryAfter = 30
 
 export interface StagingSpaceOptions {
   readonly folder: string
-  /** Bytes that can be written to the folder's file system. */
+  /** Returns the free bytes of the folder's file system. */
   readonly free: () => Promise<number>
 }
 
@@ -25,22 +27,19 @@ interface Waiting {
   readonly refuse: (error: unknown) => void
 }
 
-export class StagingSpace {
+export class StagingSpace implements DiskSpace {
   readonly #options: StagingSpaceOptions
   readonly #waiting: Waiting[] = []
-  #held = 0
-  #holders = 0
-  #looking = false
+  /** Bytes. */
+  #reserved = 0
+  #reservations = 0
+  #isAdmitting = false
   #measured = { free: 0, at: Number.NEGATIVE_INFINITY }
 
   constructor(options: StagingSpaceOptions) {
     this.#options = options
   }
 
-  /**
-   * Does work that writes at most so many bytes there, when there is room for them.
-   * @throws Failure unavailable, when there would not be even if nobody else wrote
-   */
   async hold<T>(size: number, work: () => Promise<T>): Promise<T> {
     await new Promise<void>((admit, refuse) => {
       this.#waiting.push({ size, admit, refuse })
@@ -49,45 +48,47 @@ export class StagingSpace {
     try {
       return await work()
     } finally {
-      this.#held -= size
-      // What was written may stay there.
+      this.#reserved -= size
+      // The written bytes may stay on the disk.
       this.#measured.free -= size
-      this.#holders -= 1
+      this.#reservations -= 1
       void this.#admit()
     }
   }
 
-  /** In the order in which they came: a large layer is not overtaken for ever by small ones. */
+  /** Admits in order of arrival, so that small layers do not overtake a large one for ever. */
   async #admit(): Promise<void> {
-    if (this.#looking) return
-    this.#looking = true
+    if (this.#isAdmitting) return
+    this.#isAdmitting = true
     try {
       for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-        if (this.#holders > 0 && this.#held + next.size > mostHeld) return
-        const wasCrowded = this.#holders > 0
-        const needed = this.#held + next.size + margin
+        if (this.#reservations > 0 && this.#reserved + next.size > mostReserved) return
+        const wasReserved = this.#reservations > 0
+        const needed = this.#reserved + next.size + margin
         const free = await this.#free(needed)
-        // What holders have written counts twice, as taken and as promised: it delays, and refuses nobody.
+        // Bytes already written under a reservation count twice, as used and as reserved. That can only delay
+        // a layer: none is refused while there are reservations.
         if (free < needed) {
-          if (this.#holders > 0) return
-          // Somebody left while it was measured: there is more by now.
-          if (wasCrowded) continue
+          if (this.#reservations > 0) return
+          // A reservation ended during the measurement, so measure again.
+          if (wasReserved) continue
           next.refuse(this.#full(free, next.size))
         } else {
-          this.#held += next.size
-          this.#holders += 1
+          this.#reserved += next.size
+          this.#reservations += 1
           next.admit()
         }
         this.#waiting.shift()
       }
     } finally {
-      this.#looking = false
+      this.#isAdmitting = false
     }
   }
 
   /**
-   * Bytes, as they were a moment ago if that is enough: the layers of an image come all at once. Whoever
-   * cannot be told how much is free is told by the disk itself.
+   * Returns the free bytes. Uses the last measurement if it is recent and large enough, because the layers
+   * of an image arrive together. Returns Infinity if the measurement fails: then writing reports a full
+   * disk.
    */
   async #free(needed: number): Promise<number> {
     const { free, at } = this.#measured
@@ -98,8 +99,8 @@ export class StagingSpace {
   }
 
   #full(free: number, size: number): Failure {
-    const needed = `a layer of up to ${megabytes(size)} cannot be packed in ${this.#options.folder}`
-    const message = `${needed}: ${megabytes(free)} are free there, of which ${megabytes(margin)} stay free`
+    const failed = `a layer of up to ${megabytes(size)} cannot be packed in ${this.#options.folder}`
+    const message = `${failed}: ${megabytes(free)} are free there, of which ${megabytes(margin)} stay free`
     return new Failure('unavailable', message, { retryAfter })
   }
 }

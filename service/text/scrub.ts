@@ -1,23 +1,23 @@
-/** Takes credentials out of text that others will read: log lines, errors, pages. */
+/** Removes credentials from text that people will read: log lines, errors, pages. */
 
 import { percentDecoded } from './percent-decoding.ts'
 
 const hidden = '***'
 
-// Programs print lines of megabytes: what could be long on both sides of a word has an upper limit,
-// so that no text takes more than time in proportion to its length.
+// Programs print lines of megabytes. Each repetition that could be long on both sides of a word has an upper
+// limit, so that the time grows linearly with the length of the text.
 
-/** `://user:password@`; a password that holds `@` counts up to the last one before the path. */
+/** `://user:password@`. A password may contain `@`: the last one before the path ends it. */
 const urlCredentials = /(:\/\/)[^\s/'"<>]*@/g
 
-/** Query parameters that carry a secret, whatever stands before their name: `?private_token=`. */
+/** Query parameters whose name ends in the name of a secret: `?private_token=`. */
 const secretParameter =
   /([?&;][\w.-]{0,64}(?:token|secret|password|passwd|pwd|api_?key|access_?key|signature|sig|auth|credential)[\w.-]{0,64}=)([^\s&;#'"<>]+)/gi
 
 const authorizationHeader =
   /\b((?:proxy-)?authorization:\s*(?:(?:basic|bearer|token|digest)\s+)?)[^\s'"]+/gi
 
-/** Shorter strings would also be found where they are no secret. */
+/** Characters. A shorter string would also match text that is not secret. */
 const shortestSecret = 4
 
 /** Hides credentials in URLs, in query parameters and in authorization headers. */
@@ -29,8 +29,8 @@ export function scrub(text: string): string {
 }
 
 /**
- * A scrub that also knows one URL: it hides that URL's credentials wherever and however they are
- * written, alone or percent-decoded, and with characters that no URL should hold.
+ * Returns a `scrub` that also hides the credentials of one URL wherever they appear: alone,
+ * percent-decoded, or with characters that a URL may not contain.
  */
 export function scrubberFor(url: string): (text: string) => string {
   const secrets = secretsOf(url)
@@ -40,11 +40,11 @@ export function scrubberFor(url: string): (text: string) => string {
   }
 }
 
-/** The longest first, so that no rest of one stays when a shorter one is a part of it. */
+/** Returns the longest secret first: a shorter one may be a part of it, and would leave the rest visible. */
 function secretsOf(url: string): string[] {
   const credentials = credentialsOf(url)
   const [name = '', password] = namedParts(credentials)
-  // With a password the name is none, unless the password only fills the place beside a token.
+  // The user name is a token if there is no password, or only a placeholder.
   const token = password === '' || password === 'x-oauth-basic' ? name : ''
   const parameters = [...url.matchAll(secretParameter)].map((match) => match[2] ?? '')
   return [credentials, token, password ?? '', ...parameters]
@@ -53,16 +53,16 @@ function secretsOf(url: string): string[] {
     .sort((a, b) => b.length - a.length)
 }
 
-/** `user:password` or a lone token, as written; nothing for the user name that ssh needs. */
+/** Returns `user:password` or a token as it is written, or nothing if there is only the user name of ssh. */
 export function credentialsOf(url: string): string {
   const [, scheme = '', rest = ''] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(url) ?? []
-  // A raw password may hold `/`, which makes the URL invalid: then it ends at the last `@` of all.
+  // An unescaped password may contain `/`, which makes the URL invalid. Then the last `@` ends it.
   const authority = URL.canParse(url) ? rest.split(/[/?#]/, 1).join() : rest
   const credentials = authority.slice(0, Math.max(0, authority.lastIndexOf('@')))
   return /ssh/i.test(scheme) && !credentials.includes(':') ? '' : credentials
 }
 
-/** User name, and password if there is a colon, as written. */
+/** Splits credentials into the user name and, if there is a colon, the password. */
 export function namedParts(credentials: string): [name: string, password?: string] {
   const colon = credentials.indexOf(':')
   if (colon < 0) return [credentials]

@@ -1,7 +1,8 @@
+import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { PriorityLimiter } from '../../service/concurrency/priority-limiter.ts'
 
-/** Work that ends when it is told to. */
+/** Work that runs until the test calls `end`. */
 function work() {
   const end = Promise.withResolvers<void>()
   let started = false
@@ -17,41 +18,39 @@ function work() {
   }
 }
 
-const settled = () => new Promise((resolve) => setImmediate(resolve))
-
-describe.each([1, 2, 4])('a stage of %i', (capacity) => {
-  test('leaves a pull a place, however many prebuilds there are', async () => {
-    const stage = new PriorityLimiter(capacity)
+describe.each([1, 2, 4])('PriorityLimiter of capacity %i', (capacity) => {
+  test('a pull gets a slot, however many prebuilds wait or run', async () => {
+    const limiter = new PriorityLimiter(capacity)
     const prebuilds = Array.from({ length: 20 }, work)
-    for (const prebuild of prebuilds) stage.run('prebuild', prebuild.run)
-    await settled()
+    for (const prebuild of prebuilds) limiter.run('prebuild', prebuild.run)
+    await setImmediate()
     expect(prebuilds.filter(({ started }) => started)).toHaveLength(capacity)
     const pull = work()
-    stage.run('pull', pull.run)
-    await settled()
+    limiter.run('pull', pull.run)
+    await setImmediate()
     expect(pull.started).toBe(true)
   })
 
-  test('lets pulls that wait go before prebuilds', async () => {
-    const stage = new PriorityLimiter(capacity)
+  test('a waiting pull starts before a waiting prebuild', async () => {
+    const limiter = new PriorityLimiter(capacity)
     const first = Array.from({ length: capacity + 1 }, work)
-    for (const pull of first) stage.run('pull', pull.run)
+    for (const pull of first) limiter.run('pull', pull.run)
     const prebuild = work()
     const pull = work()
-    stage.run('prebuild', prebuild.run)
-    stage.run('pull', pull.run)
-    await settled()
+    limiter.run('prebuild', prebuild.run)
+    limiter.run('pull', pull.run)
+    await setImmediate()
     expect([prebuild.started, pull.started]).toEqual([false, false])
     first[0]?.end()
-    await settled()
+    await setImmediate()
     expect([prebuild.started, pull.started]).toEqual([false, true])
   })
 
-  test('never has more at work than it has places', async () => {
-    const stage = new PriorityLimiter(capacity)
+  test('capacity + 1 pulls run at a time', async () => {
+    const limiter = new PriorityLimiter(capacity)
     const pulls = Array.from({ length: 20 }, work)
-    for (const pull of pulls) stage.run('pull', pull.run)
-    await settled()
+    for (const pull of pulls) limiter.run('pull', pull.run)
+    await setImmediate()
     expect(pulls.filter(({ started }) => started)).toHaveLength(capacity + 1)
   })
 })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { SingleFlight } from '../../service/concurrency/single-flight.ts'
 
-test('a key is free again when its run has ended, well or badly', async () => {
+test('a key is free again when its work has succeeded or failed', async () => {
   const flights = new SingleFlight<number>()
   const run = flights.run('a', async () => 1)
   expect(flights.has('a')).toBe(true)
@@ -13,11 +13,11 @@ test('a key is free again when its run has ended, well or badly', async () => {
   expect(await flights.run('a', async () => 2)).toBe(2)
 })
 
-test('who joins a run gets its outcome, and starts nothing', async () => {
+test('a caller that joins running work gets its result and starts nothing', async () => {
   const flights = new SingleFlight<number>()
-  const gate = Promise.withResolvers<number>()
-  const first = flights.run('a', () => gate.promise)
+  const work = Promise.withResolvers<number>()
+  const first = flights.run('a', () => work.promise)
   const second = flights.run('a', () => Promise.reject(new Error('a second run')))
-  gate.resolve(1)
+  work.resolve(1)
   expect(await Promise.all([first, second])).toEqual([1, 1])
 })

@@ -1,7 +1,4 @@
-/**
- * What every implementation of the ObjectStore port must do, whatever it stores on.
- * A suite calls it with a way to make an empty store.
- */
+/** The contract suite: tests that every implementation of the ObjectStore port must pass. */
 
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -20,9 +17,18 @@ import type {
 
 const megabyte = 1024 * 1024
 
-/** @param makeStore gives a store without any object */
-export function objectStoreContract(name: string, makeStore: () => Promise<ObjectStore>): void {
-  describe(`${name} as an object store`, () => {
+export interface ContractOptions {
+  /** Milliseconds for one test. @default Vitest's */
+  readonly timeout?: number
+}
+
+/** @param makeStore returns a store without any object. Called for each test */
+export function objectStoreContract(
+  name: string,
+  makeStore: () => Promise<ObjectStore>,
+  options: ContractOptions = {},
+): void {
+  describe(`contract of ObjectStore: ${name}`, options, () => {
     let store: ObjectStore
     let folder: string
 
@@ -51,39 +57,39 @@ export function objectStoreContract(name: string, makeStore: () => Promise<Objec
       return { path, size: Buffer.byteLength(content) }
     }
 
-    describe('an object', () => {
-      test('has the bytes and the size that were put', async () => {
+    describe('objects', () => {
+      test('an object has the bytes and the size that were put', async () => {
         expect(await store.put('images/a', Buffer.from('content'))).toBe('stored')
         expect(await read('images/a')).toBe('content')
         expect(await store.stat('images/a')).toEqual({ size: 7 })
       })
 
-      test('may be any bytes', async () => {
+      test('an object may contain any bytes', async () => {
         const bytes = Buffer.from([0, 255, 10, 13, 0, 128])
         await store.put('a', bytes)
         const stream = await store.get('a')
         expect(await buffer(stream as Readable)).toEqual(bytes)
       })
 
-      test('may be a part of a larger buffer', async () => {
+      test('put stores a part of a larger buffer', async () => {
         await store.put('a', Buffer.from('0123456789').subarray(3, 6))
         expect(await read('a')).toBe('345')
       })
 
-      test('may be empty', async () => {
+      test('an object may be empty', async () => {
         await store.put('a', Buffer.alloc(0))
         expect(await read('a')).toBe('')
         expect(await store.stat('a')).toEqual({ size: 0 })
         expect(await list('')).toEqual(['a'])
       })
 
-      test('of an empty file is empty', async () => {
+      test('put of an empty file stores an empty object', async () => {
         await store.put('a', await localFile(''))
         expect(await read('a')).toBe('')
         expect(await store.stat('a')).toEqual({ size: 0 })
       })
 
-      test('of 20 MB comes back whole, as a stream of pieces', async () => {
+      test('get of 20 MB returns the whole object in several pieces', async () => {
         const bytes = randomBytes(20 * megabyte)
         await store.put('blobs/sha256/large', await localFile(bytes))
         const hash = createHash('sha256')
@@ -97,33 +103,36 @@ export function objectStoreContract(name: string, makeStore: () => Promise<Objec
         expect(await store.stat('blobs/sha256/large')).toEqual({ size: bytes.length })
       })
 
-      test('is replaced by another put', async () => {
+      test('put replaces an object', async () => {
         await store.put('a', Buffer.from('a first, longer content'))
         expect(await store.put('a', Buffer.from('second'))).toBe('stored')
         expect(await read('a')).toBe('second')
         expect(await store.stat('a')).toEqual({ size: 6 })
       })
 
-      test('is replaced by a file', async () => {
+      test('put of a file replaces an object', async () => {
         await store.put('a', Buffer.from('first'))
         expect(await store.put('a', await localFile('second'))).toBe('stored')
         expect(await read('a')).toBe('second')
       })
 
-      test('may have a content type', async () => {
+      test('an object may have a content type', async () => {
         await store.put('a', Buffer.from('{}'), { contentType: 'application/json' })
         expect(await read('a')).toBe('{}')
       })
     })
 
-    describe('an object that is not there', () => {
-      test.each(['a', 'images/a', 'blobs/sha256/a'])('%s has no bytes and no size', async (key) => {
-        expect(await store.stat(key)).toBeUndefined()
-        expect(await store.get(key)).toBeUndefined()
-        expect(await store.get(key, { start: 0, end: 0 })).toBeUndefined()
-      })
+    describe('missing objects', () => {
+      test.each(['a', 'images/a', 'blobs/sha256/a'])(
+        'the missing object %s has no bytes and no size',
+        async (key) => {
+          expect(await store.stat(key)).toBeUndefined()
+          expect(await store.get(key)).toBeUndefined()
+          expect(await store.get(key, { start: 0, end: 0 })).toBeUndefined()
+        },
+      )
 
-      test('is what the first part of another key names', async () => {
+      test('the first components of a key name no object', async () => {
         await store.put('builds/one/two', Buffer.from('content'))
         for (const key of ['builds', 'builds/one', 'builds/on']) {
           expect(await store.stat(key)).toBeUndefined()
@@ -131,7 +140,7 @@ export function objectStoreContract(name: string, makeStore: () => Promise<Objec
         }
       })
 
-      test('is what lies below an object', async () => {
+      test('a key below an object names no object', async () => {
         await store.put('builds/one', Buffer.from('content'))
         expect(await store.stat('builds/one/two')).toBeUndefined()
         expect(await store.get('builds/one/two')).toBeUndefined()
@@ -139,14 +148,14 @@ export function objectStoreContract(name: string, makeStore: () => Promise<Objec
         expect(await read('builds/one')).toBe('content')
       })
 
-      test('can be deleted all the same', async () => {
+      test('delete of a missing object succeeds', async () => {
         await store.delete('a')
         await store.delete('images/a')
         expect(await list('')).toEqual([])
       })
     })
 
-    test('a deleted object is gone, and others stay', async () => {
+    test('delete removes one object, and no other', async () => {
       await store.put('images/a', Buffer.from('a'))
       await store.put('images/b', Buffer.from('b'))
       await store.delete('images/a')
@@ -156,7 +165,7 @@ export function objectStoreContract(name: string, makeStore: () => Promise<Objec
       expect(await read('images/b')).toBe('b')
     })
 
-    describe('a range', () => {
+    describe('ranges', () => {
       beforeEach(async () => {
         await store.put('a', Buffer.from('0123456789'))
       })
@@ -167,11 +176,11 @@ export function objectStoreContract(name: string, makeStore: () => Promise<Objec
         ['the middle', { start: 3, end: 5 }, '345'],
         ['the end', { start: 4, end: 9 }, '456789'],
         ['the whole', { start: 0, end: 9 }, '0123456789'],
-      ])('of %s', async (_, range, expected) => {
+      ])('get of a range returns %s', async (_, range, expected) => {
         expect(await read('a', range)).toBe(expected)
       })
 
-      test('of a large object is exact across the pieces of its stream', async () => {
+      test('get of a range of a large object is exact across its pieces', async () => {
         const bytes = randomBytes(3 * megabyte)
         await store.put('large', await localFile(bytes))
         const start = megabyte - 1
@@ -181,7 +190,7 @@ export function objectStoreContract(name: string, makeStore: () => Promise<Objec
       })
     })
 
-    describe('a list', () => {
+    describe('lists', () => {
       beforeEach(async () => {
         for (const key of ['images/a1', 'images/a2', 'images/b', 'imagesque', 'blobs/sha256/a1']) {
           await store.put(key, Buffer.from(key))
@@ -200,11 +209,14 @@ export function objectStoreContract(name: string, makeStore: () => Promise<Objec
         ['a', []],
         ['nothing/', []],
         ['nothing/at/all', []],
-      ])('by the prefix "%s"', async (prefix, expected) => {
-        expect(await list(prefix)).toEqual(expected)
-      })
+      ])(
+        'list by the prefix "%s" returns the keys that begin with it',
+        async (prefix, expected) => {
+          expect(await list(prefix)).toEqual(expected)
+        },
+      )
 
-      test('has every one of many keys once', async () => {
+      test('list returns each of 300 keys once', async () => {
         const keys = Array.from({ length: 300 }, (_, index) => `layers/${index % 3}/${index}`)
         await Promise.all(keys.map((key) => store.put(key, Buffer.from(key))))
         expect(await list('layers/')).toEqual(keys.sort())
@@ -212,55 +224,58 @@ export function objectStoreContract(name: string, makeStore: () => Promise<Objec
     })
 
     describe('put with ifAbsent', () => {
-      test('stores what is not there yet', async () => {
+      test('put with ifAbsent stores a missing object', async () => {
         expect(await store.put('a', Buffer.from('first'), { ifAbsent: true })).toBe('stored')
         expect(await read('a')).toBe('first')
       })
 
-      test('keeps what is there, and says so', async () => {
+      test('put with ifAbsent keeps an existing object and returns exists', async () => {
         await store.put('a', Buffer.from('first'), { ifAbsent: true })
         expect(await store.put('a', Buffer.from('second'), { ifAbsent: true })).toBe('exists')
         expect(await read('a')).toBe('first')
         expect(await store.stat('a')).toEqual({ size: 5 })
       })
 
-      test('keeps an empty object too', async () => {
+      test('put with ifAbsent keeps an empty object', async () => {
         await store.put('a', Buffer.alloc(0))
         expect(await store.put('a', Buffer.from('second'), { ifAbsent: true })).toBe('exists')
         expect(await read('a')).toBe('')
       })
 
-      test('stores again what was deleted', async () => {
+      test('put with ifAbsent stores an object again after it was deleted', async () => {
         await store.put('a', Buffer.from('first'), { ifAbsent: true })
         await store.delete('a')
         expect(await store.put('a', Buffer.from('second'), { ifAbsent: true })).toBe('stored')
         expect(await read('a')).toBe('second')
       })
 
-      test.each(['bytes', 'files'])('of 20 at once stores exactly one: %s', async (kind) => {
-        const contents = Array.from({ length: 20 }, (_, index) => `content ${index}`)
-        const outcomes = await Promise.all(
-          contents.map(async (content) => {
-            const given = kind === 'files' ? await localFile(content) : Buffer.from(content)
-            return store.put('plans/one', given, { ifAbsent: true })
-          }),
-        )
-        const winners = contents.filter((_, index) => outcomes[index] === 'stored')
-        expect(winners).toHaveLength(1)
-        expect(outcomes.filter((outcome) => outcome === 'exists')).toHaveLength(19)
-        expect(await read('plans/one')).toBe(winners[0])
-      })
+      test.each(['bytes', 'files'])(
+        '20 concurrent puts with ifAbsent store exactly one object: %s',
+        async (kind) => {
+          const contents = Array.from({ length: 20 }, (_, index) => `content ${index}`)
+          const outcomes = await Promise.all(
+            contents.map(async (content) => {
+              const given = kind === 'files' ? await localFile(content) : Buffer.from(content)
+              return store.put('plans/one', given, { ifAbsent: true })
+            }),
+          )
+          const winners = contents.filter((_, index) => outcomes[index] === 'stored')
+          expect(winners).toHaveLength(1)
+          expect(outcomes.filter((outcome) => outcome === 'exists')).toHaveLength(19)
+          expect(await read('plans/one')).toBe(winners[0])
+        },
+      )
     })
 
-    describe('a file that is put', () => {
-      test('is consumed', async () => {
+    describe('files', () => {
+      test('put consumes a file', async () => {
         const file = await localFile('content')
         expect(await store.put('a', file)).toBe('stored')
         expect(await read('a')).toBe('content')
         expect(existsSync(file.path)).toBe(false)
       })
 
-      test('is consumed when another object was there first', async () => {
+      test('put with ifAbsent consumes the file if the object exists', async () => {
         await store.put('a', Buffer.from('first'))
         const file = await localFile('second')
         expect(await store.put('a', file, { ifAbsent: true })).toBe('exists')
@@ -268,7 +283,7 @@ export function objectStoreContract(name: string, makeStore: () => Promise<Objec
         expect(await read('a')).toBe('first')
       })
 
-      test('may lie anywhere', async () => {
+      test('put takes a file from any folder', async () => {
         const path = join(folder, randomUUID())
         await writeFile(path, 'content')
         await store.put('a', { path, size: 7 })
@@ -277,8 +292,8 @@ export function objectStoreContract(name: string, makeStore: () => Promise<Objec
       })
     })
 
-    describe('while an object is put', () => {
-      test('none of it is visible before all of it is', async () => {
+    describe('concurrent readers', () => {
+      test('an object becomes visible when it is complete', async () => {
         const size = 20 * megabyte
         let putting = true
         const done = store.put('blobs/sha256/large', Buffer.alloc(size, 1)).finally(() => {
@@ -298,7 +313,7 @@ export function objectStoreContract(name: string, makeStore: () => Promise<Objec
         expect([...keys]).toEqual([])
       })
 
-      test('readers get the old bytes or the new ones', async () => {
+      test('readers during a replacement get the old bytes or the new ones', async () => {
         const versions = ['a', 'b', 'c', 'd'].map((letter) => letter.repeat(2 * megabyte))
         await store.put('a', Buffer.from(versions[0] as string))
         const writing = (async () => {
@@ -311,7 +326,7 @@ export function objectStoreContract(name: string, makeStore: () => Promise<Objec
       })
 
       test.each(['overwritten', 'deleted'])(
-        'a reader that began before an object was %s gets the old bytes, whole',
+        'a reader that began before an object was %s gets all the old bytes',
         async (fate) => {
           const old = Buffer.alloc(8 * megabyte, 'o')
           await store.put('a', old)

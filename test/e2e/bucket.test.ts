@@ -218,8 +218,8 @@ describe('uploads', () => {
   })
 })
 
-describe('client library', () => {
-  test('the library of Google Cloud Storage is loaded only for NIXERY_STORAGE_BACKEND=gcs', async () => {
+describe('libraries of the bucket', () => {
+  test('the libraries of the bucket are loaded only if a bucket is configured', async () => {
     await using bucket = await createBucket()
     await using workspace = await Workspace.create()
     const hook = pathToFileURL(resolve(import.meta.dirname, '../support/loaded-modules.ts'))
@@ -230,7 +230,7 @@ describe('client library', () => {
       await (await Slipway.start({ ...settings, ...environment })).stop()
       return readFile(list, 'utf8')
     }
-    const library = /node_modules\/(@google-cloud|google-auth-library|gaxios)\//
+    const library = /node_modules\/(@google-cloud|google-auth-library|gaxios|undici)\//
     expect(await loaded(bucket.settings(packages.folder))).toMatch(library)
     const local = await loaded(workspace.settings(packages.folder))
     expect(local).toContain('adapters/filesystem/filesystem-store.ts')
@@ -297,14 +297,17 @@ describe.concurrent('start', () => {
     const { code, stderr } = await failure(bucket)
     expect(code).toBe(1)
     expect(stderr).toBe(
-      `slipway: GOOGLE_APPLICATION_CREDENTIALS="${bucket.keyFile}" is no file with Google credentials: it is no JSON`,
+      `slipway: GOOGLE_APPLICATION_CREDENTIALS="${bucket.keyFile}" is not a file with Google credentials: it is not JSON`,
     )
     const broken = bucket.emulator.credentials.private_key.replace('\n', '\nAAAA')
     await writeFile(
       bucket.keyFile,
       JSON.stringify({ ...bucket.emulator.credentials, private_key: broken }),
     )
-    expect(await failure(bucket)).toEqual({ code: 1, stderr: expect.stringMatching(/is no key$/) })
+    expect(await failure(bucket)).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(/is not a key$/),
+    })
   })
 })
 

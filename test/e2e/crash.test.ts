@@ -8,7 +8,7 @@ import { Disk } from '../support/disk.ts'
 import { PackageSet } from '../support/package-set.ts'
 import { failedRequest, imageDigest, pull, pullBlob, pullManifest } from '../support/pull.ts'
 import { Slipway, Workspace } from '../support/slipway.ts'
-import { faultsOf, stagedIn } from '../support/storage.ts'
+import { damageIn, stagedIn } from '../support/storage.ts'
 import { TemporaryFolder } from '../support/temporary-folder.ts'
 
 const path = '/v2/jq/manifests/release-v1'
@@ -62,11 +62,11 @@ describe('kill -9', () => {
     ['the image is recorded', ({ images }) => images > 0],
   ])('kill -9 when %s loses only the running build', async (_moment, isNow) => {
     await using workspace = await killedWhen(isNow)
-    expect(await faultsOf(workspace.storage)).toEqual([])
+    expect(await damageIn(workspace.storage)).toEqual([])
     await using slipway = await start(workspace)
     expect(await stagedIn(workspace.storage)).toEqual([])
     expect(await imageDigest(slipway, 'jq', 'release-v1')).toBe(digest)
-    expect(await faultsOf(workspace.storage)).toEqual([])
+    expect(await damageIn(workspace.storage)).toEqual([])
     expect(buildProgress(workspace)).toMatchObject({ blobs: whole.blobs, packing: 0 })
   })
 
@@ -109,7 +109,7 @@ describe.concurrent('kill -9 while Nix builds', () => {
     await gate.reached()
     expect(await doomed.stop('SIGKILL')).toBe('SIGKILL')
     expect(await pull).toBe('cut')
-    expect(await faultsOf(workspace.storage)).toEqual([])
+    expect(await damageIn(workspace.storage)).toEqual([])
     expect(buildProgress(workspace)).toMatchObject({ blobs: 0, images: 0 })
     await using slipway = await start(workspace, own.folder)
     await gate.open()
@@ -120,7 +120,7 @@ describe.concurrent('kill -9 while Nix builds', () => {
       files.push(...(tar.match(/(?<=-half\/)\w+/g) ?? []))
     }
     expect(files).toEqual(expect.arrayContaining(['first', 'last']))
-    expect(await faultsOf(workspace.storage)).toEqual([])
+    expect(await damageIn(workspace.storage)).toEqual([])
     expect(await gate.builders()).toEqual([])
   })
 
@@ -161,7 +161,7 @@ describe.concurrent('storage folder', () => {
     await using slipway = await start(workspace)
     expect(await unavailable(slipway)).toMatch(/cannot be packed .*: \d MiB are free there/)
     expect(await stagedIn(workspace.storage)).toEqual([])
-    expect(await faultsOf(workspace.storage)).toEqual([])
+    expect(await damageIn(workspace.storage)).toEqual([])
     await disk.remount('size=200m')
     expect(await digestAfterFailure(slipway)).toBe(digest)
   })
@@ -177,7 +177,7 @@ describe.concurrent('storage folder', () => {
     await disk.remount('rw')
     // The digest differs, because the planner has learned from hello.
     expect(await digestAfterFailure(slipway)).toMatch(/^sha256:/)
-    expect(await faultsOf(workspace.storage)).toEqual([])
+    expect(await damageIn(workspace.storage)).toEqual([])
   })
 })
 
@@ -212,6 +212,6 @@ describe.concurrent('full state folder', () => {
     await disk.empty()
     expect(await digestAfterFailure(slipway, 'release-v2')).toBe(digest)
     expect(await digestAfterFailure(slipway, 'release-v3')).toBe(digest)
-    expect(await faultsOf(workspace.storage)).toEqual([])
+    expect(await damageIn(workspace.storage)).toEqual([])
   })
 })

@@ -149,12 +149,12 @@ describe.concurrent('instances that end during a build', () => {
     await doomed.stop('SIGKILL')
     const killed = performance.now()
     expect(await lost).toBe('cut')
-    await other.untilLogged('took over from an instance that is gone')
+    await other.untilLogged('took over the lease of a dead instance')
     // Some seconds more, because other tests keep the machine busy.
     expect(performance.now() - killed).toBeLessThan(takeOverTime + 10_000)
     await gate.open()
     await waiting
-    expect(other.logged('took over from an instance that is gone')).toHaveLength(1)
+    expect(other.logged('took over the lease of a dead instance')).toHaveLength(1)
     expect(built(other)).toEqual(['slow'])
     await expect.poll(() => cluster.bucket.names('leases')).toEqual([])
   })
@@ -201,7 +201,7 @@ describe.concurrent('instances that end during a build', () => {
     expect(cluster.bucket.names('leases')).toEqual([])
     await gate.open()
     await pull(other, 'slow')
-    expect(other.logged('took over from an instance that is gone')).toEqual([])
+    expect(other.logged('took over the lease of a dead instance')).toEqual([])
     expect(built(other)).toEqual(['slow'])
   })
 })

@@ -1,6 +1,4 @@
 import { readdirSync } from 'node:fs'
-import type { Readable } from 'node:stream'
-import { buffer } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { FilesystemStore } from '../../service/adapters/filesystem/filesystem-store.ts'
 import { type Digest, hexOf, sha256Digest } from '../../service/image/descriptor.ts'
@@ -33,33 +31,33 @@ const document = {
 }
 const key = `blobs/sha256/${hexOf(document.descriptor.digest)}`
 
-describe('a document', () => {
+describe('documents', () => {
   const { digest } = document.descriptor
 
-  test('is stored under its digest', async () => {
+  test('a document is stored under its digest', async () => {
     await blobs.putDocument(document)
     expect(await blobs.document(digest)).toEqual(bytes)
     expect(await disk.stat(key)).toEqual({ size: bytes.length })
   })
 
-  test('that is not stored is absent', async () => {
+  test('a document that is not stored is undefined', async () => {
     expect(await blobs.document(digest)).toBeUndefined()
     expect(log.lines).toEqual([])
   })
 
-  test('whose bytes are not those of its digest is absent, with an error in the log', async () => {
+  test('a document whose bytes do not match its digest is undefined, and logged as an error', async () => {
     await disk.put(key, Buffer.from('{"a":"docum3nt"}'))
     expect(await blobs.document(digest)).toBeUndefined()
     expect(log.at('error')).toMatchObject([{ fields: { digest } }])
   })
 
-  test('that is damaged is replaced when it is put again', async () => {
+  test('a damaged document is replaced when it is put again', async () => {
     await disk.put(key, Buffer.from('{"a":'))
     await blobs.putDocument(document)
     expect(await blobs.document(digest)).toEqual(bytes)
   })
 
-  test('is not looked for in a blob of more than 4 MiB, which is not read', async () => {
+  test('a blob of more than 4 MiB is not read as a document', async () => {
     const large = Buffer.alloc(4 * 1024 * 1024 + 1)
     const largeDigest = sha256Digest(large)
     await disk.put(`blobs/sha256/${hexOf(largeDigest)}`, large)
@@ -67,22 +65,23 @@ describe('a document', () => {
     expect(store.calls.filter((call) => call.startsWith('get'))).toEqual([])
   })
 
-  test('that the storage breaks off is out of reach, not absent', async () => {
+  test('a document whose stream breaks off is unavailable, not undefined', async () => {
     await blobs.putDocument(document)
     store.reading = (_key, stream) => stream.destroy(new Error('connection reset'))
     await expect(blobs.document(digest)).rejects.toMatchObject({ kind: 'unavailable' })
   })
 })
 
-test('a digest of another algorithm is not stored, and storage is not asked', async () => {
+test('a blob with a digest of another algorithm is undefined without a call to the store', async () => {
   const sha512: Digest = `sha512:${'a'.repeat(128)}` as Digest
   expect(await blobs.stat(sha512)).toBeUndefined()
-  expect(await blobs.get(sha512)).toBeUndefined()
+  expect(await blobs.send(sha512, undefined, async () => {})).toBe(false)
+  expect(await blobs.whole(sha512)).toBeUndefined()
   expect(await blobs.document(sha512)).toBeUndefined()
   expect(store.calls).toEqual([])
 })
 
-describe('a layer', () => {
+describe('layers', () => {
   let packer: FakePacker
 
   beforeEach(() => {
@@ -90,17 +89,21 @@ describe('a layer', () => {
   })
 
   async function content(digest: Digest): Promise<string> {
-    return (await buffer((await blobs.get(digest)) as Readable)).toString()
+    let text = ''
+    await blobs.send(digest, undefined, async (piece) => {
+      text += Buffer.from(piece)
+    })
+    return text
   }
 
-  test('is stored, and its file consumed', async () => {
+  test('putLayer stores a layer and consumes its file', async () => {
     const layer = await packer.pack('paths')
     await blobs.putLayer(layer)
     expect(await content(layer.digest)).toBe('apaths')
     expect(readdirSync(disk.stagingFolder)).toEqual([])
   })
 
-  test('that is there already is kept', async () => {
+  test('putLayer keeps an equal layer and consumes the file', async () => {
     await blobs.putLayer(await packer.pack('paths'))
     const again = await packer.pack('paths')
     await blobs.putLayer(again)
@@ -108,14 +111,14 @@ describe('a layer', () => {
     expect(readdirSync(disk.stagingFolder)).toEqual([])
   })
 
-  test('replaces one that was cut short', async () => {
+  test('putLayer replaces a layer that was cut short', async () => {
     const layer = await packer.pack('paths')
     await disk.put(`blobs/sha256/${hexOf(layer.digest)}`, Buffer.from('apa'))
     await blobs.putLayer(layer)
     expect(await content(layer.digest)).toBe('apaths')
   })
 
-  test('leaves no file behind when the storage does not answer', async () => {
+  test('putLayer leaves no file behind when the store does not answer', async () => {
     const layer = await packer.pack('paths')
     store.before = (operation) => {
       if (operation === 'stat') throw new Failure('unavailable', 'no answer')
@@ -125,7 +128,7 @@ describe('a layer', () => {
   })
 })
 
-test('there is a URL only where the storage gives one', async () => {
+test('a blob has a URL only if the back end offers redirects', async () => {
   const { digest } = document.descriptor
   expect(await blobs.url(digest)).toBeUndefined()
   const redirects = { url: async (key: string) => new URL(key, 'https://bucket.example/') }

@@ -22,11 +22,11 @@ async function write(key: string, name: string): Promise<void> {
   await bench.imageRecords.replace(key, record)
 }
 
-test('is empty before anything was built', async () => {
+test('the catalog is empty before the first build', async () => {
   expect(await catalog.names()).toEqual([])
 })
 
-test('has each name once, in byte order', async () => {
+test('the catalog has each name once, in byte order', async () => {
   const names = ['zlib', 'git/htop', 'git', 'a_b', 'a-b', 'a.b', 'a/b', 'ab', 'git']
   await Promise.all(names.map((name, index) => write(`key${index}`, name)))
   expect(await catalog.names()).toEqual(
@@ -34,14 +34,14 @@ test('has each name once, in byte order', async () => {
   )
 })
 
-test('has an image as soon as it was built', async () => {
+test('the catalog has an image as soon as it is built', async () => {
   await bench.image('hello')
   expect(await catalog.names()).toEqual(['hello'])
   await bench.image('git')
   expect(await catalog.names()).toEqual(['git', 'hello'])
 })
 
-test('forgets an image whose record is gone', async () => {
+test('the catalog drops an image whose record is deleted', async () => {
   await write('key1', 'git')
   await write('key2', 'zlib')
   await catalog.names()
@@ -49,7 +49,7 @@ test('forgets an image whose record is gone', async () => {
   expect(await catalog.names()).toEqual(['zlib'])
 })
 
-test('reads each record once', async () => {
+test('the catalog reads each record once', async () => {
   await write('key1', 'git')
   await catalog.names()
   await write('key2', 'zlib')
@@ -58,13 +58,13 @@ test('reads each record once', async () => {
   expect(bench.did('get')).toEqual(['get images/key2'])
 })
 
-test('leaves out a damaged record', async () => {
+test('the catalog leaves out a damaged record', async () => {
   await write('key1', 'git')
   await bench.disk.put('images/key2', Buffer.from('{"na'))
   expect(await catalog.names()).toEqual(['git'])
 })
 
-test('fails when a record cannot be reached, rather than leave it out', async () => {
+test('the catalog fails when a record is out of reach, instead of leaving it out', async () => {
   for (let index = 0; index < 40; index++) await write(`key${index}`, `name${index}`)
   bench.store.before = (operation, key) => {
     if (operation === 'get' && key === 'images/key7') throw new Failure('unavailable', 'no answer')

@@ -32,18 +32,18 @@ test('a record that was never written is absent', async () => {
   expect(log.lines).toEqual([])
 })
 
-test('the first to settle a record writes it', async () => {
+test('settle writes a record that does not exist', async () => {
   expect(await notes.settle('a', { word: 'first' })).toEqual({ word: 'first' })
   expect(await notes.get('a')).toEqual({ word: 'first' })
 })
 
-test('who settles a record later takes the one that is there', async () => {
+test('settle returns the record of an earlier writer', async () => {
   await notes.settle('a', { word: 'first' })
   expect(await notes.settle('a', { word: 'second' })).toEqual({ word: 'first' })
   expect(await notes.get('a')).toEqual({ word: 'first' })
 })
 
-test('all who settle a record at once get the same one', async () => {
+test('concurrent settles of one key all return the same record', async () => {
   const words = Array.from({ length: 10 }, (_, index) => `word ${index}`)
   const settled = await Promise.all(words.map((word) => notes.settle('a', { word })))
   const kept = await notes.get('a')
@@ -51,13 +51,13 @@ test('all who settle a record at once get the same one', async () => {
   expect(settled).toEqual(words.map(() => kept))
 })
 
-test('a record can be replaced', async () => {
+test('replace overwrites a record', async () => {
   await notes.settle('a', { word: 'first' })
   await notes.replace('a', { word: 'second' })
   expect(await notes.get('a')).toEqual({ word: 'second' })
 })
 
-test('keys are those of the folder alone', async () => {
+test('keys lists the keys of this kind only', async () => {
   await notes.settle('a', { word: 'one' })
   await notes.settle('b', { word: 'two' })
   await store.put('notesque/c', Buffer.from('{}'))
@@ -66,26 +66,26 @@ test('keys are those of the folder alone', async () => {
   expect(keys.sort()).toEqual(['a', 'b'])
 })
 
-describe('a damaged record', () => {
+describe('damaged records', () => {
   test.each([
     ['cut short', '{"word":"fi'],
     ['empty', ''],
     ['of another shape', '{"words":["first"]}'],
     ['not UTF-8', Buffer.from([0xff, 0xfe, 0])],
-  ])('%s is absent, with a warning that names it', async (_, content) => {
+  ])('a record that is %s counts as absent, with a warning that names it', async (_, content) => {
     await store.put('notes/a', Buffer.from(content as string))
     expect(await notes.get('a')).toBeUndefined()
     expect(log.at('warn')).toMatchObject([{ fields: { key: 'notes/a' } }])
   })
 
-  test('is replaced by the next that is settled', async () => {
+  test('settle replaces a damaged record', async () => {
     await store.put('notes/a', Buffer.from('{"word":"fi'))
     expect(await notes.settle('a', { word: 'second' })).toEqual({ word: 'second' })
     expect(await notes.get('a')).toEqual({ word: 'second' })
   })
 })
 
-describe('when the storage breaks off in the middle of a record', () => {
+describe('streams that break in the middle of a record', () => {
   beforeEach(async () => {
     await notes.settle('a', { word: 'first' })
     store.reading = (_key, stream) => {
@@ -99,14 +99,14 @@ describe('when the storage breaks off in the middle of a record', () => {
     }
   })
 
-  test('the record is out of reach, not absent', async () => {
+  test('a record whose stream breaks off is unavailable, not absent', async () => {
     await expect(notes.get('a')).rejects.toMatchObject({
       kind: 'unavailable',
       message: expect.stringContaining('connection reset'),
     })
   })
 
-  test('it is not overwritten by who settles it', async () => {
+  test('settle does not overwrite a record whose stream breaks off', async () => {
     await expect(notes.settle('a', { word: 'second' })).rejects.toMatchObject({
       kind: 'unavailable',
     })
@@ -115,7 +115,7 @@ describe('when the storage breaks off in the middle of a record', () => {
   })
 })
 
-describe('a schema refuses', () => {
+describe('schemas', () => {
   const digest = `sha256:${'a'.repeat(64)}`
   const layer = { digest, size: 1, diffId: digest, tarSize: 2 }
   const descriptor = { mediaType: 'type', digest, size: 1 }
@@ -129,7 +129,7 @@ describe('a schema refuses', () => {
     ['a layer of a negative size', layerRecord, layer, { size: -1 }],
     ['a layer without a diff id', layerRecord, layer, { diffId: undefined }],
     [
-      'a plan with something else than paths',
+      'a plan with something other than paths',
       planRecord,
       { knowledge: 'none', layers: [['/a']] },
       { layers: [[1]] },
@@ -141,7 +141,7 @@ describe('a schema refuses', () => {
       image,
       { docker: { ...descriptor, digest: '' } },
     ],
-  ])('%s', (_, schema: z.ZodType, right, wrong) => {
+  ])('a schema refuses %s', (_, schema: z.ZodType, right, wrong) => {
     expect(schema.safeParse(right).success).toBe(true)
     expect(schema.safeParse({ ...right, ...wrong }).success).toBe(false)
   })

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { StagingSpace } from '../../service/storage/staging-space.ts'
 
@@ -5,7 +6,7 @@ const gigabyte = 1024 ** 3
 
 let free: number
 let space: StagingSpace
-/** What runs, and how to end it. */
+/** Running work by name, with the function that ends it. */
 let running: Map<string, () => void>
 
 beforeEach(() => {
@@ -14,13 +15,14 @@ beforeEach(() => {
   running = new Map()
 })
 
-/** Holds room until it is ended. */
+/** Reserves space until `end(name)`. */
 function hold(name: string, size: number): Promise<void> {
   return space.hold(size, () => new Promise<void>((end) => running.set(name, end)))
 }
 
-async function settled(): Promise<string[]> {
-  await new Promise((resolve) => setTimeout(resolve, 10))
+/** Returns the names of running work, after all pending promises have settled. */
+async function started(): Promise<string[]> {
+  await setImmediate()
   return [...running.keys()]
 }
 
@@ -29,48 +31,48 @@ function end(name: string): void {
   running.delete(name)
 }
 
-describe('layers that are packed', () => {
-  test('run at once while there is room for all of them', async () => {
+describe('layers', () => {
+  test('layers are packed at the same time while the disk has room for all of them', async () => {
     void hold('a', gigabyte)
     void hold('b', gigabyte)
-    expect(await settled()).toEqual(['a', 'b'])
+    expect(await started()).toEqual(['a', 'b'])
   })
 
-  test('wait while those before them may fill the disk', async () => {
+  test('a layer waits while the layers before it may fill the disk', async () => {
     free = 2 * gigabyte
     void hold('a', gigabyte)
     void hold('b', 1.5 * gigabyte)
-    expect(await settled()).toEqual(['a'])
+    expect(await started()).toEqual(['a'])
     end('a')
-    expect(await settled()).toEqual(['b'])
+    expect(await started()).toEqual(['b'])
   })
 
-  test('are never more than 4 GiB at a time', async () => {
+  test('layers of no more than 4 GiB in total are packed at a time', async () => {
     free = 1000 * gigabyte
     for (const name of ['a', 'b', 'c']) void hold(name, 2 * gigabyte)
-    expect(await settled()).toEqual(['a', 'b'])
+    expect(await started()).toEqual(['a', 'b'])
   })
 
-  test('run alone when one is larger than that', async () => {
+  test('a layer of more than 4 GiB is packed alone', async () => {
     free = 1000 * gigabyte
     void hold('a', 20 * gigabyte)
     void hold('b', 1)
-    expect(await settled()).toEqual(['a'])
+    expect(await started()).toEqual(['a'])
     end('a')
-    expect(await settled()).toEqual(['b'])
+    expect(await started()).toEqual(['b'])
   })
 
-  test('are not overtaken by smaller ones', async () => {
+  test('a small layer does not overtake a large one', async () => {
     free = 3 * gigabyte
     void hold('a', 2 * gigabyte)
     void hold('large', 2 * gigabyte)
     void hold('small', 1)
-    expect(await settled()).toEqual(['a'])
+    expect(await started()).toEqual(['a'])
     end('a')
-    expect(await settled()).toEqual(['large', 'small'])
+    expect(await started()).toEqual(['large', 'small'])
   })
 
-  test('are refused when there is no room even for one alone, with both numbers', async () => {
+  test('a layer for which the disk is too small even alone is refused, with both numbers', async () => {
     free = gigabyte
     await expect(hold('a', 2 * gigabyte)).rejects.toMatchObject({
       kind: 'unavailable',
@@ -80,7 +82,7 @@ describe('layers that are packed', () => {
     })
   })
 
-  test('go on after one was refused, and after one failed', async () => {
+  test('layers are packed after one was refused and one failed', async () => {
     free = gigabyte
     const refused = expect(hold('a', 2 * gigabyte)).rejects.toThrow('cannot be packed')
     const failed = expect(
@@ -90,48 +92,44 @@ describe('layers that are packed', () => {
     ).rejects.toThrow('cannot be read')
     void hold('b', 0.9 * gigabyte)
     await Promise.all([refused, failed])
-    expect(await settled()).toEqual(['b'])
+    expect(await started()).toEqual(['b'])
   })
 
-  test('are not refused for room that was taken when it was measured, and is not any more', async () => {
-    free = gigabyte
-    let measured = () => {}
+  test('a layer is not refused because of space that was freed during the measurement', async () => {
+    const measurements = [gigabyte, 0.1 * gigabyte, gigabyte]
+    const slowMeasurement = Promise.withResolvers<void>()
     const slow = new StagingSpace({
       folder: '/state/layers',
       free: async () => {
-        const now = free
-        await new Promise<void>((resolve) => {
-          measured = resolve
-          if (free === gigabyte) resolve()
-        })
-        return now
+        const measured = measurements.shift() ?? 0
+        if (measurements.length === 1) await slowMeasurement.promise
+        return measured
       },
     })
-    let leave = () => {}
-    const first = slow.hold(0.9 * gigabyte, () => new Promise<void>((end) => (leave = end)))
-    await settled()
-    free = 0.1 * gigabyte
+    const packing = Promise.withResolvers<void>()
+    const first = slow.hold(0.9 * gigabyte, () => packing.promise)
+    await setImmediate()
     const second = slow.hold(0.5 * gigabyte, async () => 'packed')
-    await settled()
-    leave()
+    await setImmediate()
+    packing.resolve()
     await first
-    free = gigabyte
-    measured()
+    slowMeasurement.resolve()
     expect(await second).toBe('packed')
+    expect(measurements).toEqual([])
   })
 
-  test('are left to the disk when nobody can tell what is free', async () => {
-    const untold = new StagingSpace({
+  test('a layer is packed when the free space cannot be measured', async () => {
+    const unmeasured = new StagingSpace({
       folder: '/state/layers',
       free: async () => {
         throw new Error('no such call')
       },
     })
-    expect(await untold.hold(gigabyte, async () => 'packed')).toBe('packed')
+    expect(await unmeasured.hold(gigabyte, async () => 'packed')).toBe('packed')
   })
 })
 
-test('the layers of an image, which come at once, have the disk measured once', async () => {
+test('layers that arrive together need one measurement of the disk', async () => {
   let measured = 0
   const watched = new StagingSpace({
     folder: '/state/layers',
@@ -144,8 +142,8 @@ test('the layers of an image, which come at once, have the disk measured once', 
   expect(measured).toBe(1)
 })
 
-test('what was just written and left counts as taken, until it is measured', async () => {
-  // The disk that each measurement finds, the first one 2 GiB.
+test('bytes that were just written count as used until the next measurement', async () => {
+  // Free bytes of each measurement.
   const disk = [2 * gigabyte, 1 * gigabyte]
   const measured: number[] = []
   const watched = new StagingSpace({
@@ -156,7 +154,7 @@ test('what was just written and left counts as taken, until it is measured', asy
     },
   })
   await watched.hold(1.5 * gigabyte, async () => {})
-  // By the first measurement alone there would be room for it.
+  // By the first measurement alone there would be enough space.
   await expect(watched.hold(1.5 * gigabyte, async () => {})).rejects.toThrow(/free there/)
   expect(measured).toEqual(disk)
 })

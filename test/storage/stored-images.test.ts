@@ -4,7 +4,7 @@ import { StoredImages } from '../../service/storage/stored-images.ts'
 import { blobsOf, Workbench } from '../support/workbench.ts'
 
 let bench: Workbench
-/** As after a restart: nothing is in memory. */
+/** The images after a restart: none is in memory. */
 let images: StoredImages
 let key: string
 let blobs: { config: Digest; layers: Digest[] }
@@ -23,7 +23,7 @@ afterEach(() => bench[Symbol.asyncDispose]())
 const truncate = (digest: Digest) =>
   bench.disk.put(`blobs/sha256/${hexOf(digest)}`, Buffer.from('x'))
 
-test('an image with all its blobs is served, and then from memory', async () => {
+test('an image with all its blobs is loaded, and then remembered', async () => {
   expect(images.remembered(key)).toBeUndefined()
   const image = await images.load(key)
   expect(image?.oci.descriptor.digest).toBe(manifests.oci)
@@ -34,11 +34,11 @@ test('an image with all its blobs is served, and then from memory', async () => 
   expect(images.remembered(key)).toBe(image)
 })
 
-test('an image without a record is not there', async () => {
+test('an image without a record is not loaded', async () => {
   expect(await images.load('another')).toBeUndefined()
 })
 
-describe('an image is not served', () => {
+describe('incomplete images', () => {
   test.each([
     ['its OCI manifest is lost', () => bench.loseBlob(manifests.oci)],
     ['its Docker manifest is lost', () => bench.loseBlob(manifests.docker)],
@@ -48,22 +48,22 @@ describe('an image is not served', () => {
     ['its last layer is lost', () => bench.loseBlob(blobs.layers.at(-1) as Digest)],
     ['a layer is cut short', () => truncate(blobs.layers[0] as Digest)],
     ['its config is cut short', () => truncate(blobs.config)],
-  ])('when %s', async (_, damage) => {
+  ])('an image is not loaded when %s', async (_, damage) => {
     await damage()
     expect(await images.load(key)).toBeUndefined()
     expect(images.remembered(key)).toBeUndefined()
   })
 })
 
-describe('a document', () => {
-  test('has the media type that it names itself, its size and its bytes', async () => {
+describe('documents', () => {
+  test('a document has the media type that its content names', async () => {
     expect((await images.document(manifests.docker))?.descriptor).toMatchObject({
       mediaType: 'application/vnd.docker.distribution.manifest.v2+json',
       digest: manifests.docker,
     })
   })
 
-  test('is read from storage once', async () => {
+  test('a document is read from the storage once', async () => {
     await images.document(manifests.oci)
     bench.journal.length = 0
     await images.document(manifests.oci)
@@ -73,17 +73,17 @@ describe('a document', () => {
   test.each([
     ['JSON of another kind', '{"schemaVersion":2,"layers":[]}'],
     ['a manifest of schema 1', '{"schemaVersion":1,"name":"hello","fsLayers":[]}'],
-    ['no JSON', 'a layer'],
-    ['nothing', ''],
-  ])('is not %s', async (_, content) => {
+    ['not JSON', 'a layer'],
+    ['empty', ''],
+  ])('a blob is no document if it is %s', async (_, content) => {
     const digest = await bench.putBlob(Buffer.from(content))
     expect(await images.document(digest)).toBeUndefined()
   })
 })
 
-describe('a blob that was not where it should be', () => {
-  test('has every image that needs it looked up in storage again, and no other', async () => {
-    // hello and git share glibc's layer; zlib's own is in git's image alone.
+describe('lost blobs', () => {
+  test('forgetBlob forgets the images that need the blob, and no other image', async () => {
+    // hello and git share the layer of glibc. Only the image of git has the layer of zlib.
     await bench.image('git')
     await bench.image('hello', 'v2')
     const [hello, git] = [bench.images.remembered(key), bench.images.remembered(bench.keyOf('git'))]
@@ -96,7 +96,7 @@ describe('a blob that was not where it should be', () => {
     expect(bench.images.remembered(bench.keyOf('hello', 'v2'))).toBeUndefined()
   })
 
-  test('that no image needs changes nothing', () => {
+  test('forgetBlob of a blob that no image needs changes nothing', () => {
     bench.images.forgetBlob(`sha256:${'f'.repeat(64)}`)
     expect(bench.images.remembered(key)).toBeDefined()
   })

@@ -1,10 +1,10 @@
-/** A bucket of the test's own, and Slipways that keep their images in it. */
+/** A bucket in an emulator, and Slipway instances that store their images in it. */
 import { join } from 'node:path'
 import { GcsEmulator } from './gcs/emulator.ts'
 import { Slipway, Workspace } from './slipway.ts'
 
-/** What lets whoever reads it in, for a while at least: signatures, sessions of uploads, tokens. */
-const passes = /X-Goog-Signature|X-Goog-Credential|upload_id|ya29\.|Bearer/i
+/** Secrets that give access for a while: signatures, upload sessions, tokens. */
+const temporarySecrets = /X-Goog-Signature|X-Goog-Credential|upload_id|ya29\.|Bearer/i
 
 export class Bucket implements AsyncDisposable {
   readonly emulator: GcsEmulator
@@ -22,13 +22,13 @@ export class Bucket implements AsyncDisposable {
     this.#settings = settings
   }
 
-  /** @param settings of all its instances, besides those that have them use it */
+  /** @param settings further settings of all instances */
   static async create(settings: Record<string, string> = {}): Promise<Bucket> {
     const workspace = await Workspace.create()
     const emulator = await GcsEmulator.start({ bucket: 'layers', folder: workspace.folder })
     const bucket = new Bucket(emulator, workspace, settings)
     await emulator.writeKey(bucket.keyFile)
-    await emulator.writeKeylessCredentials(join(bucket.folder, 'keyless.json'))
+    await emulator.writeKeylessCredentials(bucket.keylessFile)
     return bucket
   }
 
@@ -36,35 +36,35 @@ export class Bucket implements AsyncDisposable {
     return this.#workspace.folder
   }
 
-  /** Credentials with a key. */
+  /** Path of credentials with a private key. */
   get keyFile(): string {
     return join(this.folder, 'key.json')
   }
 
-  /** Credentials that say whom to ask for tokens and signatures. */
+  /** Path of credentials without a key, which name the services for tokens and signatures. */
   get keylessFile(): string {
     return join(this.folder, 'keyless.json')
   }
 
-  /** Where an instance has its state. */
+  /** State folder of an instance. */
   stateOf(instance: string): string {
     return join(this.folder, instance)
   }
 
-  /** Where an instance makes its layers. */
+  /** Staging folder of an instance. */
   stagingOf(instance: string): string {
     return join(this.stateOf(instance), 'run/tmp/layers')
   }
 
-  /** Settings for credentials without a key: URLs are signed by the service. */
+  /** Settings for credentials without a key: the emulator signs the URLs. */
   get keyless(): Record<string, string> {
     return {
-      GOOGLE_APPLICATION_CREDENTIALS: join(this.folder, 'keyless.json'),
+      GOOGLE_APPLICATION_CREDENTIALS: this.keylessFile,
       SLIPWAY_GCS_SIGN: 'iam',
     }
   }
 
-  /** Settings of an instance: each has a state of its own. */
+  /** Settings of an instance. Each instance has its own state folder. */
   settings(repository: string, instance = 'one'): Record<string, string> {
     return {
       ...this.#workspace.settings(repository),
@@ -73,33 +73,33 @@ export class Bucket implements AsyncDisposable {
       GOOGLE_APPLICATION_CREDENTIALS: this.keyFile,
       SLIPWAY_GCS_ENDPOINT: this.emulator.url,
       SLIPWAY_STATE_PATH: this.stateOf(instance),
-      // All that is ever logged, for those who look for secrets in it.
+      // Logs everything, because `leaks` looks for secrets in the log.
       SLIPWAY_LOG_LEVEL: 'debug',
-      // What an earlier pull has prebuilt would be among what a test counts.
+      // Prebuilds of earlier pulls would send requests that the tests count.
       SLIPWAY_PREBUILD_POPULAR: '0',
       ...this.#settings,
     }
   }
 
-  /** An instance, which ends with the bucket at the latest. */
+  /** Starts an instance, which is stopped with the bucket at the latest. */
   async start(environment: Record<string, string>): Promise<Slipway> {
     const slipway = await Slipway.start(environment)
     this.#instances.push(slipway)
     return slipway
   }
 
-  /** All that its instances have logged so far. */
+  /** All log lines of all instances. */
   get log(): string {
     return this.#instances.flatMap(({ log }) => log.map((line) => JSON.stringify(line))).join('\n')
   }
 
-  /** Names of the objects below a folder. */
+  /** Returns the names of the objects in a folder. */
   names(folder: string): string[] {
     const names = this.emulator.objects().map(({ name }) => name)
     return names.filter((name) => name.startsWith(`${folder}/`))
   }
 
-  /** Requests since the ledger was emptied, by what they did to which folder: `upload blobs`. */
+  /** Counts the requests since the last reset of the ledger, by kind and folder: `upload blobs`. */
   requests(): Record<string, number> {
     const counts: Record<string, number> = {}
     for (const { kind, key } of this.emulator.requests) {
@@ -109,7 +109,10 @@ export class Bucket implements AsyncDisposable {
     return counts
   }
 
-  /** Bytes that arrived for each blob since the ledger was emptied, with what is sent around them. */
+  /**
+   * Returns the bytes that arrived for each blob since the last reset of the ledger, with the multipart
+   * headers.
+   */
   arrived(): Map<string, number> {
     const bytes = new Map<string, number>()
     for (const { kind, key = '', bytesIn } of this.emulator.requests) {
@@ -119,19 +122,20 @@ export class Bucket implements AsyncDisposable {
     return bytes
   }
 
-  /** Lines of the log that hold a secret. */
+  /** Returns the log lines that contain a secret. */
   leaks(): string[] {
     const key = this.emulator.credentials.private_key.trim().split('\n')
-    const isLeak = (line: string) => passes.test(line) || key.some((part) => line.includes(part))
+    const isLeak = (line: string) =>
+      temporarySecrets.test(line) || key.some((part) => line.includes(part))
     return this.log.split('\n').filter(isLeak)
   }
 
-  /** @throws Error when an instance sent what the service would not take, or logged a secret */
+  /** @throws Error when an instance sent an invalid request or logged a secret */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#instances.map((slipway) => slipway.stop()))
     await this.emulator[Symbol.asyncDispose]()
     await this.#workspace[Symbol.asyncDispose]()
-    const wrong = [...this.emulator.violations, ...this.leaks()]
-    if (wrong.length > 0) throw new Error(wrong.join('\n'))
+    const failures = [...this.emulator.violations, ...this.leaks()]
+    if (failures.length > 0) throw new Error(failures.join('\n'))
   }
 }

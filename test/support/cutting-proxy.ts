@@ -1,18 +1,18 @@
-/** A TCP proxy that cuts one connection in the middle of a large answer. */
+/** A TCP proxy that cuts one connection in the middle of a large response. */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
 export interface CuttingProxy extends AsyncDisposable {
-  /** As images are named: `localhost:12345`. */
+  /** Host and port for image names: `localhost:12345`. */
   readonly registry: string
   readonly url: string
-  /** Connections that were cut so far: 0 or 1. */
+  /** Number of connections that were cut: 0 or 1. */
   readonly cuts: () => number
 }
 
 /**
  * @param target port on the loopback interface
- * @param limit bytes that the first connection to carry so many may carry
+ * @param limit bytes after which a connection is cut. Only the first connection that reaches the limit is cut
  */
 export async function cuttingProxy(target: number, limit: number): Promise<CuttingProxy> {
   let cuts = 0

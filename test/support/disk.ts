@@ -1,4 +1,4 @@
-/** A file system of its own, in memory, which a test may fill and lock. */
+/** A file system in memory that a test may fill or make read-only. */
 import { execFile } from 'node:child_process'
 import { mkdir, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,19 +13,19 @@ export class Disk implements AsyncDisposable {
     this.#folder = folder
   }
 
-  /** @param size as `mount` has it: `5m` */
+  /** @param size in the syntax of mount: `5m` */
   static async mount(folder: string, size: string): Promise<Disk> {
     await mkdir(folder, { recursive: true })
     await run('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'slipway-test', folder])
     return new Disk(folder)
   }
 
-  /** @param options as `mount` has them: `ro`, `size=200m` */
+  /** @param options in the syntax of mount: `ro`, `size=200m` */
   async remount(options: string): Promise<void> {
     await run('mount', ['-o', `remount,${options}`, this.#folder])
   }
 
-  /** Takes all the room that is left. */
+  /** Writes until the disk is full. */
   async fill(): Promise<void> {
     const file = await open(this.#filler, 'w')
     try {
@@ -37,7 +37,7 @@ export class Disk implements AsyncDisposable {
     }
   }
 
-  /** Gives back what `fill` took. */
+  /** Frees the space that `fill` used. */
   async empty(): Promise<void> {
     await rm(this.#filler)
   }

@@ -1,4 +1,4 @@
-/** A TCP proxy that can stop saying anything: what a remote looks like whose network hangs. */
+/** A TCP proxy that can stop answering, like a remote whose network hangs. */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
@@ -33,22 +33,22 @@ export class HangingProxy implements AsyncDisposable {
     return (this.#server.address() as AddressInfo).port
   }
 
-  /** Connections that wait for an answer. */
+  /** Number of connections that wait for an answer. */
   get held(): number {
     return this.#held.size
   }
 
-  /** New connections are accepted, and hear nothing. */
+  /** Accepts new connections, and does not answer them. */
   hang(): void {
     this.#hanging = true
   }
 
-  /** Connections that hang are cut, as a network does in the end; new ones are still not answered. */
+  /** Cuts the hanging connections, and still does not answer new ones. */
   cut(): void {
     for (const socket of this.#held) socket.destroy()
   }
 
-  /** New connections are answered again. */
+  /** Answers new connections again. */
   goOn(): void {
     this.#hanging = false
     this.cut()

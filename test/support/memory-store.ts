@@ -1,4 +1,4 @@
-/** An object store that answers within the same turn of the event loop, for tests with fake timers. */
+/** An object store in memory, for tests with fake timers: it uses no timer and, for bytes, no I/O. */
 
 import { readFile, rm } from 'node:fs/promises'
 import { Readable } from 'node:stream'

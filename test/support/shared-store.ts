@@ -1,14 +1,14 @@
-/** A storage that several instances use at once, each over a network: what a bucket is to the use cases. */
+/** A stand-in for a bucket: a storage that several instances share, with a list of its requests. */
 import type { VersionedObjects } from '../../service/storage/ports.ts'
 import { MemoryStore } from './memory-store.ts'
 
 export class SharedStore extends MemoryStore {
-  /** What was asked, as `get images/a`. */
+  /** Each request in order: `get images/a`. */
   readonly requests: string[] = []
   readonly #versions = new Map<string, number>()
   #latest = 0
-  /** Does its work, and then says that it was not as expected: the answer to the first try was lost. */
-  losesAnswers = false
+  /** Writes, but reports a failed precondition, as a retry does after the first response was lost. */
+  losesResponses = false
 
   readonly versioned: VersionedObjects = {
     version: async (key) => {
@@ -21,7 +21,7 @@ export class SharedStore extends MemoryStore {
       this.#latest += 1
       this.#versions.set(key, this.#latest)
       this.objects.set(key, Buffer.from(content))
-      return this.losesAnswers ? undefined : String(this.#latest)
+      return this.losesResponses ? undefined : String(this.#latest)
     },
     remove: async (key, version) => {
       this.requests.push(`remove ${key}`)

@@ -1,10 +1,10 @@
-/** A remote that accepts connections and says nothing. */
+/** A server that accepts connections and sends nothing. */
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 
 export interface SilentServer extends AsyncDisposable {
   readonly port: number
-  /** How many are open. */
+  /** Returns the number of open connections. */
   readonly connections: () => number
 }
 

@@ -1,4 +1,4 @@
-/** What must be true of a storage folder at any moment. */
+/** Checks of a storage folder that must hold at any moment. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
@@ -7,27 +7,28 @@ import { pipeline } from 'node:stream/promises'
 
 const folders = ['blobs/sha256', 'layers', 'plans', 'images']
 
-/** Everything that is wrong: blobs that are not what they are named, records that name what is not there. */
-export async function faultsOf(storage: string): Promise<string[]> {
+/** Returns all damage: blobs that do not match their digest, and records that name missing blobs. */
+export async function damageIn(storage: string): Promise<string[]> {
   const [blobs = [], layers = [], plans = [], images = []] = await Promise.all(
     folders.map((folder) => readdir(join(storage, folder)).catch(() => [])),
   )
   const stored = new Set(blobs)
-  const faults: string[] = []
+  const damage: string[] = []
   for (const blob of blobs) {
     const hash = createHash('sha256')
     await pipeline(createReadStream(join(storage, 'blobs/sha256', blob)), hash)
-    if (hash.digest('hex') !== blob) faults.push(`blob ${blob} is not what it is named`)
+    if (hash.digest('hex') !== blob) damage.push(`blob ${blob} does not match its digest`)
   }
   const read = async (folder: string, key: string) => {
     try {
       return JSON.parse(await readFile(join(storage, folder, key), 'utf8'))
     } catch (error) {
-      faults.push(`${folder}/${key}: ${error}`)
+      damage.push(`${folder}/${key}: ${error}`)
     }
   }
   const needs = (owner: string, digest: string) => {
-    if (!stored.has(digest.slice('sha256:'.length))) faults.push(`${owner} names ${digest}`)
+    if (!stored.has(digest.slice('sha256:'.length)))
+      damage.push(`${owner} names the missing blob ${digest}`)
   }
   for (const key of plans) await read('plans', key)
   for (const key of layers) {
@@ -44,10 +45,10 @@ export async function faultsOf(storage: string): Promise<string[]> {
       }
     }
   }
-  return faults
+  return damage
 }
 
-/** Files that are on their way into the storage, or were left on it. */
+/** Returns the names of the staged files, of running and of broken writes. */
 export async function stagedIn(storage: string): Promise<string[]> {
   const entries = await readdir(join(storage, '.staging'), { recursive: true, withFileTypes: true })
   return entries.filter((entry) => entry.isFile()).map(({ name }) => name)

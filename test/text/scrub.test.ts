@@ -16,20 +16,20 @@ describe('scrub', () => {
     ['/o?X-Goog-Signature=abc&X-Goog-Date=1', '/o?X-Goog-Signature=***&X-Goog-Date=1'],
     ['Authorization: Basic YW5uOnB3', 'Authorization: Basic ***'],
     ['authorization: Bearer abc.def', 'authorization: Bearer ***'],
-  ])('%s', (text, expected) => {
+  ])('scrub hides the credentials in %s', (text, expected) => {
     expect(scrub(text)).toBe(expected)
   })
 
   test.each(['git@github.com:o/r.git', 'https://host/a@b', 'mail ann@example.com', '?page=2'])(
-    'leaves %s alone',
+    'scrub does not change %s',
     (text) => {
       expect(scrub(text)).toBe(text)
     },
   )
 })
 
-describe('a scrubber for one URL', () => {
-  test('hides its password alone and decoded', () => {
+describe('scrubberFor', () => {
+  test('scrubberFor hides the password of the URL alone and decoded', () => {
     const clean = scrubberFor('https://ann:s%26cret@host/r.git')
     expect(clean('https://ann:s%26cret@host/r.git')).toBe('https://***@host/r.git')
     expect(clean('password s&cret refused')).toBe('password *** refused')
@@ -37,18 +37,18 @@ describe('a scrubber for one URL', () => {
     expect(clean('ann is at host')).toBe('ann is at host')
   })
 
-  test('hides a token that stands as the user, and one in the query', () => {
+  test('scrubberFor hides a token in place of the user name or in the query', () => {
     expect(scrubberFor('https://ghp_token@host/r')('fatal: ghp_token')).toBe('fatal: ***')
     expect(scrubberFor('https://host/r?access_token=abcd')('fatal: abcd')).toBe('fatal: ***')
   })
 
-  test('hides a token beside which nothing, or a word that stands for nothing, is the password', () => {
+  test('scrubberFor hides a token whose password is empty or a placeholder', () => {
     for (const credentials of ['ghp_token:', 'ghp_token:x-oauth-basic']) {
       expect(scrubberFor(`https://${credentials}@host/r`)('fatal: ghp_token')).toBe('fatal: ***')
     }
   })
 
-  test('hides a password with characters that no URL should hold', () => {
+  test('scrubberFor hides a password with characters that a URL may not contain', () => {
     const url = 'https://ann:pa/ss@wo rd@host/r'
     const clean = scrubberFor(url)
     for (const text of [`cannot read ${url}`, 'pa/ss@wo rd']) {
@@ -56,7 +56,7 @@ describe('a scrubber for one URL', () => {
     }
   })
 
-  test('keeps the user name of ssh, paths and hosts', () => {
+  test('scrubberFor does not hide the user name of ssh, paths and hosts', () => {
     expect(scrubberFor('ssh://deploy@host/r')('deploy failed at host')).toBe(
       'deploy failed at host',
     )

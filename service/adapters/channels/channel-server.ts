@@ -1,21 +1,22 @@
-/** Channels, their commits and the trees of these over HTTP, by default from where nixpkgs publishes. */
+/** Nixpkgs channels over HTTP: their commits, and the source trees of the commits. */
 
 import { z } from 'zod'
 import { Failure } from '../../image/errors.ts'
 import type { ChannelServer } from '../../source/ports.ts'
 import { isNixpkgsCommit } from '../../source/ports.ts'
 import type { ProcessGroups } from '../process/process-groups.ts'
-import { originOf, type RemoteAnswer, readRemote, wholeBody } from '../remote/remote-document.ts'
+import { originOf, type RemoteResponse, readRemote, wholeBody } from '../remote/remote-document.ts'
 import { Tarballs } from './tarballs.ts'
 
-/** Milliseconds: at the turn of an hour a pull waits for this. */
-const defaultAnswerTimeout = 10_000
+/** Milliseconds for a response that is not a tarball. Once an hour, a pull waits for such a response. */
+const defaultResponseTimeout = 10_000
+/** Milliseconds without a byte of a tarball. */
 const defaultIdleTimeout = 60_000
-/** Bytes: a commit id, or the beginning of whatever else came. */
-const longestCommitAnswer = 64 * 1024
-/** Bytes: a comparison lists up to 300 changed files. */
+/** Bytes of a response that should be a commit id. */
+const longestCommitResponse = 64 * 1024
+/** Bytes of a comparison, which lists up to 300 changed files. */
 const longestComparison = 32 * 1024 * 1024
-/** Bytes: twenty times what nixpkgs has. */
+/** Bytes: twenty times the tarball of nixpkgs. */
 const largestTarball = 1024 * 1024 * 1024
 /** Seconds. */
 const retryAfter = 30
@@ -23,23 +24,23 @@ const retryAfter = 30
 const comparison = z.object({ status: z.string() })
 
 export interface HttpChannelServerOptions {
-  /** Of the text that is a channel's commit; holds `{channel}`. */
+  /** URL of a text that is the commit of a channel. Contains `{channel}`. */
   readonly channelUrl: string
-  /** Of a commit's tree as a compressed tarball with one top folder; holds `{commit}`. */
+  /** URL of the source tree of a commit, as a compressed tarball with one top folder. Contains `{commit}`. */
   readonly tarballUrl: string
   /**
-   * Of JSON whose `status` says how a commit stands to a branch, as GitHub's API has it; holds `{branch}`
-   * and `{commit}`. Without it every commit counts that `tarballUrl` answers for.
+   * URL of a comparison of a commit with a branch, in the format of GitHub's API. Contains `{branch}` and
+   * `{commit}`. Without it, every commit that `tarballUrl` has counts as reachable.
    * @see https://docs.github.com/en/rest/commits/commits#compare-two-commits
    */
   readonly compareUrl?: string
-  /** Where tarballs are kept; nobody else writes there. */
+  /** Folder of the tarballs. Nothing else may write there. */
   readonly folder: string
-  /** On the same file system. */
+  /** Folder for running downloads, on the same file system. */
   readonly temporaryFolder: string
   readonly groups: ProcessGroups
-  /** Milliseconds for one answer that is no tarball. @default 10,000 */
-  readonly answerTimeout?: number
+  /** Milliseconds for a response that is not a tarball. @default 10,000 */
+  readonly responseTimeout?: number
   /** Milliseconds without a byte of a tarball. @default 60,000 */
   readonly idleTimeout?: number
 }
@@ -54,19 +55,19 @@ export class HttpChannelServer implements ChannelServer {
     this.#tarballs = new Tarballs(options)
   }
 
-  /** Ends every request that is under way; none starts any more. */
+  /** Ends all running requests, and refuses later ones. */
   close(): void {
     this.#closing.abort(new Error('the service is shutting down'))
   }
 
   async resolve(channel: string): Promise<string | undefined> {
-    const url = filled(this.#options.channelUrl, { channel })
-    return this.#ask(url, longestCommitAnswer, async (answer) => {
-      if (isAbsent(answer)) return undefined
-      expectSuccess(url, answer)
-      const text = (await wholeBody(answer)).toString().trim()
+    const url = expand(this.#options.channelUrl, { channel })
+    return this.#request(url, longestCommitResponse, async (response) => {
+      if (isMissing(response)) return undefined
+      expectSuccess(url, response)
+      const text = (await wholeBody(response)).toString().trim()
       if (isNixpkgsCommit(text)) return text.toLowerCase()
-      throw refused(url, `what came is no commit id: "${beginning(text)}"`)
+      throw unusable(url, `the response is not a commit id: "${excerpt(text)}"`)
     })
   }
 
@@ -74,23 +75,23 @@ export class HttpChannelServer implements ChannelServer {
     const { compareUrl } = this.#options
     if (compareUrl === undefined) return true
     for (const branch of branches) {
-      const url = filled(compareUrl, { branch, commit })
-      const status = await this.#ask(url, longestComparison, async (answer) => {
-        // No such commit, or no such branch.
-        if (isAbsent(answer) || answer.status === 422) return undefined
-        expectSuccess(url, answer)
-        const { data } = comparison.safeParse(parsed(await wholeBody(answer)))
-        if (data === undefined) throw refused(url, 'what came is no comparison of commits')
+      const url = expand(compareUrl, { branch, commit })
+      const status = await this.#request(url, longestComparison, async (response) => {
+        // The commit or the branch does not exist.
+        if (isMissing(response) || response.status === 422) return undefined
+        expectSuccess(url, response)
+        const { data } = comparison.safeParse(parsedJson(await wholeBody(response)))
+        if (data === undefined) throw unusable(url, 'the response is not a comparison of commits')
         return data.status
       })
-      // The commit, seen from the branch; other commits are `ahead` of it or have `diverged`.
+      // The status describes the commit relative to the branch. Others are `ahead` and `diverged`.
       if (status === 'behind' || status === 'identical') return true
     }
     return false
   }
 
   async download(commit: string, folder: string): Promise<void> {
-    if (!isNixpkgsCommit(commit)) throw new TypeError(`${commit} is no full commit id`)
+    if (!isNixpkgsCommit(commit)) throw new TypeError(`${commit} is not a full commit id`)
     if (!(await this.#tarballs.has(commit))) await this.#fetchTarball(commit)
     await this.#tarballs.unpack(commit, folder)
   }
@@ -101,52 +102,55 @@ export class HttpChannelServer implements ChannelServer {
 
   async #fetchTarball(commit: string): Promise<void> {
     const { tarballUrl, idleTimeout = defaultIdleTimeout } = this.#options
-    const url = filled(tarballUrl, { commit })
+    const url = expand(tarballUrl, { commit })
     const options = {
       limit: largestTarball,
       idleTimeout,
       signal: this.#closing.signal,
-      // The tarball is compressed: a transfer that compresses it again gains nothing.
+      // The tarball is compressed already. Compressing the transfer would gain nothing.
       headers: { 'Accept-Encoding': 'identity' },
     }
-    await readRemote(url, options, async (answer) => {
-      if (isAbsent(answer)) {
-        const reason = `there is no nixpkgs commit ${commit}: ${originOf(url)} answered ${answer.status}`
-        throw new Failure('manifest-unknown', reason, { detail: { tag: commit } })
+    await readRemote(url, options, async (response) => {
+      if (isMissing(response)) {
+        const message = `there is no nixpkgs commit ${commit}: ${originOf(url)} answered ${response.status}`
+        throw new Failure('manifest-unknown', message, { detail: { tag: commit } })
       }
-      expectSuccess(url, answer)
-      await this.#tarballs.add(commit, answer.body)
+      expectSuccess(url, response)
+      await this.#tarballs.add(commit, response.body)
     })
   }
 
-  #ask<T>(url: string, limit: number, read: (answer: RemoteAnswer) => Promise<T>): Promise<T> {
-    const { answerTimeout = defaultAnswerTimeout } = this.#options
-    const signal = this.#closing.signal
-    const times = { idleTimeout: answerTimeout, timeout: answerTimeout }
-    return readRemote(url, { limit, signal, ...times }, read)
+  #request<T>(
+    url: string,
+    limit: number,
+    read: (response: RemoteResponse) => Promise<T>,
+  ): Promise<T> {
+    const { responseTimeout: timeout = defaultResponseTimeout } = this.#options
+    const { signal } = this.#closing
+    return readRemote(url, { limit, signal, idleTimeout: timeout, timeout }, read)
   }
 }
 
-function filled(template: string, values: Readonly<Record<string, string>>): string {
+function expand(template: string, values: Readonly<Record<string, string>>): string {
   return template.replaceAll(/\{(\w+)\}/g, (whole, name: string) =>
     values[name] === undefined ? whole : encodeURIComponent(values[name]),
   )
 }
 
-function isAbsent({ status }: RemoteAnswer): boolean {
+function isMissing({ status }: RemoteResponse): boolean {
   return status === 404 || status === 410
 }
 
-function expectSuccess(url: string, { status }: RemoteAnswer): void {
-  if (status !== 200) throw refused(url, `the server answered ${status}`)
+function expectSuccess(url: string, { status }: RemoteResponse): void {
+  if (status !== 200) throw unusable(url, `the server answered ${status}`)
 }
 
-function refused(url: string, reason: string): Failure {
-  return new Failure('unavailable', `${originOf(url)}: ${reason}`, { retryAfter })
+function unusable(url: string, failure: string): Failure {
+  return new Failure('unavailable', `${originOf(url)}: ${failure}`, { retryAfter })
 }
 
-/** Undefined if it is no JSON. */
-function parsed(body: Buffer): unknown {
+/** Returns undefined if the body is not JSON. */
+function parsedJson(body: Buffer): unknown {
   try {
     return JSON.parse(body.toString())
   } catch {
@@ -154,8 +158,8 @@ function parsed(body: Buffer): unknown {
   }
 }
 
-/** What a person needs to recognise it, without control characters. */
-function beginning(text: string): string {
+/** Returns the beginning of a text without control characters, for a message. */
+function excerpt(text: string): string {
   const line = text.slice(0, 60).replaceAll(/\p{Cc}+/gu, ' ')
   return text.length > 60 ? `${line}…` : line
 }

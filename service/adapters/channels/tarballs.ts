@@ -1,23 +1,23 @@
 /**
- * Tarballs of source trees: downloaded to a folder, so that a restart needs no download, and unpacked by
- * the system's tar. A file first, not a pipe: what is unpacked is then known to be whole.
+ * Tarballs of source trees, kept in a folder, so that a restart needs no download. A tarball is downloaded
+ * completely before the system's tar unpacks it, so that a broken download is never unpacked.
  */
 import { mkdir, open, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Failure, messageOf } from '../../image/errors.ts'
-import { exists } from '../filesystem/exists.ts'
+import { exists } from '../filesystem/file-access.ts'
 import type { ProcessGroups } from '../process/process-groups.ts'
 import type { RunResult } from '../process/run.ts'
-import type { RemoteAnswer } from '../remote/remote-document.ts'
+import type { RemoteResponse } from '../remote/remote-document.ts'
 
-/** Milliseconds; nixpkgs takes seconds. */
+/** Milliseconds. Unpacking nixpkgs takes seconds. */
 const unpackTimeout = 600_000
-/** Besides those that are not to be forgotten. nixpkgs has 50 MB: what single commits may take. */
-const tarballsKept = 4
+/** Most tarballs besides those to keep. The tarball of nixpkgs has 50 MB. */
+const mostOthers = 4
 /** Seconds. */
 const retryAfter = 30
 
-/** What the file begins with, and tar's flag for it. */
+/** The first bytes of a compressed file, and tar's flag for the compression. */
 const compressions: readonly { readonly magic: string; readonly flag: string }[] = [
   { magic: '1f8b', flag: '--gzip' },
   { magic: 'fd377a585a00', flag: '--xz' },
@@ -25,56 +25,55 @@ const compressions: readonly { readonly magic: string; readonly flag: string }[]
 ]
 
 export interface TarballsOptions {
-  /** Where they are kept; nobody else writes there. */
+  /** Folder of the tarballs. Nothing else may write there. */
   readonly folder: string
-  /** For downloads under way; on the same file system. */
+  /** Folder for running downloads, on the same file system. */
   readonly temporaryFolder: string
   readonly groups: ProcessGroups
 }
 
-/** What it says will be the same the next time. */
-class BadTarball extends Error {}
+/** A tarball that cannot be unpacked however often it is tried. */
+class InvalidTarball extends Error {}
 
 export class Tarballs {
   readonly #options: TarballsOptions
-  #unforgettable: ReadonlySet<string> = new Set()
+  /** Names of the tarballs that are never deleted. */
+  #kept: ReadonlySet<string> = new Set()
 
   constructor(options: TarballsOptions) {
     this.#options = options
   }
 
-  /** Whether the tarball is kept. */
   async has(name: string): Promise<boolean> {
     return exists(this.#path(name))
   }
 
-  /** Names the tarballs that are never forgotten, in place of those that were before. */
+  /** Replaces the list of tarballs that are never deleted. */
   keep(names: Iterable<string>): void {
-    this.#unforgettable = new Set(names)
+    this.#kept = new Set(names)
   }
 
   /**
-   * Keeps a tarball, and forgets those that were not used for longest.
-   * @param name a file name that is the same for the same content
-   * @throws what the body throws, and then keeps nothing
+   * Stores a tarball, and deletes the ones that were used least recently.
+   * @param name a file name that identifies the content
+   * @throws the error of the body; then nothing is stored
    */
-  async add(name: string, body: RemoteAnswer['body']): Promise<void> {
+  async add(name: string, body: RemoteResponse['body']): Promise<void> {
     const { folder, temporaryFolder } = this.#options
     await mkdir(folder, { recursive: true })
     const partial = join(temporaryFolder, `tarball-${name}-${crypto.randomUUID()}`)
     try {
-      // Settles only when the file is closed: a stream might still be opening what is then removed.
+      // writeFile resolves after the file is closed. A stream might open the file after `rm` has removed it.
       await writeFile(partial, body, { flag: 'wx', flush: true })
       await rename(partial, this.#path(name))
     } finally {
       await rm(partial, { force: true })
     }
-    await this.#forgetOld()
+    await this.#deleteOld()
   }
 
   /**
-   * Writes what is below the tarball's one top folder into an empty folder. A tarball that is found to be
-   * bad is kept no longer.
+   * Unpacks the content of the tarball's top folder into an empty folder. Deletes an invalid tarball.
    * @throws Failure unavailable
    */
   async unpack(name: string, folder: string): Promise<void> {
@@ -82,15 +81,15 @@ export class Tarballs {
     try {
       await this.#extract(path, folder)
       if (!(await exists(join(folder, 'default.nix')))) {
-        throw new BadTarball('there is no default.nix in its top folder')
+        throw new InvalidTarball('there is no default.nix in its top folder')
       }
     } catch (error) {
-      if (error instanceof BadTarball) await rm(path, { force: true })
-      const reason = `the tarball of ${name} cannot be used: ${messageOf(error)}`
-      throw new Failure('unavailable', reason, { retryAfter })
+      if (error instanceof InvalidTarball) await rm(path, { force: true })
+      const message = `the tarball of ${name} cannot be used: ${messageOf(error)}`
+      throw new Failure('unavailable', message, { retryAfter })
     }
     const now = new Date()
-    // It may have been forgotten meanwhile; what was unpacked is good all the same.
+    // Another download may have deleted the tarball meanwhile. The unpacked files are not affected.
     await utimes(path, now, now).catch(() => {})
   }
 
@@ -103,17 +102,17 @@ export class Tarballs {
     )
     if (exitCode === 0) return
     if (signal !== undefined) throw new Error(`tar was ended by ${signal}`)
-    const reason = stderr.trim().split('\n').slice(0, 3).join('; ')
-    throw (await this.#isGood(archive)) ? new Error(reason) : new BadTarball(reason)
+    const message = stderr.trim().split('\n').slice(0, 3).join('; ')
+    throw (await this.#mayBeValid(archive)) ? new Error(message) : new InvalidTarball(message)
   }
 
   /**
-   * Whether tar can read all of it. It ends with the same exit code when the disk is full as when the
-   * archive is bad; listing needs no disk.
+   * Returns false if tar cannot read the archive. Extracting ends with the same exit code for a full disk and
+   * for an invalid archive. Listing needs no disk space.
    */
-  async #isGood(archive: readonly string[]): Promise<boolean> {
+  async #mayBeValid(archive: readonly string[]): Promise<boolean> {
     const { exitCode, stderr } = await this.#tar(['--list', ...archive], '/')
-    // A signal, or no program to decompress with, says nothing about the archive.
+    // A signal, or a missing program to decompress, does not prove that the archive is invalid.
     return exitCode === 0 || exitCode === undefined || /can(?:no|')t exec/i.test(stderr)
   }
 
@@ -127,17 +126,17 @@ export class Tarballs {
     return result
   }
 
-  async #forgetOld(): Promise<void> {
+  async #deleteOld(): Promise<void> {
     const { folder } = this.#options
-    const kept = await Promise.all(
+    const others = await Promise.all(
       (await readdir(folder))
-        .filter((name) => !this.#unforgettable.has(name))
+        .filter((name) => !this.#kept.has(name))
         .map(async (name) => {
           const used = await stat(join(folder, name)).catch(() => undefined)
           return { name, used: used?.mtimeMs ?? 0 }
         }),
     )
-    const old = kept.sort((a, b) => b.used - a.used).slice(tarballsKept)
+    const old = others.sort((a, b) => b.used - a.used).slice(mostOthers)
     await Promise.all(old.map(({ name }) => rm(join(folder, name), { force: true })))
   }
 
@@ -153,7 +152,7 @@ async function compressionOf(path: string): Promise<string> {
     const start = buffer.subarray(0, bytesRead).toString('hex')
     const found = compressions.find(({ magic }) => start.startsWith(magic))
     if (found === undefined) {
-      throw new BadTarball('it is compressed neither by gzip nor by xz or zstd')
+      throw new InvalidTarball('it is not compressed with gzip, xz or zstd')
     }
     return found.flag
   } finally {

@@ -1,39 +1,39 @@
-/** Has the names in folders on disk: what is named at the same time is waited for together. */
+/** Coalesces the fsync of directories: names that are added at the same time wait for the same fsync. */
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 
-/** Milliseconds for which a folder stays open: where one name comes, others follow. */
+/** Milliseconds that a directory stays open after an fsync, because further names often follow. */
 const openTime = 1000
 
 export class DirectorySyncs {
-  /** A storage has few folders. */
-  readonly #folders = new Map<string, Folder>()
+  /** Path → directory. A storage has few directories. */
+  readonly #directories = new Map<string, DirectorySync>()
 
   /**
-   * Resolves when all names that the folder has by now are on disk. Of a folder that somebody else has put
-   * in the place of another, this holds a second later.
+   * Resolves when all current names in the directory are on disk. If another program has replaced the
+   * directory, this holds only when the old one is closed, at most a second later.
    */
   sync(path: string): Promise<void> {
-    return this.#folder(path).sync()
+    return this.#directory(path).sync()
   }
 
-  /** The folder has been made anew: what is open may be the one before. */
+  /** Closes a directory that has been created again, so that the new one is opened. */
   forget(path: string): void {
-    this.#folder(path).forget()
+    this.#directory(path).forget()
   }
 
-  #folder(path: string): Folder {
-    const folder = this.#folders.get(path) ?? new Folder(path)
-    this.#folders.set(path, folder)
-    return folder
+  #directory(path: string): DirectorySync {
+    const directory = this.#directories.get(path) ?? new DirectorySync(path)
+    this.#directories.set(path, directory)
+    return directory
   }
 }
 
-class Folder {
+class DirectorySync {
   readonly #path: string
   #file: Promise<FileHandle> | undefined
-  #current: Promise<void> | undefined
-  /** Of those who came after the current one had begun. */
+  #running: Promise<void> | undefined
+  /** The fsync for callers that arrived after the running one had started. */
   #next: Promise<void> | undefined
 
   constructor(path: string) {
@@ -41,25 +41,24 @@ class Folder {
   }
 
   sync(): Promise<void> {
-    if (this.#current === undefined) return this.#start()
-    const again = () => this.#start()
-    this.#next ??= this.#current.then(again, again)
+    if (this.#running === undefined) return this.#start()
+    const start = () => this.#start()
+    this.#next ??= this.#running.then(start, start)
     return this.#next
   }
 
-  /** The next time it is opened anew. */
   forget(): void {
-    // Node closes a file when what is under way on it has ended.
+    // Node closes a file only after the running operations on it.
     this.#file?.then((file) => file.close()).catch(() => {})
     this.#file = undefined
   }
 
   #start(): Promise<void> {
     this.#next = undefined
-    this.#current = this.#sync().finally(() => {
-      if (this.#next === undefined) this.#current = undefined
+    this.#running = this.#sync().finally(() => {
+      if (this.#next === undefined) this.#running = undefined
     })
-    return this.#current
+    return this.#running
   }
 
   async #sync(): Promise<void> {

@@ -1,40 +1,40 @@
-/** Reading a file for somebody who passes it on: the next piece while the one before is taken. */
+/** Reads a file piece by piece: the next piece is read while the current one is sent. */
 
 import type { FileHandle } from 'node:fs/promises'
 import type { ByteRange } from '../../storage/ports.ts'
-import { type Piece, PieceCache, pieceSize } from './piece-cache.ts'
+import { type Block, BlockCache, blockSize } from './block-cache.ts'
 
-/** Bytes of the buffer of a reader for whom the cache has none left: there are many, and most of them slow. */
-const ownSize = 32 * 1024
+/** Bytes of a reader's own buffer while the cache is full. Then there are many readers, most of them slow. */
+const ownBufferSize = 32 * 1024
 
-const cache = new PieceCache()
+const cache = new BlockCache()
 
-/** @param take gets each piece, which is good until it resolves */
+/** @param take receives each piece, which is valid until `take` has resolved */
 export async function readPieces(
   file: FileHandle,
   range: ByteRange | undefined,
-  take: (bytes: Uint8Array) => Promise<void>,
+  take: (piece: Uint8Array) => Promise<void>,
 ): Promise<void> {
   const { dev, ino, size, mtimeNs } = await file.stat({ bigint: true })
   const identity = `${dev}:${ino}:${size}:${mtimeNs}`
   const end = Math.min(Number(size), range === undefined ? Infinity : range.end + 1)
   let position = range?.start ?? 0
   let own: Buffer | undefined
-  const pieceAt = (at: number): Piece | undefined => {
+  const blockAt = (at: number): Block | undefined => {
     if (at >= end) return undefined
-    const index = Math.floor(at / pieceSize)
-    const expected = Math.min(pieceSize, Number(size) - index * pieceSize)
+    const index = Math.floor(at / blockSize)
+    const expected = Math.min(blockSize, Number(size) - index * blockSize)
     return cache.acquire(file, identity, index, expected)
   }
-  let next = pieceAt(position)
+  let next = blockAt(position)
   try {
     while (position < end) {
-      const piece = next ?? pieceAt(position)
-      const offset = position % pieceSize
+      const block = next ?? blockAt(position)
+      const offset = position % blockSize
       const toEnd = end - position
-      if (piece === undefined) {
-        own ??= Buffer.allocUnsafeSlow(ownSize)
-        const wanted = Math.min(ownSize, pieceSize - offset, toEnd)
+      if (block === undefined) {
+        own ??= Buffer.allocUnsafeSlow(ownBufferSize)
+        const wanted = Math.min(ownBufferSize, blockSize - offset, toEnd)
         const { bytesRead } = await file.read(own, 0, wanted, position)
         if (bytesRead === 0) return
         position += bytesRead
@@ -43,13 +43,13 @@ export async function readPieces(
       }
       next = undefined
       try {
-        const bytes = piece.buffer.subarray(offset, Math.min(await piece.length, offset + toEnd))
-        if (bytes.length === 0) return
-        position += bytes.length
-        next = pieceAt(position)
-        await take(bytes)
+        const piece = block.buffer.subarray(offset, Math.min(await block.length, offset + toEnd))
+        if (piece.length === 0) return
+        position += piece.length
+        next = blockAt(position)
+        await take(piece)
       } finally {
-        cache.release(piece)
+        cache.release(block)
       }
     }
   } finally {

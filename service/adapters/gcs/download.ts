@@ -1,30 +1,19 @@
-/** Reading an object. */
+/** Reads an object. */
 
 import { Readable } from 'node:stream'
-import { buffer } from 'node:stream/consumers'
-import type { ReadableStream } from 'node:stream/web'
 import type { ByteRange } from '../../storage/ports.ts'
 import type { GcsClient } from './client.ts'
 
-/** Milliseconds until the answer begins. */
-const answerTimeout = 20_000
-/** Bytes: records, manifests and configs are smaller, and are read whole before anybody gets them. */
+/** Milliseconds until the response begins, and until a small response is complete. */
+const responseTimeout = 20_000
+/** Bytes up to which an object is read completely before it is returned: all records, manifests and configs. */
 const small = 4 * 1024 * 1024
 
-/** An answer that is no content. */
-class Refused extends Error {
-  readonly status: number
-
-  constructor(status: number, body: string) {
-    super(body.trim() || `status ${status}`)
-    this.status = status
-  }
-}
-
 /**
- * The bytes of an object, read by fetch: the library's stream closes the connections of all others when
- * one reader goes away. What is small has come whole when this resolves, and can be asked for again if it
- * did not; who reads something large checks its digest.
+ * Returns the bytes of an object. A small object has arrived completely when this resolves; if it was cut
+ * off, the request fails, and can be sent again. The stream of a large object may break off later, so its
+ * reader checks the digest. (The library's own stream closes the connections of other readers when one
+ * reader goes away.)
  * @throws an error with a status
  */
 export async function download(
@@ -34,23 +23,17 @@ export async function download(
   range?: ByteRange,
 ): Promise<Readable> {
   const path = `/storage/v1/b/${bucket}/o/${encodeURIComponent(key)}?alt=media`
-  const url = `${client.endpoint}${path}`
   const abort = new AbortController()
-  const timer = setTimeout(() => abort.abort(new Error('no answer came in time')), answerTimeout)
+  const timer = setTimeout(() => abort.abort(new Error('no response in time')), responseTimeout)
   try {
-    const response = await fetch(url, {
-      headers: {
-        ...(await client.authorization(url)),
-        ...(range === undefined ? {} : { Range: `bytes=${range.start}-${range.end}` }),
-      },
+    const { headers, body } = await client.send(`${client.apiEndpoint}${path}`, {
+      method: 'GET',
+      headers: range === undefined ? {} : { Range: `bytes=${range.start}-${range.end}` },
       signal: abort.signal,
     })
-    if (!response.ok) throw new Refused(response.status, await response.text())
-    const body = Readable.fromWeb((response.body ?? new Blob([]).stream()) as ReadableStream)
-    const length = Number(response.headers.get('content-length') ?? Number.NaN)
+    const length = Number(headers['content-length'] ?? Number.NaN)
     if (!(length <= small)) return body
-    const bytes = await buffer(body)
-    return Readable.from([bytes])
+    return Readable.from([Buffer.from(await body.arrayBuffer())])
   } finally {
     clearTimeout(timer)
   }

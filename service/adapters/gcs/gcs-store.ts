@@ -2,7 +2,7 @@
 
 import { mkdir, rm } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
-import type { Bucket } from '@google-cloud/storage'
+import type { Bucket, File } from '@google-cloud/storage'
 import {
   type ByteRange,
   checkedStorageKey,
@@ -15,28 +15,30 @@ import {
 } from '../../storage/ports.ts'
 import type { Log } from '../../telemetry/ports.ts'
 import { checkAccess } from './access.ts'
-import { createClient, type GcsClient } from './client.ts'
+import { isNotFound, isPreconditionFailed } from './bucket-errors.ts'
+import { GcsClient } from './client.ts'
 import { download } from './download.ts'
-import { isAbsent, isConflict } from './fault.ts'
 import { Requests } from './requests.ts'
 import type { GcsSettings } from './settings.ts'
 import { SignedUrls } from './signed-urls.ts'
 import { immutable, Uploads } from './upload.ts'
 import { GcsVersionedObjects } from './versioned-objects.ts'
 
-/** Keys of objects that are written once and never change. */
+/** Prefix of the keys whose objects never change. */
 const blobs = 'blobs/'
 
 export interface GcsStoreOptions extends GcsSettings {
-  /** Where layers are made before they are uploaded. Nobody else writes there. */
+  /** Folder for layers before they are uploaded. Everything in it is deleted at the start. */
   readonly stagingFolder: string
   readonly log: Log
+  /** Milliseconds before the first retry of a request. @default 200 */
+  readonly retryDelay?: number
 }
 
 export class GcsStore implements ObjectStore, StagingFolder {
   readonly stagingFolder: string
   readonly versioned: VersionedObjects
-  /** Absent where the settings turn redirects off. */
+  /** Absent if the settings turn redirects off. */
   readonly redirects?: Redirects
   readonly #client: GcsClient
   readonly #bucket: Bucket
@@ -44,16 +46,17 @@ export class GcsStore implements ObjectStore, StagingFolder {
   readonly #uploads: Uploads
 
   private constructor(client: GcsClient, options: GcsStoreOptions) {
-    const { bucket: name, stagingFolder, redirect, log } = options
+    const { bucket: name, stagingFolder, redirect, log, retryDelay } = options
     this.stagingFolder = stagingFolder
     this.#client = client
-    this.#bucket = client.storage.bucket(name)
+    this.#bucket = client.bucket(name)
     this.#requests = new Requests({
       bucket: name,
       log,
+      retryDelay,
       probe: () => this.#bucket.getFiles({ maxResults: 1, autoPaginate: false }),
     })
-    this.#uploads = new Uploads(this.#requests)
+    this.#uploads = new Uploads(client, this.#requests)
     this.versioned = new GcsVersionedObjects(this.#bucket, this.#requests, this.#uploads)
     const urls = new SignedUrls(client)
     if (redirect) {
@@ -62,16 +65,16 @@ export class GcsStore implements ObjectStore, StagingFolder {
   }
 
   /**
-   * Forgets what a crash left of layers, and looks whether the bucket can be used.
-   * @throws Failure unavailable, which says what to change
+   * Deletes the layers that a crash left behind, and checks that the bucket can be used.
+   * @throws Failure unavailable that says what to change
    */
   static async open(options: GcsStoreOptions): Promise<GcsStore> {
     const { stagingFolder } = options
     await rm(stagingFolder, { recursive: true, force: true })
     await mkdir(stagingFolder, { recursive: true, mode: 0o700 })
-    const store = new GcsStore(await createClient(options), options)
-    await checkAccess(store.#client, options)
-    return store
+    const client = await GcsClient.open(options)
+    await checkAccess(client, options)
+    return new GcsStore(client, options)
   }
 
   outage(): string | undefined {
@@ -83,7 +86,7 @@ export class GcsStore implements ObjectStore, StagingFolder {
       const [{ size }] = await this.#requests.send(() => this.#file(key).getMetadata())
       return { size: Number(size) }
     } catch (error) {
-      return absentAsUndefined(error)
+      return notFoundAsUndefined(error)
     }
   }
 
@@ -92,7 +95,7 @@ export class GcsStore implements ObjectStore, StagingFolder {
     try {
       return await this.#requests.send(() => download(this.#client, this.#bucket.name, name, range))
     } catch (error) {
-      return absentAsUndefined(error)
+      return notFoundAsUndefined(error)
     }
   }
 
@@ -111,10 +114,10 @@ export class GcsStore implements ObjectStore, StagingFolder {
       })
       return 'stored'
     } catch (error) {
-      if (isConflict(error)) return 'exists'
+      if (isPreconditionFailed(error)) return 'exists'
       throw error
     } finally {
-      // Consumed however it ends: a layer that could not be stored must not fill the disk.
+      // Deleted even after a failure: a layer that could not be stored must not fill the disk.
       if ('path' in content) await rm(content.path, { force: true })
     }
   }
@@ -123,7 +126,7 @@ export class GcsStore implements ObjectStore, StagingFolder {
     try {
       await this.#requests.send(() => this.#file(key).delete())
     } catch (error) {
-      absentAsUndefined(error)
+      notFoundAsUndefined(error)
     }
   }
 
@@ -137,17 +140,17 @@ export class GcsStore implements ObjectStore, StagingFolder {
     } while (pageToken !== undefined)
   }
 
-  /** Tries nothing again any more. */
+  /** Ends all retries. */
   close(): void {
     this.#requests.close()
   }
 
-  #file(key: string) {
+  #file(key: string): File {
     return this.#bucket.file(checkedStorageKey(key))
   }
 }
 
-function absentAsUndefined(error: unknown): undefined {
-  if (isAbsent(error)) return undefined
+function notFoundAsUndefined(error: unknown): undefined {
+  if (isNotFound(error)) return undefined
   throw error
 }

@@ -1,131 +1,138 @@
 /**
- * Requests to the bucket: so many at a time, tried again while that makes sense, and never so often that
- * a bucket in trouble gets more requests than one that is well.
+ * Requests to the bucket: limited in number, and sent again after a transient failure. A bucket in trouble
+ * never gets many more requests than a healthy one.
  */
 import PQueue from 'p-queue'
 import pRetry from 'p-retry'
+import { OutageLog } from '../../telemetry/outage-log.ts'
 import type { Log } from '../../telemetry/ports.ts'
-import { failureOf, isAnswer, mayPass } from './fault.ts'
+import { failureOf, isAnswer, isTransient } from './bucket-errors.ts'
 
 /** Requests at a time: enough to hide the latency for the layers of some images. */
-const connections = 32
+const concurrency = 32
 const retries = 5
-/** Milliseconds before the first retry, doubled for each further one, and spread at random. */
-const firstDelay = 200
-const longestDelay = 5000
+/** Milliseconds before the first retry. The delay doubles with each further retry, and is spread at random. */
+const defaultRetryDelay = 200
+/** The longest delay, as a multiple of the first one. */
+const longestDelay = 25
 /** Milliseconds for one request and its retries. */
 const longestEffort = 60_000
 
 /**
- * Retries are paid from an allowance: a failure takes one, a success gives a part back. While less than
- * half is left nothing is tried again.
- * @see https://github.com/grpc/proposal/blob/master/A6-client-retries.md#throttling-retry-attempts-and-hedged-rpcs
+ * Retries are paid from a budget: a failure takes one token, a success gives a part of one back. There are
+ * no retries while half of the budget or less is left.
+ * @see
+ * https://github.com/grpc/proposal/blob/master/A6-client-retries.md#throttling-retry-attempts-and-hedged-rpcs
  */
-const allowance = { most: 40, returned: 0.2 }
+const retryBudget = { tokens: 40, returnedBySuccess: 0.2 }
 
-/** Milliseconds between looks at a bucket that was out of reach. */
+/** Milliseconds between probes of a bucket that is out of reach. */
 const probeInterval = 2000
 
 export interface RequestsOptions {
   readonly bucket: string
   readonly log: Log
-  /** A small request that shows whether the bucket can be used again. */
+  /** Sends a small request that shows whether the bucket can be used again. */
   readonly probe: () => Promise<unknown>
+  /** Milliseconds before the first retry. @default 200 */
+  readonly retryDelay?: number | undefined
 }
 
 export class Requests {
+  /** Milliseconds before the first retry. */
+  readonly retryDelay: number
   readonly #options: RequestsOptions
-  readonly #queue = new PQueue({ concurrency: connections })
-  #left = allowance.most
+  readonly #outages: OutageLog
+  readonly #queue = new PQueue({ concurrency })
+  #tokens = retryBudget.tokens
   #failure: string | undefined
-  #prober: NodeJS.Timeout | undefined
-  #closed = false
+  #probeTimer: NodeJS.Timeout | undefined
+  #isClosed = false
 
   constructor(options: RequestsOptions) {
+    this.retryDelay = options.retryDelay ?? defaultRetryDelay
     this.#options = options
+    this.#outages = new OutageLog(options.log)
   }
 
-  /** Why the bucket cannot be used, if the latest request failed for that. */
+  /** Failure of the latest request, if the bucket could not be used. */
   get failure(): string | undefined {
     return this.#failure
   }
 
   /**
-   * Does a request, and again when it failed for a cause that may pass.
-   * @param isUrgent whether it waits for no other
-   * @throws what the request throws if that is an answer (404, 412); Failure unavailable for the rest
+   * Sends a request, and retries it after a transient failure.
+   * @param isUrgent sends it at once, even if the limit is reached
+   * @throws the error of the request if it is an answer (404, 412, 416), else Failure unavailable
    */
   send<T>(request: () => Promise<T>, { isUrgent = false } = {}): Promise<T> {
     const effort = () =>
-      pRetry(() => this.#watched(request), {
+      pRetry(() => this.#attempt(request), {
         retries,
-        minTimeout: firstDelay,
-        maxTimeout: longestDelay,
+        minTimeout: this.retryDelay,
+        maxTimeout: this.retryDelay * longestDelay,
         maxRetryTime: longestEffort,
         randomize: true,
-        shouldRetry: ({ error }) => !this.#closed && mayPass(error) && this.mayRetry(),
+        shouldRetry: ({ error }) => isTransient(error) && this.mayRetry(),
       }).catch((error: unknown) => {
         throw isAnswer(error) ? error : failureOf(this.#options.bucket, error)
       })
     return isUrgent ? effort() : this.#queue.add(effort)
   }
 
-  /** Whether another attempt is not too much for the bucket. */
+  /** Returns whether the retry budget allows another attempt. */
   mayRetry(): boolean {
-    return !this.#closed && this.#left > allowance.most / 2
+    return !this.#isClosed && this.#tokens > retryBudget.tokens / 2
   }
 
-  /** Notes how an attempt ended. */
-  note(error?: unknown): void {
+  /** Notes the outcome of an attempt: its error, or nothing for a success. */
+  noteOutcome(error?: unknown): void {
     if (error !== undefined && !isAnswer(error)) {
-      this.#left = Math.max(0, this.#left - 1)
-      this.#suffer(error)
+      this.#noteFailure(error)
       return
     }
-    this.#left = Math.min(allowance.most, this.#left + allowance.returned)
-    if (this.#failure !== undefined) this.#options.log.info({}, 'the bucket can be used again')
+    this.#tokens = Math.min(retryBudget.tokens, this.#tokens + retryBudget.returnedBySuccess)
     this.#failure = undefined
-    clearTimeout(this.#prober)
-    this.#prober = undefined
+    this.#outages.recovered('the bucket can be used again')
+    clearTimeout(this.#probeTimer)
+    this.#probeTimer = undefined
   }
 
-  /** Tries nothing again any more. */
+  /** Ends all retries and probes. */
   close(): void {
-    this.#closed = true
-    clearTimeout(this.#prober)
+    this.#isClosed = true
+    clearTimeout(this.#probeTimer)
   }
 
-  async #watched<T>(request: () => Promise<T>): Promise<T> {
+  async #attempt<T>(request: () => Promise<T>): Promise<T> {
     try {
       const result = await request()
-      this.note()
+      this.noteOutcome()
       return result
     } catch (error) {
-      this.note(error)
+      this.noteOutcome(error)
       throw error
     }
   }
 
-  #suffer(error: unknown): void {
-    const { bucket, log } = this.#options
-    const failure = failureOf(bucket, error).message
-    // Of a state that lasts, once is enough.
-    if (this.#failure === undefined)
-      log.warn({ failure }, 'the bucket cannot be used; trying again')
-    this.#failure = failure
-    if (this.#prober === undefined && !this.#closed) this.#probeLater()
+  #noteFailure(error: unknown): void {
+    this.#tokens = Math.max(0, this.#tokens - 1)
+    const { message } = failureOf(this.#options.bucket, error)
+    this.#failure = message
+    this.#outages.failed({ failure: message }, 'the bucket cannot be used; trying again')
+    if (this.#probeTimer === undefined && !this.#isClosed) this.#probeLater()
   }
 
-  /** So that whoever looks learns that it is back, also when nobody asks for an image. */
+  /** Probes the bucket, so that its recovery is noticed even if no image is requested. */
   #probeLater(): void {
-    this.#prober = setTimeout(async () => {
-      const outcome = await this.#options.probe().then(
+    this.#probeTimer = setTimeout(async () => {
+      const error = await this.#options.probe().then(
         () => undefined,
         (error: unknown) => error,
       )
-      // If it is not back, noting that plans the next look.
-      this.#prober = undefined
-      this.note(outcome)
+      this.#probeTimer = undefined
+      // Another failure schedules the next probe.
+      this.noteOutcome(error)
     }, probeInterval).unref()
   }
 }

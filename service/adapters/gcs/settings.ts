@@ -1,15 +1,15 @@
-/** What the bucket's adapter is told. */
+/** Settings of the bucket. */
 export interface GcsSettings {
   readonly bucket: string
-  /** What GOOGLE_APPLICATION_CREDENTIALS names; without it the machine's own credentials are used. */
+  /** Value of GOOGLE_APPLICATION_CREDENTIALS. Without it, the credentials of the machine are used. */
   readonly credentialsPath?: string
-  /** Has URLs signed by Google's IAM, when the credentials hold no key. */
+  /** Signs URLs through Google's IAM service. For credentials without a private key. */
   readonly signByIam: boolean
-  /** Whether clients are sent to the bucket for blobs. */
+  /** Redirects clients to the bucket for blobs. */
   readonly redirect: boolean
-  /** Where the API is, and signed URLs lead. @default Google's */
+  /** Base URL of the API and of signed URLs. @default Google's */
   readonly endpoint?: URL
 }
 
-/** What a service account must be granted on the bucket. */
+/** The role that the service account needs on the bucket. */
 export const neededRole = 'roles/storage.objectAdmin'

@@ -1,39 +1,38 @@
-/** Where clients fetch objects themselves. */
+/** URLs from which clients fetch objects directly. */
 import type { File } from '@google-cloud/storage'
 import { LRUCache } from 'lru-cache'
+import { signingFailure } from './bucket-errors.ts'
 import type { GcsClient } from './client.ts'
-import { signingFailure } from './fault.ts'
 
-/** Milliseconds that a signed URL is good for. */
+/** Milliseconds that a signed URL is valid. */
 const lifetime = 5 * 60_000
-/** Milliseconds that it is handed out again: the client has the rest to begin its download. */
+/** Milliseconds that a signed URL is reused. The client has the remaining minute to begin its download. */
 const reuse = 4 * 60_000
-/** URLs remembered: each has some 800 bytes. */
-const most = 10_000
+/** URLs in the cache. Each has some 800 bytes. */
+const mostUrls = 10_000
 
 export class SignedUrls {
   readonly #client: GcsClient
-  readonly #urls: LRUCache<string, Promise<string>>
+  readonly #urls = new LRUCache<string, Promise<string>>({ max: mostUrls, ttl: reuse })
 
   constructor(client: GcsClient) {
     this.#client = client
-    this.#urls = new LRUCache({ max: most, ttl: reuse })
   }
 
   /**
-   * A V4 signed URL, else, when nothing here can sign, the public one.
-   * @throws Failure unavailable: whoever signs does not
+   * Returns a V4 signed URL, or the public URL if the service cannot sign.
+   * @throws Failure unavailable when signing fails
    * @see https://cloud.google.com/storage/docs/access-control/signed-urls
    */
   async of(file: File): Promise<string> {
-    const { endpoint, signs } = this.#client
-    if (!signs) {
+    const { apiEndpoint, canSign } = this.#client
+    if (!canSign) {
       const path = file.name.split('/').map(encodeURIComponent).join('/')
-      return `${endpoint}/${file.bucket.name}/${path}`
+      return `${apiEndpoint}/${file.bucket.name}/${path}`
     }
     const known = this.#urls.get(file.name)
     if (known !== undefined) return known
-    // The promise, so that all who ask at once wait for one signature.
+    // The promise is cached, so that concurrent callers share one signature.
     const signing = sign(file)
     this.#urls.set(file.name, signing)
     signing.catch(() => this.#urls.delete(file.name))

@@ -1,14 +1,14 @@
 /**
- * Writing an object. What is small is one request. What is large is a resumable upload:
+ * Writes objects. A small object is one request. A large object is a resumable upload:
  *
  *     open a session ──► send the file ──► stored
  *          ▲                 │  ▲
- *          │     cut, 5xx    ▼  │ from the byte after the last that arrived
+ *          │     cut, 5xx    ▼  │ from the byte after the last one that arrived
  *          │              wait a while
  *          └── session lost ─┘
  *
- * The checksum is sent with the first request, so that the bucket itself refuses what arrived wrong, and
- * nobody ever sees it under its name.
+ * The checksum is sent with the first request, so that the bucket itself refuses corrupted bytes. They
+ * never become visible under the object's name.
  * @see https://cloud.google.com/storage/docs/performing-resumable-uploads
  */
 
@@ -19,24 +19,25 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { File } from '@google-cloud/storage'
 import PQueue from 'p-queue'
 import type { LocalFile } from '../../storage/ports.ts'
-import { failureOf, isAnswer, mayPass, statusOf } from './fault.ts'
+import { failureOf, isAnswer, isTransient, statusOf } from './bucket-errors.ts'
+import type { GcsClient } from './client.ts'
 import type { Requests } from './requests.ts'
-import { type Progress, progressOf, sendFrom } from './session.ts'
+import { openSession, type Progress, progressOf, sendFrom } from './session.ts'
 
-/** Bytes up to which one request beats two: sending them again costs less than asking how many arrived. */
+/** Bytes up to which an object is one request: sending it again costs less than asking how much has arrived. */
 const small = 2 * 1024 * 1024
-/** Small files at a time: each is whole in memory. */
+/** Small files at a time. Each is completely in memory. */
 const smallFiles = 16
-/** Large uploads at a time: few fill a line. */
+/** Large uploads at a time. A few fill the network connection. */
 const largeUploads = 4
+/** Bytes read at once for a checksum. */
 const readSize = 1024 * 1024
-/** Attempts in a row that brought no byte further. */
+/** Attempts in a row without progress after which an upload fails. */
 const mostFailures = 6
-/** Milliseconds before going on after a cut, doubled each time, and spread at random. */
-const firstDelay = 250
-const longestDelay = 8000
+/** The longest delay between attempts, as a multiple of the first one. */
+const longestDelay = 40
 
-/** Who reads a blob may keep it for ever: its name is its digest. */
+/** Cache-Control of blobs. A blob never changes, because its name is its digest. */
 export const immutable = 'public, max-age=31536000, immutable'
 
 export interface Upload {
@@ -44,25 +45,27 @@ export interface Upload {
   readonly content: Uint8Array | LocalFile
   readonly contentType: string
   readonly cacheControl: string
-  /** Generation that the object must have: 0 for none. Absent if it does not matter. */
+  /** Generation that the object must have, 0 if it must not exist. Absent if any generation is replaced. */
   readonly ifGeneration?: number | string
-  /** Waits behind nothing else. */
+  /** Sends it at once, even if the limit of requests is reached. */
   readonly isUrgent?: boolean
 }
 
 export class Uploads {
+  readonly #client: GcsClient
   readonly #requests: Requests
   readonly #small = new PQueue({ concurrency: smallFiles })
   readonly #large = new PQueue({ concurrency: largeUploads })
 
-  constructor(requests: Requests) {
+  constructor(client: GcsClient, requests: Requests) {
+    this.#client = client
     this.#requests = requests
   }
 
   /**
-   * Stores all of it or nothing.
+   * Stores the whole object or nothing.
    * @returns the generation of the object
-   * @throws an error with status 412, when the object does not have that generation; Failure unavailable
+   * @throws an error with status 412 when the object has another generation; Failure unavailable
    */
   async send(upload: Upload): Promise<string> {
     const { content } = upload
@@ -85,57 +88,59 @@ export class Uploads {
         preconditionOpts: preconditionOf(upload),
       })
     await this.#requests.send(request, { isUrgent: isUrgent ?? false })
-    return generationOf(file)
+    return String(file.metadata.generation)
   }
 
   async #sendFile(upload: Upload, content: LocalFile): Promise<string> {
     const md5Hash = content.md5 ?? (await md5Of(content.path))
-    let session = await this.#open(upload, content, md5Hash)
+    let session = await this.#openSession(upload, content, md5Hash)
     let next: number | 'unknown' = 0
     let arrived = 0
     for (let failures = 0; ; ) {
       try {
         const progress: Progress =
           next === 'unknown'
-            ? await progressOf(content, session)
-            : await sendFrom(next, content, session)
-        this.#requests.note()
+            ? await progressOf(this.#client, content, session)
+            : await sendFrom(this.#client, next, content, session)
+        this.#requests.noteOutcome()
         if (progress.done) return progress.generation
-        // Only what brings nothing at all counts: a line that breaks now and then is a line.
+        // Only attempts without any progress count as failures: a bad connection may break many times.
         if (progress.next > arrived) failures = 0
-        else if (next !== 'unknown') throw new Error('it takes no further bytes')
+        else if (next !== 'unknown') throw new Error('the bucket takes no further bytes')
         next = arrived = progress.next
       } catch (error) {
-        const isLost = [404, 410].includes(statusOf(error) ?? 0)
-        if (!isLost) this.#requests.note(error)
-        const helps = isLost || (!isAnswer(error) && mayPass(error))
-        if (!helps || failures >= mostFailures || !this.#requests.mayRetry()) {
+        const isSessionLost = [404, 410].includes(statusOf(error) ?? 0)
+        if (!isSessionLost) this.#requests.noteOutcome(error)
+        const mayHelp = isSessionLost || (!isAnswer(error) && isTransient(error))
+        if (!mayHelp || failures >= mostFailures || !this.#requests.mayRetry()) {
           throw isAnswer(error) ? error : failureOf(upload.file.bucket.name, error)
         }
-        await sleep(pause(failures))
+        await sleep(this.#requests.retryDelay * delayFactor(failures))
         failures += 1
         next = 'unknown'
-        if (isLost) {
-          session = await this.#open(upload, content, md5Hash)
+        if (isSessionLost) {
+          session = await this.#openSession(upload, content, md5Hash)
           next = arrived = 0
         }
       }
     }
   }
 
-  #open(upload: Upload, { size }: LocalFile, md5Hash: string): Promise<string> {
-    return this.#requests.send(async () => {
-      const metadata = { ...metadataOf(upload, md5Hash), contentLength: size }
-      const preconditionOpts = preconditionOf(upload)
-      const [uri] = await upload.file.createResumableUpload({ metadata, preconditionOpts })
-      return uri
-    })
+  #openSession(upload: Upload, { size }: LocalFile, md5Hash: string): Promise<string> {
+    const { bucket, name: key } = upload.file
+    const metadata = metadataOf(upload, md5Hash)
+    return this.#requests.send(() =>
+      openSession(this.#client, {
+        ...{ bucket: bucket.name, key, size, metadata },
+        ...preconditionOf(upload),
+      }),
+    )
   }
 }
 
-/** Milliseconds to wait after so many failures. */
-function pause(failures: number): number {
-  return Math.min(firstDelay * 2 ** failures, longestDelay) * (0.5 + Math.random() / 2)
+/** Returns a factor that doubles with each failure, and is spread at random. */
+function delayFactor(failures: number): number {
+  return Math.min(2 ** failures, longestDelay) * (0.5 + Math.random() / 2)
 }
 
 function metadataOf({ contentType, cacheControl }: Upload, md5Hash: string) {
@@ -144,10 +149,6 @@ function metadataOf({ contentType, cacheControl }: Upload, md5Hash: string) {
 
 function preconditionOf({ ifGeneration }: Upload) {
   return ifGeneration === undefined ? {} : { ifGenerationMatch: ifGeneration as number }
-}
-
-function generationOf({ metadata }: File): string {
-  return String(metadata.generation)
 }
 
 async function md5Of(path: string): Promise<string> {

@@ -1,12 +1,12 @@
-/** Objects that are written only if nobody else wrote them meanwhile. Their version is their generation. */
+/** Objects with conditional writes. The version of an object is its generation in the bucket. */
 
 import type { Bucket } from '@google-cloud/storage'
 import type { VersionedObjects } from '../../storage/ports.ts'
-import { isAbsent, isConflict } from './fault.ts'
+import { isNotFound, isPreconditionFailed } from './bucket-errors.ts'
 import type { Requests } from './requests.ts'
 import type { Uploads } from './upload.ts'
 
-/** A lease that is renewed behind large uploads would look like that of a dead instance. */
+/** A lease whose renewal waits behind large uploads would look like the lease of a dead instance. */
 const urgent = { isUrgent: true }
 
 /** @see https://cloud.google.com/storage/docs/request-preconditions */
@@ -23,13 +23,11 @@ export class GcsVersionedObjects implements VersionedObjects {
 
   async version(key: string): Promise<string | undefined> {
     try {
-      const [metadata] = await this.#requests.send(
-        () => this.#bucket.file(key).getMetadata(),
-        urgent,
-      )
+      const request = () => this.#bucket.file(key).getMetadata()
+      const [metadata] = await this.#requests.send(request, urgent)
       return String(metadata.generation)
     } catch (error) {
-      if (isAbsent(error)) return undefined
+      if (isNotFound(error)) return undefined
       throw error
     }
   }
@@ -49,7 +47,7 @@ export class GcsVersionedObjects implements VersionedObjects {
         ...urgent,
       })
     } catch (error) {
-      if (isConflict(error)) return undefined
+      if (isPreconditionFailed(error)) return undefined
       throw error
     }
   }
@@ -60,7 +58,7 @@ export class GcsVersionedObjects implements VersionedObjects {
       const request = () => this.#bucket.file(key).delete({ ifGenerationMatch })
       await this.#requests.send(request, urgent)
     } catch (error) {
-      if (!isAbsent(error) && !isConflict(error)) throw error
+      if (!isNotFound(error) && !isPreconditionFailed(error)) throw error
     }
   }
 }

@@ -5,7 +5,7 @@
  */
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { exists } from '../filesystem/exists.ts'
+import { exists } from '../filesystem/file-access.ts'
 
 /** Attributes that leave exports as committed: all paths, no placeholders, line ends or filters. */
 const asCommitted = '* -export-ignore -export-subst -text -ident -filter !working-tree-encoding\n'

@@ -12,7 +12,7 @@ import type {
 import type { Closure, StorePath } from '../../closure/closure.ts'
 import type { EvaluatedPackage } from '../../closure/package.ts'
 import { compareCodeUnits } from '../../text/order.ts'
-import { exists } from '../filesystem/exists.ts'
+import { exists } from '../filesystem/file-access.ts'
 import { type Launcher, launched } from '../process/launcher.ts'
 import type { ProcessGroups } from '../process/process-groups.ts'
 import { BatchCompletion } from './batch-completion.ts'

@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
-import { exists } from '../filesystem/exists.ts'
+import { exists } from '../filesystem/file-access.ts'
 
 /** The words before a Nix program on its command line; empty on a system without setpriv. */
 export type Launcher = readonly string[]

@@ -1,6 +1,6 @@
 /**
- * Popularity from a JSON document at a URL: `{ "zlib": 1250, "glibc-2.40": 9000 }`. Read at the start
- * and daily; when that fails, the copy of the last good one goes on being used.
+ * Package popularity from a JSON document at a URL: `{ "zlib": 1250, "glibc-2.40": 9000 }`. The document is
+ * read at the start and daily. If that fails, the last copy stays in use.
  */
 
 import { createHash, randomUUID } from 'node:crypto'
@@ -12,31 +12,32 @@ import { z } from 'zod'
 import { messageOf } from '../../image/errors.ts'
 import { noPopularity, type Popularity, popularityOf } from '../../layering/popularity.ts'
 import type { PopularitySource } from '../../layering/ports.ts'
+import { OutageLog } from '../../telemetry/outage-log.ts'
 import type { Log } from '../../telemetry/ports.ts'
 import { scrub } from '../../text/scrub.ts'
-import { type RemoteAnswer, readRemote, wholeBody } from './remote-document.ts'
+import { type RemoteResponse, readRemote, wholeBody } from './remote-document.ts'
 
-/** Milliseconds. */
+/** Milliseconds between reads. */
 const refreshInterval = 24 * 3600 * 1000
-/** Milliseconds until the next attempt after one that failed. */
+/** Milliseconds until the next attempt after a failure. */
 const retryInterval = 3600 * 1000
-/** Milliseconds that a start without any copy waits: plans made before the counts come are kept for good. */
+/** Milliseconds that a start without a copy waits. A plan that is made without the counts is kept for ever. */
 const defaultStartLimit = 5000
-/** Milliseconds. */
+/** Milliseconds without a byte. */
 const idleTimeout = 30_000
-/** Bytes; nixpkgs' 100,000 packages take 3 MB. */
+/** Bytes. The 100,000 packages of nixpkgs take 3 MB. */
 const defaultLimit = 64 * 1024 * 1024
 
 const countsSchema = z.record(z.string(), z.number().nonnegative())
 const copySchema = z.object({ etag: z.string().optional(), counts: countsSchema })
 
 export interface PopularityDocumentOptions {
-  /** `https:`, `http:` or `file:`; may hold credentials. */
+  /** An `https:`, `http:` or `file:` URL, which may contain credentials. */
   readonly url: string
-  /** For the last copy. */
+  /** Folder of the last copy. */
   readonly folder: string
   readonly log: Log
-  /** Milliseconds. @default 5000 */
+  /** Milliseconds that a start without a copy waits. @default 5000 */
   readonly startLimit?: number
   /** Most bytes of the document. @default 64 MiB */
   readonly limit?: number
@@ -45,20 +46,21 @@ export interface PopularityDocumentOptions {
 export class PopularityDocument implements PopularitySource {
   readonly #options: PopularityDocumentOptions
   readonly #copy: string
+  readonly #outages: OutageLog
   readonly #closing = new AbortController()
   #popularity = noPopularity
   #etag: string | undefined
-  #failure: string | undefined
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: PopularityDocumentOptions) {
     this.#options = options
-    // One for each URL: the ETag of one says nothing about another.
+    this.#outages = new OutageLog(options.log)
+    // Each URL has a copy of its own, because the ETag in the copy belongs to the URL.
     const name = createHash('sha256').update(options.url).digest('hex').slice(0, 16)
     this.#copy = join(options.folder, `${name}.json`)
   }
 
-  /** Uses the last copy at once; without one waits for the first answer, but not for long. Never throws. */
+  /** Uses the last copy at once. Without a copy, waits a short time for the document. Never throws. */
   async start(): Promise<void> {
     await this.#readCopy()
     const first = this.refresh()
@@ -69,7 +71,7 @@ export class PopularityDocument implements PopularitySource {
     clearTimeout(timer)
   }
 
-  /** Nothing is fetched any more; what is under way ends. */
+  /** Ends the running read and all later ones. */
   stop(): void {
     this.#closing.abort(new Error('the service is shutting down'))
     clearTimeout(this.#timer)
@@ -79,16 +81,21 @@ export class PopularityDocument implements PopularitySource {
     return this.#popularity
   }
 
-  /** Reads the document now, and again when its time has come. Never throws. */
+  /** Reads the document now, and schedules the next read. Never throws. */
   async refresh(): Promise<void> {
     clearTimeout(this.#timer)
-    const failed = await this.#read().then(
+    const failure = await this.#read().then(
       () => undefined,
       (error) => scrub(messageOf(error)),
     )
     if (this.#closing.signal.aborted) return
-    this.#tell(failed)
-    const wait = failed === undefined ? refreshInterval : retryInterval
+    if (failure === undefined) {
+      this.#outages.recovered('NIX_POPULARITY_URL can be read again')
+    } else {
+      const used = this.#popularity === noPopularity ? 'none is used' : 'the last copy is used'
+      this.#outages.failed({ failure }, `NIX_POPULARITY_URL cannot be read; ${used}`)
+    }
+    const wait = failure === undefined ? refreshInterval : retryInterval
     this.#timer = setTimeout(() => this.refresh(), wait).unref()
   }
 
@@ -98,10 +105,10 @@ export class PopularityDocument implements PopularitySource {
     const headers: Record<string, string> =
       this.#etag === undefined ? {} : { 'If-None-Match': this.#etag }
     const options = { headers, limit, idleTimeout, signal: this.#closing.signal }
-    await readRemote(url, options, async (answer) => {
-      if (answer.status === 304) return
-      if (answer.status !== 200) throw new Error(`the server answered ${answer.status}`)
-      await this.#adopt(await wholeBody(answer), etagOf(answer))
+    await readRemote(url, options, async (response) => {
+      if (response.status === 304) return
+      if (response.status !== 200) throw new Error(`the server answered ${response.status}`)
+      await this.#adopt(await wholeBody(response), etagOf(response))
     })
   }
 
@@ -117,19 +124,6 @@ export class PopularityDocument implements PopularitySource {
     await this.#writeCopy({ etag, counts })
   }
 
-  #tell(failure: string | undefined): void {
-    const { log } = this.#options
-    if (failure === undefined && this.#failure !== undefined) {
-      log.info({}, 'NIX_POPULARITY_URL can be read again')
-    }
-    // Of a state that lasts, once is enough.
-    if (failure !== undefined && this.#failure === undefined) {
-      const rest = this.#popularity === noPopularity ? 'none is used' : 'the last copy is used'
-      log.warn({ failure }, `NIX_POPULARITY_URL cannot be read; ${rest}`)
-    }
-    this.#failure = failure
-  }
-
   async #readCopy(): Promise<void> {
     try {
       const { etag, counts } = copySchema.parse(JSON.parse(await readFile(this.#copy, 'utf8')))
@@ -141,7 +135,7 @@ export class PopularityDocument implements PopularitySource {
     }
   }
 
-  /** A copy that cannot be written is missed only at the next start without a network. */
+  /** Logs a failure, and goes on: the copy is needed only at a start without a network. */
   async #writeCopy(copy: z.infer<typeof copySchema>): Promise<void> {
     const partial = `${this.#copy}.${randomUUID()}`
     try {
@@ -150,20 +144,20 @@ export class PopularityDocument implements PopularitySource {
       await rename(partial, this.#copy)
     } catch (error) {
       const failure = messageOf(error)
-      this.#options.log.warn({ failure }, 'no copy of the popularity could be written')
+      this.#options.log.warn({ failure }, 'cannot write a copy of the popularity')
       await rm(partial, { force: true }).catch(() => {})
     }
   }
 }
 
-/** @throws Error that says what is wrong, and where */
+/** @throws Error that says what is wrong and at which package */
 function countsIn(document: Buffer): Record<string, number> {
   const { data, error } = countsSchema.safeParse(parsed(document))
   if (data !== undefined) return data
   const issue = error.issues[0]
   const place = issue?.path.length ? ` (${JSON.stringify(String(issue.path[0]))})` : ''
   throw new Error(
-    `it must be a JSON object of package names and counts, numbers from 0 on${place}: ${issue?.message}`,
+    `it must be a JSON object of package names and counts, which are numbers from 0 on${place}: ${issue?.message}`,
   )
 }
 
@@ -175,12 +169,12 @@ function parsed(document: Buffer): unknown {
   }
 }
 
-function etagOf({ headers }: RemoteAnswer): string | undefined {
+function etagOf({ headers }: RemoteResponse): string | undefined {
   return headers.get('etag') ?? undefined
 }
 
 async function readLimited(path: string, limit: number): Promise<Buffer> {
-  // Not by its size, which of a pipe or of what is being written says nothing.
+  // The size of the file is not used: a pipe has none, and a file may still be growing.
   const chunks: Buffer[] = await Array.fromAsync(createReadStream(path, { end: limit }))
   const document = Buffer.concat(chunks)
   if (document.length > limit) throw new Error(`it has more than ${limit} bytes`)

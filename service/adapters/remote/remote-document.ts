@@ -1,51 +1,52 @@
 /**
- * Reads what stands at an http(s) URL, within limits of time and size; through the proxies that
- * http_proxy, https_proxy and no_proxy name. Messages tell no more of the URL than its origin, and no
- * Failure carries a cause: the errors of fetch quote URLs.
+ * Reads a document from an http(s) URL, within limits of time and size. Messages contain only the origin of
+ * the URL. A Failure has no `cause`, because the errors of fetch quote URLs.
  */
+import type { Response } from 'undici'
 import { Failure, messageOf } from '../../image/errors.ts'
 import { scrubberFor } from '../../text/scrub.ts'
+import { httpClient } from './http-client.ts'
 
 /** Seconds. */
 const retryAfter = 30
 
 export interface RemoteOptions {
   readonly headers?: Readonly<Record<string, string>>
-  /** Most bytes of the body, after a transfer's compression is undone. */
+  /** Most bytes of the decompressed body. */
   readonly limit: number
-  /** Milliseconds without a byte, the wait for the first one included. */
+  /** Milliseconds without a byte, including the wait for the first one. */
   readonly idleTimeout: number
-  /** Milliseconds for all of it. @default none */
+  /** Milliseconds for the whole transfer. @default none */
   readonly timeout?: number
   readonly signal?: AbortSignal
 }
 
-export interface RemoteAnswer {
-  /** Of the last answer, after all redirects. */
+export interface RemoteResponse {
+  /** Status of the last response, after all redirects. */
   readonly status: number
-  readonly headers: Headers
-  /** Ends when the body is whole; throws when it was cut, is too large or stopped coming. */
+  readonly headers: { get(name: string): string | null }
+  /** Ends when the body is complete. Throws when it breaks off, is too large, or stops for too long. */
   readonly body: AsyncIterable<Uint8Array>
 }
 
 /**
- * Sends a GET, follows redirects, and has `read` take from the answer what it wants, whatever its status.
- * @returns what `read` gives
- * @throws Failure unavailable, which says where and why; and the Failures of `read` as they are
+ * Sends a GET, follows redirects, and passes the response to `read`, whatever its status.
+ * @returns the result of `read`
+ * @throws Failure unavailable that says where and why; a Failure of `read` is thrown unchanged
  */
 export async function readRemote<T>(
   url: string,
   options: RemoteOptions,
-  read: (answer: RemoteAnswer) => Promise<T>,
+  read: (response: RemoteResponse) => Promise<T>,
 ): Promise<T> {
   const { limit, idleTimeout, timeout, signal } = options
   const abort = new AbortController()
-  const end = (reason: string) => abort.abort(new Error(reason))
+  const end = (failure: string) => abort.abort(new Error(failure))
   const idle = setTimeout(() => end(`nothing came for ${idleTimeout / 1000} s`), idleTimeout)
   const whole =
     timeout && setTimeout(() => end(`it was not done within ${timeout / 1000} s`), timeout)
   try {
-    heedProxies()
+    const { fetch } = await httpClient()
     const { address, headers } = withoutCredentials(url)
     const response = await fetch(address, {
       headers: { 'User-Agent': 'slipway', ...headers, ...options.headers },
@@ -53,15 +54,15 @@ export async function readRemote<T>(
     })
     try {
       refuseDowngrade(address, response.url)
-      const body = measured(response, limit, () => idle.refresh())
+      const body = limited(response, limit, () => idle.refresh())
       return await read({ status: response.status, headers: response.headers, body })
     } finally {
-      // What nobody read would keep the connection.
+      // A body that was not read to its end would keep the connection open.
       await response.body?.cancel().catch(() => {})
     }
   } catch (error) {
     if (error instanceof Failure) throw error
-    const message = `${originOf(url)}: ${scrubberFor(url)(reasonOf(error))}`
+    const message = `${originOf(url)}: ${scrubberFor(url)(innermostMessage(error))}`
     throw new Failure('unavailable', message, { retryAfter })
   } finally {
     clearTimeout(idle)
@@ -69,36 +70,16 @@ export async function readRemote<T>(
   }
 }
 
-/** What of a URL anybody may see: scheme, host and port. Tokens stand in paths and queries, too. */
+/** Returns scheme, host and port of a URL. The rest is secret: paths and queries may contain tokens. */
 export function originOf(url: string): string {
-  return URL.parse(url)?.origin ?? 'an address that is no URL'
+  return URL.parse(url)?.origin ?? 'an address that is not a URL'
 }
 
-/** The body as bytes. */
-export async function wholeBody(answer: RemoteAnswer): Promise<Buffer> {
-  return Buffer.concat(await Array.fromAsync(answer.body))
+export async function wholeBody(response: RemoteResponse): Promise<Buffer> {
+  return Buffer.concat(await Array.fromAsync(response.body))
 }
 
-let proxiesHeeded = false
-
-/**
- * Without this fetch knows of no proxy. It holds for the whole process.
- * @see https://nodejs.org/docs/latest-v24.x/api/http.html#httpsetglobalproxyfromenvproxyenv
- */
-function heedProxies(): void {
-  if (proxiesHeeded) return
-  try {
-    // Not in the first versions of Node 24.
-    // Not imported: that would load undici at each start.
-    process.getBuiltinModule('node:http').setGlobalProxyFromEnv?.()
-  } catch {
-    // The error quotes the setting, with its password.
-    throw new Error('http_proxy or https_proxy is no URL such as http://proxy.example.com:3128')
-  }
-  proxiesHeeded = true
-}
-
-/** fetch refuses a URL with credentials; it takes them as a header, and drops that at another host. */
+/** Moves credentials from the URL, where fetch refuses them, to a header. fetch drops it at another host. */
 function withoutCredentials(url: string): { address: string; headers: Record<string, string> } {
   const address = new URL(url)
   const { username, password } = address
@@ -110,16 +91,16 @@ function withoutCredentials(url: string): { address: string; headers: Record<str
   return { address: address.href, headers: { Authorization: authorization } }
 }
 
-/** What is built from comes over a connection as safe as the one that was asked for. */
-function refuseDowngrade(asked: string, answered: string): void {
-  if (asked.startsWith('https:') && !answered.startsWith('https:')) {
-    throw new Error('it leads to an address without https')
+/** @throws Error for a redirect from https to http */
+function refuseDowngrade(requested: string, answered: string): void {
+  if (requested.startsWith('https:') && !answered.startsWith('https:')) {
+    throw new Error('it redirects to an address without https')
   }
 }
 
-async function* measured(response: Response, limit: number, onBytes: () => void) {
+async function* limited({ body }: Response, limit: number, onBytes: () => void) {
   let size = 0
-  for await (const chunk of response.body ?? []) {
+  for await (const chunk of body ?? []) {
     onBytes()
     size += chunk.length
     if (size > limit) throw new Error(`it has more than ${limit} bytes`)
@@ -127,12 +108,13 @@ async function* measured(response: Response, limit: number, onBytes: () => void)
   }
 }
 
-/** fetch says "fetch failed" and "terminated"; what happened stands in the innermost cause. */
-function reasonOf(error: unknown): string {
+/** Returns the message of the innermost cause: fetch itself says only "fetch failed" and "terminated". */
+function innermostMessage(error: unknown): string {
   let cause = error
   while (cause instanceof Error && cause.cause !== undefined) cause = cause.cause
   if (cause === error) return messageOf(error)
-  const reasons = cause instanceof AggregateError ? cause.errors.map(messageOf) : [messageOf(cause)]
-  const broken = messageOf(error) === 'terminated' ? 'the connection broke off: ' : ''
-  return broken + reasons.join('; ')
+  const messages =
+    cause instanceof AggregateError ? cause.errors.map(messageOf) : [messageOf(cause)]
+  const prefix = messageOf(error) === 'terminated' ? 'the connection broke off: ' : ''
+  return prefix + messages.join('; ')
 }

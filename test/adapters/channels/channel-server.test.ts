@@ -44,12 +44,12 @@ function channelServer(options: Partial<HttpChannelServerOptions> = {}): HttpCha
   })
 }
 
-/** A tiny package set below one top folder, as hosting services pack it. */
+/** A tarball of a tiny package set with one top folder, as hosting services make it. */
 async function tarball(compression = '--gzip', file = 'default.nix'): Promise<Buffer> {
   const tree = join(folder.path, 'tree', 'nixpkgs-a')
   await mkdir(join(tree, 'pkgs'), { recursive: true })
   await writeFile(join(tree, file), '{ system, ... }: { }\n')
-  // Larger than what fits into a socket's buffers, and incompressible.
+  // Incompressible, and larger than the buffers of a socket.
   await writeFile(join(tree, 'pkgs', 'noise'), crypto.getRandomValues(new Uint8Array(65_536)))
   await writeFile(join(tree, 'run'), '#!/bin/sh\n', { mode: 0o755 })
   await symlink('default.nix', join(tree, 'link')).catch(() => {})
@@ -63,14 +63,14 @@ const unavailable = (message: string) => ({
 })
 
 describe('resolving a channel', () => {
-  test('reads the commit behind redirects', async () => {
+  test('resolve reads the commit behind redirects', async () => {
     web.redirect(revisionPath, '/releases/1')
     web.redirect('/releases/1', '/releases/2')
     web.serve('/releases/2', `${A.toUpperCase()}\n`)
     expect(await channelServer().resolve('nixos-24.11')).toBe(A)
   })
 
-  test('gives nothing for a channel that does not exist', async () => {
+  test('resolve of a channel that does not exist is undefined', async () => {
     expect(await channelServer().resolve('nixos-24.11')).toBeUndefined()
     web.serve(revisionPath, 'gone', 410)
     expect(await channelServer().resolve('nixos-24.11')).toBeUndefined()
@@ -84,50 +84,50 @@ describe('resolving a channel', () => {
     ],
     ['an abbreviated commit', A.slice(0, 12), `"${A.slice(0, 12)}"`],
     ['nothing', '', '""'],
-    ['two commits', `${A}\n${B}`, 'no commit id'],
-  ])('refuses %s instead of a commit', async (_, content, quoted) => {
+    ['two commits', `${A}\n${B}`, 'not a commit id'],
+  ])('resolve refuses %s instead of a commit', async (_, content, quoted) => {
     web.serve(revisionPath, content)
     await expect(channelServer().resolve('nixos-24.11')).rejects.toMatchObject(unavailable(quoted))
   })
 
-  test('refuses an answer without end', async () => {
+  test('resolve refuses a response of more than 64 KiB', async () => {
     web.serve(revisionPath, 'x'.repeat(1_000_000))
     await expect(channelServer().resolve('nixos-24.11')).rejects.toMatchObject(
       unavailable('more than 65536 bytes'),
     )
   })
 
-  test.each([403, 500, 503])('says so when the server answers %d', async (status) => {
+  test.each([403, 500, 503])('resolve reports that the server answered %d', async (status) => {
     web.serve(revisionPath, 'no', status)
     await expect(channelServer().resolve('nixos-24.11')).rejects.toMatchObject(
       unavailable(`${web.url}: the server answered ${status}`),
     )
   })
 
-  test('says so when nobody listens', async () => {
+  test('resolve reports a refused connection', async () => {
     const channelUrl = `http://127.0.0.1:${(await unusedPort()).port}/{channel}`
     await expect(channelServer({ channelUrl }).resolve('x')).rejects.toMatchObject(
       unavailable('ECONNREFUSED'),
     )
   })
 
-  test('gives up on a server that says nothing', async () => {
+  test('resolve fails when the server sends nothing within the time limit', async () => {
     await using silent = await silentServer()
     const channelUrl = `http://127.0.0.1:${silent.port}/{channel}`
-    const server = channelServer({ channelUrl, answerTimeout: 100 })
+    const server = channelServer({ channelUrl, responseTimeout: 100 })
     await expect(server.resolve('x')).rejects.toMatchObject(unavailable('0.1 s'))
   })
 
-  test('gives up on a server that never ends', async () => {
+  test('resolve fails when the response does not end within the time limit', async () => {
     web.pages.set(revisionPath, (_, response) => {
       const timer = setInterval(() => response.write(' '), 20)
       response.on('close', () => clearInterval(timer))
     })
-    const server = channelServer({ answerTimeout: 200 })
+    const server = channelServer({ responseTimeout: 200 })
     await expect(server.resolve('nixos-24.11')).rejects.toMatchObject(unavailable('0.2 s'))
   })
 
-  test('ends at once when the service does', async () => {
+  test('close ends a running resolve at once', async () => {
     await using silent = await silentServer()
     const server = channelServer({ channelUrl: `http://127.0.0.1:${silent.port}/{channel}` })
     const resolving = server.resolve('x')
@@ -135,7 +135,7 @@ describe('resolving a channel', () => {
     await expect(resolving).rejects.toMatchObject(unavailable('shutting down'))
   })
 
-  test('sends the credentials of the address, and tells them to nobody', async () => {
+  test('resolve sends the credentials of the URL, and no message contains them', async () => {
     const channelUrl = `http://someone:s3cr%40et@127.0.0.1:${web.port}/{channel}/git-revision`
     const server = channelServer({ channelUrl })
     web.serve(revisionPath, A)
@@ -155,29 +155,29 @@ describe('resolving a channel', () => {
   })
 })
 
-test('what stands in the path or the query of an address is told to nobody', async () => {
+test('no message contains the path or the query of a URL', async () => {
   const secret = 'hush-hush'
   const { url } = web
   const address = `${web.url}/${secret}/{channel}{branch}{commit}?key=${secret}`
   const server = channelServer({ channelUrl: address, tarballUrl: address, compareUrl: address })
-  const questions = [
+  const calls = [
     () => server.resolve('nixos-24.11'),
     () => server.isReachable(A, ['master']),
     () => server.download(A, target),
   ]
   const messages: string[] = []
-  const ask = async () => {
-    for (const question of questions) {
-      await question().catch(({ message }: Error) => messages.push(message))
+  const callAll = async () => {
+    for (const call of calls) {
+      await call().catch(({ message }: Error) => messages.push(message))
     }
   }
-  await ask()
+  await callAll()
   for (const seen of web.requests) web.serve(seen.path, 'no', 500)
-  await ask()
+  await callAll()
   for (const seen of web.requests) web.redirect(seen.path, seen.path)
-  await ask()
+  await callAll()
   await web[Symbol.asyncDispose]()
-  await ask()
+  await callAll()
   web = await WebServer.start()
   expect(messages).toHaveLength(10)
   for (const message of messages) {
@@ -186,18 +186,18 @@ test('what stands in the path or the query of an address is told to nobody', asy
   }
 })
 
-describe('a commit is reachable', () => {
+describe('isReachable', () => {
   test.each([
     ['behind', true],
     ['identical', true],
     ['ahead', false],
     ['diverged', false],
-  ])('if it is %s: %s', async (status, expected) => {
+  ])('a commit with the status %s is reachable: %s', async (status, expected) => {
     web.serve(`/compare/master...${A}`, JSON.stringify({ status, ahead_by: 0 }))
     expect(await channelServer().isReachable(A, ['master'])).toBe(expected)
   })
 
-  test('from any of the branches; one that is missing does not matter', async () => {
+  test('a commit is reachable from any of the branches, even if one is missing', async () => {
     web.serve(`/compare/nixos-24.11...${A}`, JSON.stringify({ status: 'diverged' }))
     web.serve(`/compare/master...${A}`, JSON.stringify({ status: 'behind' }))
     const branches = ['missing', 'nixos-24.11', 'master']
@@ -205,18 +205,18 @@ describe('a commit is reachable', () => {
     expect(await channelServer().isReachable(B, branches)).toBe(false)
   })
 
-  test('nobody knows when the server limits the rate or answers something else', async () => {
+  test('isReachable fails when the server limits the rate or sends no comparison', async () => {
     web.serve(`/compare/master...${A}`, 'slow down', 403)
     await expect(channelServer().isReachable(A, ['master'])).rejects.toMatchObject(
       unavailable('answered 403'),
     )
     web.serve(`/compare/master...${A}`, '<html>')
     await expect(channelServer().isReachable(A, ['master'])).rejects.toMatchObject(
-      unavailable('no comparison'),
+      unavailable('not a comparison'),
     )
   })
 
-  test('always, without an address for comparisons', async () => {
+  test('every commit is reachable without a compareUrl', async () => {
     const server = new HttpChannelServer({
       channelUrl: `${web.url}/{channel}`,
       tarballUrl: `${web.url}/{commit}`,
@@ -228,9 +228,9 @@ describe('a commit is reachable', () => {
   })
 })
 
-describe('a tree', () => {
+describe('download', () => {
   test.each(['--gzip', '--xz', '--zstd'])(
-    'is unpacked from a tarball (%s)',
+    'a source tree is unpacked from a tarball (%s)',
     async (compression) => {
       web.serve(tarballPath, await tarball(compression))
       await channelServer().download(A, target)
@@ -241,14 +241,14 @@ describe('a tree', () => {
     },
   )
 
-  test('is found behind a redirect', async () => {
+  test('a tarball behind a redirect is downloaded', async () => {
     web.redirect(tarballPath, '/storage/1')
     web.serve('/storage/1', await tarball())
     await channelServer().download(A, target)
     expect(await readdir(target)).toContain('default.nix')
   })
 
-  test('is downloaded once, and unpacked without a network from then on', async () => {
+  test('a tarball is downloaded once, and unpacked without a network from then on', async () => {
     web.serve(tarballPath, await tarball())
     const server = channelServer()
     const restarted = channelServer()
@@ -261,7 +261,7 @@ describe('a tree', () => {
     web = await WebServer.start()
   })
 
-  test('is kept for the four commits that were used last, besides those to be kept', async () => {
+  test('the tarballs of the four last used commits are kept, besides those that keep() names', async () => {
     const content = await tarball()
     const server = channelServer()
     server.keep(['0'.repeat(40)])
@@ -276,7 +276,7 @@ describe('a tree', () => {
     expect(kept.map((name) => name[0]).sort()).toEqual(['0', '2', '3', '4', '5'])
   })
 
-  test('can be had without the server, however many others were, if it is to be kept', async () => {
+  test('a tarball that keep() names needs no server, however many others were downloaded', async () => {
     const content = await tarball()
     const server = channelServer()
     server.keep([A])
@@ -291,7 +291,7 @@ describe('a tree', () => {
     expect(await readdir(target)).toContain('default.nix')
   })
 
-  test('of a commit that does not exist is unknown', async () => {
+  test('download of a commit that does not exist is manifest-unknown', async () => {
     await expect(channelServer().download(A, target)).rejects.toMatchObject({
       kind: 'manifest-unknown',
       message: `there is no nixpkgs commit ${A}: ${web.url} answered 404`,
@@ -299,13 +299,13 @@ describe('a tree', () => {
   })
 
   test.each([
-    ['is cut', (response: { destroy(): void }) => response.destroy(), 'broke off'],
-    ['stops coming', () => {}, 'nothing came for 0.2 s'],
-  ])('whose tarball %s is an error, and comes whole the next time', async (_, then, reason) => {
+    ['breaks off', (response: { destroy(): void }) => response.destroy(), 'broke off'],
+    ['stops', () => {}, 'nothing came for 0.2 s'],
+  ])('a download that %s fails, and the next one is complete', async (_, then, failure) => {
     const content = await tarball()
     web.serveHalf(tarballPath, content, then)
     const server = channelServer({ idleTimeout: 200 })
-    await expect(server.download(A, target)).rejects.toMatchObject(unavailable(reason))
+    await expect(server.download(A, target)).rejects.toMatchObject(unavailable(failure))
     expect(await readdir(target)).toEqual([])
     expect(await readdir(join(folder.path, 'temporary'))).toEqual([])
     web.serve(tarballPath, content)
@@ -313,45 +313,46 @@ describe('a tree', () => {
     expect(await readdir(target)).toContain('default.nix')
   })
 
-  test('that comes slowly, but comes, is waited for', async () => {
+  test('a download that is slow but does not stop is completed', async () => {
     const content = await tarball()
     web.serveHalf(tarballPath, content, (response) => {
       let sent = content.length / 2
       const timer = setInterval(() => {
-        const end = Math.min(content.length, sent + 8192)
+        const end = Math.min(content.length, sent + 1500)
         response.write(content.subarray(sent, end))
         sent = end
         if (sent >= content.length) {
           clearInterval(timer)
           response.end()
         }
-      }, 100)
+      }, 50)
     })
-    await channelServer({ idleTimeout: 300 }).download(A, target)
+    // The transfer takes longer than the idle timeout, but each piece comes in time.
+    await channelServer({ idleTimeout: 1000 }).download(A, target)
     expect(await readdir(target)).toContain('default.nix')
   })
 
   test.each([
-    ['half a tarball as if it were all', async () => (await tarball()).subarray(0, 30_000), 'gzip'],
-    ['a page', async () => Buffer.from('<html>'), 'compressed neither by gzip'],
-    ['nothing', async () => Buffer.alloc(0), 'compressed neither by gzip'],
+    ['half a tarball', async () => (await tarball()).subarray(0, 30_000), 'gzip'],
+    ['an HTML page', async () => Buffer.from('<html>'), 'not compressed with gzip'],
+    ['an empty file', async () => Buffer.alloc(0), 'not compressed with gzip'],
     [
-      'no tar file',
+      'a file that is not a tar archive',
       async () => gzipSync('hello '.repeat(1000)),
       'does not look like a tar archive',
     ],
-    ['no package set', async () => tarball('--gzip', 'other.nix'), 'no default.nix'],
-  ])('is not made from %s, which is not kept', async (_, content, reason) => {
+    ['a tree without default.nix', async () => tarball('--gzip', 'other.nix'), 'no default.nix'],
+  ])('download refuses %s and deletes it', async (_, content, failure) => {
     web.serve(tarballPath, await content())
     const server = channelServer()
-    await expect(server.download(A, target)).rejects.toMatchObject(unavailable(reason))
+    await expect(server.download(A, target)).rejects.toMatchObject(unavailable(failure))
     expect(await readdir(join(folder.path, 'tarballs'))).toEqual([])
   })
 
-  describe('that cannot be unpacked at the moment leaves the tarball as it is', () => {
+  describe('failures that do not depend on the tarball', () => {
     const kept = () => readdir(join(folder.path, 'tarballs'))
 
-    test('when there is no tar, or none of its helpers', async () => {
+    test('the tarball is kept when tar or its helpers are missing', async () => {
       web.serve(tarballPath, await tarball('--xz'))
       const { PATH } = process.env
       const bin = join(folder.path, 'bin')
@@ -373,7 +374,7 @@ describe('a tree', () => {
       }
     })
 
-    test('when it cannot be written', async () => {
+    test('the tarball is kept when the tree cannot be written', async () => {
       web.serve(tarballPath, await tarball())
       await mkdir(join(target, 'default.nix', 'in-the-way'), { recursive: true })
       await expect(channelServer().download(A, target)).rejects.toMatchObject(
@@ -382,7 +383,7 @@ describe('a tree', () => {
       expect(await kept()).toEqual([A])
     })
 
-    test('when the service is shutting down', async () => {
+    test('the tarball is kept when the service shuts down', async () => {
       web.serve(tarballPath, await tarball())
       const groups = new ProcessGroups()
       await groups.killAll()
@@ -393,13 +394,13 @@ describe('a tree', () => {
     })
   })
 
-  test('is only asked for by a full commit', async () => {
+  test('download accepts only a full commit id', async () => {
     await expect(channelServer().download('../../etc', target)).rejects.toThrow(TypeError)
     expect(web.requests).toEqual([])
   })
 })
 
-/** A port where nobody listens. */
+/** Returns a port without a listener. */
 async function unusedPort(): Promise<{ port: number }> {
   const server = await WebServer.start()
   const { port } = server

@@ -15,7 +15,7 @@ beforeEach(async () => {
 })
 afterEach(() => folder[Symbol.asyncDispose]())
 
-test('who comes while a folder is synced waits for the next time, together', async () => {
+test('calls during an fsync share the next one', async () => {
   const ended: string[] = []
   const sync = (name: string) => syncs.sync(folder.path).then(() => void ended.push(name))
   const first = sync('first')
@@ -27,7 +27,7 @@ test('who comes while a folder is synced waits for the next time, together', asy
   expect(ended).toEqual(['first', 'second', 'third'])
 })
 
-test('a folder that cannot be synced is an error for those who wait, and no longer than that', async () => {
+test('a failed fsync rejects the waiting calls, and later calls try again', async () => {
   const missing = join(folder.path, 'missing')
   const failing = syncs.sync(missing)
   const next = syncs.sync(missing)
@@ -37,11 +37,11 @@ test('a folder that cannot be synced is an error for those who wait, and no long
   await expect(syncs.sync(missing)).resolves.toBeUndefined()
 })
 
-describe.runIf(process.platform === 'linux')('a folder', () => {
+describe.runIf(process.platform === 'linux')('open directories', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout'] }))
   afterEach(() => void vi.useRealTimers())
 
-  test('stays open for a second, whoever comes meanwhile', async () => {
+  test('a directory stays open for a second, however often it is synced meanwhile', async () => {
     for (let second = 0; second < 2; second += 1) {
       await syncs.sync(folder.path)
       vi.advanceTimersByTime(900)
@@ -53,7 +53,7 @@ describe.runIf(process.platform === 'linux')('a folder', () => {
     }
   })
 
-  test('is not closed under those who wait', async () => {
+  test('forgetting a directory does not fail the waiting calls', async () => {
     const waiting = [syncs.sync(folder.path), syncs.sync(folder.path)]
     syncs.forget(folder.path)
     await expect(Promise.all(waiting)).resolves.toBeDefined()
@@ -61,20 +61,20 @@ describe.runIf(process.platform === 'linux')('a folder', () => {
     expect(open()).toEqual([folder.path])
   })
 
-  test('that was made anew is opened anew, at once by who knows it and else after a second', async () => {
+  test('a directory that was created again is opened again, at once after forget and else after a second', async () => {
     const changing = join(folder.path, 'changing')
-    const makeAnew = async () => {
+    const createAgain = async () => {
       await rm(changing, { recursive: true, force: true })
       await mkdir(changing)
     }
-    await makeAnew()
+    await createAgain()
     await syncs.sync(changing)
-    await makeAnew()
+    await createAgain()
     syncs.forget(changing)
     await syncs.sync(changing)
     expect(open()).toEqual([changing])
-    await makeAnew()
-    // Those who come all the time do not keep it open.
+    await createAgain()
+    // Continual calls do not keep it open.
     for (let time = 0; time < 3; time += 1) {
       vi.advanceTimersByTime(400)
       await syncs.sync(changing)
@@ -82,13 +82,13 @@ describe.runIf(process.platform === 'linux')('a folder', () => {
     expect(open()).toEqual([changing])
   })
 
-  /** What this process has open of it and below it; of what is gone the system says so behind its name. */
+  /** Returns the files of this process in the folder. Linux marks the name of a deleted one. */
   function open(): string[] {
     const files = readdirSync('/proc/self/fd').map((fd) => {
       try {
         return readlinkSync(`/proc/self/fd/${fd}`)
       } catch {
-        // It was the list's own.
+        // The descriptor of readdirSync itself is closed by now.
         return ''
       }
     })
@@ -96,7 +96,7 @@ describe.runIf(process.platform === 'linux')('a folder', () => {
   }
 })
 
-/** Long enough for a file to be closed. */
+/** Waits long enough for a file to be closed. */
 async function pause(): Promise<void> {
   for (let round = 0; round < 100; round += 1) await setImmediate()
 }

@@ -25,7 +25,7 @@ beforeEach(async () => {
 })
 afterEach(() => folder[Symbol.asyncDispose]())
 
-objectStoreContract('the file system', () => FilesystemStore.open(root))
+objectStoreContract('FilesystemStore', () => FilesystemStore.open(root))
 
 async function list(store: ObjectStore, prefix: string): Promise<string[]> {
   const keys: string[] = []
@@ -34,13 +34,13 @@ async function list(store: ObjectStore, prefix: string): Promise<string[]> {
 }
 
 describe('opening a storage folder', () => {
-  test('makes it, with the folders above it', async () => {
+  test('open creates the storage folder and the folders above it', async () => {
     const store = await FilesystemStore.open(join(root, 'deep', 'down'))
     await store.put('a', Buffer.from('content'))
     expect(await readFile(join(root, 'deep', 'down', 'a'), 'utf8')).toBe('content')
   })
 
-  test('removes what a crash left half written, and nothing else', async () => {
+  test('open deletes staged files of a crash, and nothing else', async () => {
     const before = await FilesystemStore.open(root)
     await before.put('images/a', Buffer.from('whole'))
     await writeFile(join(before.stagingFolder, 'layer-1'), 'half a lay')
@@ -50,7 +50,7 @@ describe('opening a storage folder', () => {
     expect(await after.stat('images/a')).toEqual({ size: 5 })
   })
 
-  test('that is a plain file fails as unavailable, and says where', async () => {
+  test('open of a plain file fails as unavailable and names the path', async () => {
     await writeFile(root, 'a file')
     await expect(FilesystemStore.open(root)).rejects.toMatchObject({
       kind: 'unavailable',
@@ -59,7 +59,7 @@ describe('opening a storage folder', () => {
   })
 
   test.each(['storage/', './storage', 'x/../storage', 'storage//'])(
-    'lists the keys that it was given, when it is written "%s"',
+    'a store that is opened as "%s" lists its keys',
     async (spelling) => {
       vi.spyOn(process, 'cwd').mockReturnValue(folder.path)
       try {
@@ -74,7 +74,7 @@ describe('opening a storage folder', () => {
   )
 })
 
-test('what is being written is never listed', async () => {
+test('staged files are not listed', async () => {
   const store = await FilesystemStore.open(root)
   await writeFile(join(store.stagingFolder, 'layer-1'), 'half')
   await store.put('tmpfile', Buffer.from('an object'))
@@ -82,7 +82,7 @@ test('what is being written is never listed', async () => {
   expect(await list(store, 'tm')).toEqual(['tmpfile'])
 })
 
-test('only files are objects', async () => {
+test('folders and links are not objects', async () => {
   const store = await FilesystemStore.open(root)
   await mkdir(join(root, 'images', 'folder'), { recursive: true })
   await symlink('/etc/passwd', join(root, 'images', 'link'))
@@ -91,8 +91,8 @@ test('only files are objects', async () => {
   expect(await store.get('images/folder')).toBeUndefined()
 })
 
-describe.runIf(process.platform === 'linux')('what is stored is on disk', () => {
-  /** What was synced, below the folder, in order; a file that was written so needs no more: `written`. */
+describe.runIf(process.platform === 'linux')('durability', () => {
+  /** Paths that were synced, in order. `written` marks a file that was written with O_SYNC. */
   const onDisk: string[] = []
 
   beforeEach(async () => {
@@ -101,8 +101,8 @@ describe.runIf(process.platform === 'linux')('what is stored is on disk', () => 
     const handles: FileHandle = Object.getPrototypeOf(handle)
     await handle.close()
     const { sync, writeFile } = handles
-    const note = (what: string) =>
-      onDisk.push(what.slice(root.length + 1).replace(/[-\da-f]{36}/, '…'))
+    const note = (path: string) =>
+      onDisk.push(path.slice(root.length + 1).replace(/[-\da-f]{36}/, '…'))
     vi.spyOn(handles, 'sync').mockImplementation(async function (this: FileHandle) {
       await sync.call(this)
       note(await readlink(`/proc/self/fd/${this.fd}`))
@@ -118,28 +118,34 @@ describe.runIf(process.platform === 'linux')('what is stored is on disk', () => 
   afterEach(() => void vi.restoreAllMocks())
 
   test.each([
-    { size: 0, what: '.staging/only/…' },
-    { size: 1000, what: '.staging/only/… written' },
-    { size: 3_000_000, what: '.staging/only/…' },
-  ])('$size bytes, then their name, and those of new folders', async ({ size, what }) => {
-    const store = await FilesystemStore.open(root)
-    await store.put('a/b/c', Buffer.alloc(size))
-    expect(onDisk).toEqual([what, 'a', '', 'a/b'])
-    await store.put('a/b/d', Buffer.alloc(size))
-    expect(onDisk.slice(4)).toEqual([what, 'a/b'])
-  })
+    { size: 0, staged: '.staging/only/…' },
+    { size: 1000, staged: '.staging/only/… written' },
+    { size: 3_000_000, staged: '.staging/only/…' },
+  ])(
+    'put syncs $size bytes, then the name, then the names of new folders',
+    async ({ size, staged }) => {
+      const store = await FilesystemStore.open(root)
+      await store.put('a/b/c', Buffer.alloc(size))
+      expect(onDisk).toEqual([staged, 'a', '', 'a/b'])
+      await store.put('a/b/d', Buffer.alloc(size))
+      expect(onDisk.slice(4)).toEqual([staged, 'a/b'])
+    },
+  )
 
-  test.each([1000, 3_000_000])('a file of %i bytes, then its name', async (size) => {
-    const store = await FilesystemStore.open(root)
-    const path = join(store.stagingFolder, 'layer')
-    await writeFile(path, Buffer.alloc(size))
-    await mkdir(join(root, 'blobs'))
-    await store.put('blobs/one', { path, size })
-    expect(onDisk).toEqual(['.staging/only/layer', 'blobs'])
-  })
+  test.each([1000, 3_000_000])(
+    'put of a file of %i bytes syncs the file, then its name',
+    async (size) => {
+      const store = await FilesystemStore.open(root)
+      const path = join(store.stagingFolder, 'layer')
+      await writeFile(path, Buffer.alloc(size))
+      await mkdir(join(root, 'blobs'))
+      await store.put('blobs/one', { path, size })
+      expect(onDisk).toEqual(['.staging/only/layer', 'blobs'])
+    },
+  )
 })
 
-describe('a key that is none', () => {
+describe('invalid keys', () => {
   const keys = [
     '',
     '/',
@@ -153,7 +159,7 @@ describe('a key that is none', () => {
     'a/.b',
   ].concat(['a b', 'a\0b', 'a\n', 'ä', 'a\\b', '.staging', '.staging/only/layer-1'])
 
-  test.each(keys)('%j is refused as a fault of the service, and touches nothing', async (key) => {
+  test.each(keys)('the key %j is refused with a TypeError, and touches nothing', async (key) => {
     const store = await FilesystemStore.open(root)
     await writeFile(join(store.stagingFolder, 'layer-1'), 'half')
     const content = Buffer.from('content')
@@ -165,18 +171,21 @@ describe('a key that is none', () => {
     expect(readdirSync(store.stagingFolder)).toEqual(['layer-1'])
   })
 
-  test.each(['../', '/', 'a/../../', '..'])('nor is "%s" a prefix', async (prefix) => {
-    const store = await FilesystemStore.open(root)
-    await expect(list(store, prefix)).rejects.toThrow(TypeError)
-  })
+  test.each(['../', '/', 'a/../../', '..'])(
+    'the prefix "%s" is refused with a TypeError',
+    async (prefix) => {
+      const store = await FilesystemStore.open(root)
+      await expect(list(store, prefix)).rejects.toThrow(TypeError)
+    },
+  )
 })
 
-describe('when the file system refuses', () => {
+describe('file system errors', () => {
   let store: FilesystemStore
 
   beforeEach(async () => {
     store = await FilesystemStore.open(root)
-    // A plain file where a folder should be stops root as well, whom no permission stops.
+    // A plain file in place of a folder. Missing permissions would not stop root.
     await writeFile(join(root, 'blobs'), 'in the way')
   })
 
@@ -208,13 +217,13 @@ describe('when the file system refuses', () => {
     expect(await store.stat('images/a')).toEqual({ size: 7 })
   })
 
-  test('put of a file that is not there fails as unavailable', async () => {
+  test('put of a missing file fails as unavailable', async () => {
     const missing = { path: join(store.stagingFolder, 'missing'), size: 7 }
     await expect(store.put('a', missing)).rejects.toMatchObject({ kind: 'unavailable' })
     expect(await store.stat('a')).toBeUndefined()
   })
 
-  test('put without the folder for temporary files fails as unavailable', async () => {
+  test('put without the staging folder fails as unavailable', async () => {
     await rm(store.stagingFolder, { recursive: true })
     await expect(store.put('a', Buffer.from('content'))).rejects.toMatchObject({
       kind: 'unavailable',
@@ -228,7 +237,7 @@ describe('when the file system refuses', () => {
     expect(await store.stat('images/a')).toEqual({ size: 7 })
   })
 
-  test('a name that the file system cannot hold fails as unavailable', async () => {
+  test('a key that is too long for the file system fails as unavailable', async () => {
     await store.put('images/a', Buffer.from('content'))
     const key = `images/${'a'.repeat(300)}`
     for (const attempt of [

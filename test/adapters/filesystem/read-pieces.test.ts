@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { type FileHandle, open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { mostBuffers, pieceSize } from '../../../service/adapters/filesystem/piece-cache.ts'
+import { blockSize, mostBuffers } from '../../../service/adapters/filesystem/block-cache.ts'
 import { readPieces } from '../../../service/adapters/filesystem/read-pieces.ts'
 import type { ByteRange } from '../../../service/storage/ports.ts'
 import { TemporaryFolder } from '../../support/temporary-folder.ts'
@@ -23,8 +24,11 @@ afterEach(async () => {
   await folder[Symbol.asyncDispose]()
 })
 
-/** Takes each piece in its own time. */
-async function read(range?: ByteRange, pause = () => Promise.resolve()): Promise<Buffer> {
+/** Returns the bytes that readPieces gives, with a pause before each piece is copied. */
+async function read(
+  range?: ByteRange,
+  pause: () => Promise<unknown> = async () => {},
+): Promise<Buffer> {
   const pieces: Buffer[] = []
   await readPieces(file, range, async (piece) => {
     await pause()
@@ -35,7 +39,7 @@ async function read(range?: ByteRange, pause = () => Promise.resolve()): Promise
 
 const sum = (content: Buffer) => createHash('sha256').update(content).digest('hex')
 
-test('the pieces of a file are the file', async () => {
+test('the pieces of a file are the bytes of the file', async () => {
   expect(sum(await read())).toBe(sum(bytes))
 })
 
@@ -44,21 +48,22 @@ test.each([
   { start: 256 * 1024 - 1, end: 256 * 1024 },
   { start: 1000, end: 2_000_000 },
   { start: bytes.length - 1, end: bytes.length - 1 },
-])('bytes $start to $end are those', async ({ start, end }) => {
+])('the range $start to $end gives exactly these bytes', async ({ start, end }) => {
   expect(sum(await read({ start, end }))).toBe(sum(bytes.subarray(start, end + 1)))
 })
 
-test('a file is as long as it is when it ends', async () => {
+test('a range behind the end of the file gives nothing', async () => {
   expect(await read({ start: bytes.length, end: bytes.length + 5 })).toHaveLength(0)
 })
 
-test('a piece stays as it is until it is taken, however many read at once', async () => {
-  const slow = () => new Promise<void>((resolve) => setTimeout(resolve, Math.random() * 5))
-  const all = await Promise.all(Array.from({ length: 50 }, () => read(undefined, slow)))
+test('a piece stays unchanged until take has resolved, with 50 concurrent readers', async () => {
+  const all = await Promise.all(
+    Array.from({ length: 50 }, () => read(undefined, () => setImmediate())),
+  )
   expect(new Set(all.map(sum))).toEqual(new Set([sum(bytes)]))
 })
 
-test('who takes no more gets no more, and the reason comes back', async () => {
+test('an error of take ends the reading and is thrown', async () => {
   let taken = 0
   const reading = readPieces(file, undefined, async () => {
     taken += 1
@@ -68,8 +73,8 @@ test('who takes no more gets no more, and the reason comes back', async () => {
   expect(taken).toBe(1)
 })
 
-describe('what was read lately', () => {
-  /** The file, with a count of how often it is read. */
+describe('cached blocks', () => {
+  /** The file, and a mock that counts its reads. */
   function counted() {
     const read = vi.fn<(...args: unknown[]) => unknown>((...args) =>
       (file.read as (...args: unknown[]) => unknown)(...args),
@@ -84,15 +89,15 @@ describe('what was read lately', () => {
     return sum(Buffer.concat(pieces))
   }
 
-  test('is not read again for the next, nor for many at once', async () => {
+  test('a block is read once for many concurrent readers and for later ones', async () => {
     const { read, handle } = counted()
     const sums = await Promise.all(Array.from({ length: 20 }, () => gather(handle)))
     sums.push(await gather(handle))
     expect(new Set(sums)).toEqual(new Set([sum(bytes)]))
-    expect(read).toHaveBeenCalledTimes(Math.ceil(bytes.length / pieceSize))
+    expect(read).toHaveBeenCalledTimes(Math.ceil(bytes.length / blockSize))
   })
 
-  test('is not taken for what has changed since', async () => {
+  test('a block of a file that has changed is read again', async () => {
     await gather(file)
     const changed = Buffer.from(bytes)
     changed.write('changed')
@@ -100,19 +105,19 @@ describe('what was read lately', () => {
     expect(await gather(file)).toBe(sum(changed))
   })
 
-  test('makes room for what is read now', async () => {
+  test('the least recently used blocks make room for new ones', async () => {
     const path = join(folder.path, 'large')
-    await writeFile(path, Buffer.alloc(mostBuffers * pieceSize, 'large'))
+    await writeFile(path, Buffer.alloc(mostBuffers * blockSize, 'large'))
     await using large = await open(path)
     const { read, handle } = counted()
     await gather(handle)
     await gather(large)
     read.mockClear()
     expect(await gather(handle)).toBe(sum(bytes))
-    expect(read).toHaveBeenCalledTimes(Math.ceil(bytes.length / pieceSize))
+    expect(read).toHaveBeenCalledTimes(Math.ceil(bytes.length / blockSize))
   })
 
-  test('that could not be read is read again', async () => {
+  test('a block whose read failed is read again', async () => {
     const { read, handle } = counted()
     await writeFile(join(folder.path, 'file'), bytes)
     read.mockRejectedValueOnce(new Error('EIO'))
@@ -120,17 +125,21 @@ describe('what was read lately', () => {
     expect(await gather(handle)).toBe(sum(bytes))
   })
 
-  test('is not mixed up with what was read ahead for somebody who has left', async () => {
+  test('a block that is still read ahead for a reader that has left is not overwritten', async () => {
     const path = join(folder.path, 'other')
-    // As much as there is room for, that of the piece which is still being read included.
-    const other = randomBytes(mostBuffers * pieceSize)
+    // As many blocks as the cache has buffers, including the buffer that is still being filled.
+    const other = randomBytes(mostBuffers * blockSize)
     await writeFile(path, other)
     await using large = await open(path)
-    // Reads that end only when they are let go: the first piece at once, the second later.
+    // The first block is read at once. The read of the second one ends when the test calls `late`.
     const late: (() => void)[] = []
+    let lateRead: Promise<unknown> | undefined
     const read = async (buffer: Buffer, offset: number, length: number, position: number) => {
-      if (position > 0) await new Promise<void>((resolve) => late.push(resolve))
-      return file.read(buffer, offset, length, position)
+      if (position === 0) return file.read(buffer, offset, length, position)
+      await new Promise<void>((resolve) => late.push(resolve))
+      const reading = file.read(buffer, offset, length, position)
+      lateRead = reading
+      return reading
     }
     const handle = { stat: () => file.stat({ bigint: true }), read } as unknown as FileHandle
     await writeFile(join(folder.path, 'file'), bytes)
@@ -141,19 +150,20 @@ describe('what was read lately', () => {
     expect(await gather(large)).toBe(sum(other))
     expect(late).toHaveLength(1)
     for (const go of late) go()
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await vi.waitUntil(() => lateRead !== undefined)
+    await lateRead
     expect(await gather(large)).toBe(sum(other))
     expect(await gather(file)).toBe(sum(bytes))
   })
 
-  test('takes no more buffers, however many read slowly at different places', async () => {
+  test('more slow readers than buffers are served through small buffers of their own', async () => {
     const path = join(folder.path, 'large')
-    await writeFile(path, Buffer.alloc(2 * mostBuffers * pieceSize, 'large'))
+    await writeFile(path, Buffer.alloc(2 * mostBuffers * blockSize, 'large'))
     await using large = await open(path)
     const waiting: (() => void)[] = []
     const sizes: number[] = []
     const readers = Array.from({ length: mostBuffers + 10 }, (_, at) => {
-      const start = at * pieceSize
+      const start = at * blockSize
       return readPieces(large, { start, end: start + 999 }, async ({ length }) => {
         sizes.push(length)
         await new Promise<void>((resolve) => waiting.push(resolve))
