@@ -6,6 +6,7 @@
 import PQueue from 'p-queue'
 import { messageOf } from '../image/errors.ts'
 import type { RecordStore } from '../storage/ports.ts'
+import { OutageLog } from '../telemetry/outage-log.ts'
 import type { Log } from '../telemetry/ports.ts'
 import { compareCodeUnits } from '../text/order.ts'
 import { failureAndLogOf, isBuildId, newBuildId } from './build-entry.ts'
@@ -31,18 +32,17 @@ export interface BuildJournalOptions {
 
 export class BuildJournal implements JournalWriter, BuildHistory {
   readonly #records: RecordStore<BuildEntry>
-  readonly #log: Log
+  readonly #outage: OutageLog
   readonly #mostInMemory: number
   readonly #mostStored: number
   /** By id, oldest first. */
   readonly #entries = new Map<string, BuildEntry>()
   readonly #writes = new PQueue({ concurrency })
   #writesUntilDeletion = writesBetweenDeletions
-  #isStorageFailing = false
 
   constructor({ records, log, mostInMemory, mostStored }: BuildJournalOptions) {
     this.#records = records
-    this.#log = log
+    this.#outage = new OutageLog(log)
     this.#mostInMemory = mostInMemory ?? defaultMostInMemory
     this.#mostStored = mostStored ?? defaultMostStored
   }
@@ -145,13 +145,9 @@ export class BuildJournal implements JournalWriter, BuildHistory {
   async #attempt(verb: 'read' | 'stored', work: () => Promise<void>): Promise<void> {
     try {
       await work()
-      if (this.#isStorageFailing) this.#log.info({}, 'the journal of builds can be stored again')
-      this.#isStorageFailing = false
+      this.#outage.recovered('the journal of builds can be stored again')
     } catch (error) {
-      if (!this.#isStorageFailing) {
-        this.#log.warn({ failure: messageOf(error) }, `the journal of builds cannot be ${verb}`)
-      }
-      this.#isStorageFailing = true
+      this.#outage.failed({ failure: messageOf(error) }, `the journal of builds cannot be ${verb}`)
     }
   }
 }

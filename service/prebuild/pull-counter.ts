@@ -10,6 +10,7 @@ import { z } from 'zod'
 import { messageOf } from '../image/errors.ts'
 import { canonicalName, type ImageName, parseImageName } from '../image/image-name.ts'
 import type { RecordStore } from '../storage/ports.ts'
+import { OutageLog } from '../telemetry/outage-log.ts'
 import type { Log } from '../telemetry/ports.ts'
 import type { PullCounting } from './ports.ts'
 import { PullCounts, type PullSnapshot } from './pull-counts.ts'
@@ -56,11 +57,11 @@ export class PullCounter implements PullCounting {
   #isUnsaved = false
   #timer: NodeJS.Timeout | undefined
   #saving: Promise<void> | undefined
-  /** True after a failure, which is then logged only once. */
-  #isFailing = false
+  readonly #outage: OutageLog
 
   constructor(options: PullCounterOptions) {
     this.#options = options
+    this.#outage = new OutageLog(options.log)
   }
 
   /**
@@ -106,20 +107,16 @@ export class PullCounter implements PullCounting {
   }
 
   async #save(): Promise<void> {
-    const { log } = this.#options
     clearTimeout(this.#timer)
     this.#timer = undefined
     try {
       // Reads first: saving replaces the counts of this instance before its restart.
       if (performance.now() - this.#othersRead > othersInterval) await this.#read()
       if (this.#isUnsaved) await this.#write()
-      if (this.#isFailing) log.info({}, 'pull counts can be stored again')
-      this.#isFailing = false
+      this.#outage.recovered('pull counts can be stored again')
     } catch (error) {
-      if (!this.#isFailing) {
-        log.warn({ failure: messageOf(error) }, 'pull counts cannot be stored; trying again')
-      }
-      this.#isFailing = true
+      const failure = messageOf(error)
+      this.#outage.failed({ failure }, 'pull counts cannot be stored; trying again')
     }
   }
 

@@ -6,6 +6,7 @@
 import { LRUCache } from 'lru-cache'
 import { Failure, messageOf } from '../image/errors.ts'
 import { isAbbreviatedCommitId, isFullCommitId } from '../image/reference.ts'
+import { OutageLog } from '../telemetry/outage-log.ts'
 import type { Log } from '../telemetry/ports.ts'
 import { FetchSchedule, fetchRetryAfter } from './fetch-schedule.ts'
 import type {
@@ -47,9 +48,11 @@ export class GitSource implements Source {
   #snapshot: Snapshot | undefined
   #refreshedAt: string | undefined
   #failure: string | undefined
+  readonly #outage: OutageLog
 
   constructor(options: GitSourceOptions) {
     this.#options = options
+    this.#outage = new OutageLog(options.log)
     this.#schedule = new FetchSchedule({ ...options, fetch: () => this.#fetch() })
   }
 
@@ -151,21 +154,24 @@ export class GitSource implements Source {
   }
 
   async #fetch(): Promise<void> {
-    const { repository, log, metrics } = this.#options
+    const { repository, metrics } = this.#options
     const start = performance.now()
     const seconds = () => (performance.now() - start) / 1000
     try {
       this.#adopt(await repository.fetch())
       metrics?.fetched('fetched', seconds())
       this.#refreshedAt = new Date().toISOString()
-      if (this.#failure !== undefined) log.info({}, 'git can be fetched again')
+      this.#outage.recovered('git can be fetched again')
       this.#failure = undefined
     } catch (error) {
       metrics?.fetched('failed', seconds())
       const failure = messageOf(error)
-      // Only the first of several failures is logged; without refs, the caller of start() reports it.
-      if (this.#failure === undefined && this.#snapshot) {
-        log.warn({ failure }, 'git cannot be fetched; the refs of the last fetch are still served')
+      // Without refs, the caller of start() reports the failure.
+      if (this.#snapshot) {
+        this.#outage.failed(
+          { failure },
+          'git cannot be fetched; the refs of the last fetch are still served',
+        )
       }
       this.#failure = failure
       throw error

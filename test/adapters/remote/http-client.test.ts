@@ -86,7 +86,7 @@ test('the popularity document and the channel server use the proxy', async () =>
   web.serve('/tarball', 'not a tarball')
   const script = `
     import { HttpChannelServer } from '${service}/adapters/channels/channel-server.ts'
-    import { ProcessGroups } from '${service}/adapters/process/process-group.ts'
+    import { ProcessGroups } from '${service}/adapters/process/process-groups.ts'
     import { PopularityDocument } from '${service}/adapters/remote/popularity-document.ts'
     const log = { debug() {}, info() {}, warn(...all) { console.log(...all) }, error() {} }
     const folder = '${folder.path}'
