@@ -4,8 +4,11 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { compareRank, linkFarmEntries } from '../../../service/adapters/link-farm/link-farm.ts'
-import { bytesOf } from '../../../service/adapters/tar/entry.ts'
+import {
+  compareRank,
+  linkFarmEntries,
+} from '../../../service/adapters/link-farm/link-farm-entries.ts'
+import { bytesOf } from '../../../service/adapters/tar/byte-string.ts'
 import type { LinkFarm, LinkFarmPackage } from '../../../service/image/link-farm.ts'
 import { compareCodeUnits } from '../../../service/text/order.ts'
 

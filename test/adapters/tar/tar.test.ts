@@ -15,10 +15,11 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { chunkSize, writeChunks } from '../../../service/adapters/tar/chunks.ts'
-import { byteString, bytesOf, type TarEntry } from '../../../service/adapters/tar/entry.ts'
+import { byteString, bytesOf } from '../../../service/adapters/tar/byte-string.ts'
+import type { TarEntry } from '../../../service/adapters/tar/entry.ts'
 import { encodeHeader } from '../../../service/adapters/tar/header.ts'
-import { storeEntries } from '../../../service/adapters/tar/store-tree.ts'
+import { storeEntries } from '../../../service/adapters/tar/store-entries.ts'
+import { chunkSize, writeTar } from '../../../service/adapters/tar/write-tar.ts'
 import { compareCodeUnits } from '../../../service/text/order.ts'
 
 let folder: string
@@ -38,8 +39,8 @@ afterEach(() => {
 /** The archive of entries, in one piece. */
 function archive(entries: Iterable<TarEntry>): Buffer {
   const chunks: Buffer[] = []
-  writeChunks(entries, {
-    room: () => Buffer.alloc(chunkSize),
+  writeTar(entries, {
+    nextBuffer: () => Buffer.alloc(chunkSize),
     add: (chunk) => chunks.push(chunk),
   })
   expect(chunks.slice(0, -1).every(({ length }) => length === chunkSize)).toBe(true)
@@ -268,9 +269,12 @@ test.each([
 test('a file that changes while it is read is an error', () => {
   const path = join(store, 'file')
   writeFileSync(path, Buffer.alloc(3 * chunkSize))
-  const sink = { room: () => Buffer.alloc(chunkSize), add: () => truncateSync(path, chunkSize) }
+  const sink = {
+    nextBuffer: () => Buffer.alloc(chunkSize),
+    add: () => truncateSync(path, chunkSize),
+  }
   const entries = storeEntries(['/nix/store/file'], store)
-  expect(() => writeChunks(entries, sink)).toThrow(`${path} changed while it was read`)
+  expect(() => writeTar(entries, sink)).toThrow(`${path} changed while it was read`)
 })
 
 test('a file that became a symlink is not followed', () => {
