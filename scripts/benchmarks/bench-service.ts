@@ -93,9 +93,9 @@ export class BenchService implements AsyncDisposable {
     return entry.stages
   }
 
-  /** What layers are compressed with, by the service's own log. */
+  /** Name of the compressor of layers, from the service's log. */
   get compressor(): string {
-    return String(this.slipway.logged('packing layers')[0]?.compressor ?? 'unknown')
+    return String(this.slipway.logged('compressor of layers selected')[0]?.compressor ?? 'unknown')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
