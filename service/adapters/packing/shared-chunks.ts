@@ -20,8 +20,8 @@ export const maxHelpers = slots - 1
 /** Milliseconds after which a waiting worker checks the state again, in case it missed a notification. */
 const maxWait = 1000
 
-/** States of a slot. An idle slot is empty, or a worker compresses its chunk. */
-const idle = 0
+/** States of a slot. It is also empty while a worker compresses its chunk. */
+const empty = 0
 const raw = 1
 const compressed = 2
 
@@ -109,11 +109,11 @@ export class SharedChunks {
     this.#taken += 1
     const word = wordOf(slot)
     for (;;) {
-      const state = Atomics.compareExchange(this.#words, word, raw, idle)
+      const state = Atomics.compareExchange(this.#words, word, raw, empty)
       if (state === compressed) return this.#area(slot, 1, this.#words[word + 2] as number)
       if (state === raw) return compress(this.#rawChunk(slot))
       if (Atomics.load(this.#words, deadHelperWord) === 1) throw new Error('a helping worker died')
-      Atomics.wait(this.#words, word, idle, maxWait)
+      Atomics.wait(this.#words, word, empty, maxWait)
     }
   }
 
@@ -166,7 +166,7 @@ export class SharedChunks {
   #start(from: number): number | undefined {
     for (let offset = 0; offset < slots; offset += 1) {
       const slot = (from + offset) % slots
-      if (Atomics.compareExchange(this.#words, wordOf(slot), raw, idle) === raw) return slot
+      if (Atomics.compareExchange(this.#words, wordOf(slot), raw, empty) === raw) return slot
     }
     return undefined
   }
