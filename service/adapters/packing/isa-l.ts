@@ -2,10 +2,10 @@
  * Gzip by Intel's ISA-L, whose fastest level is five times as fast as zlib's. It is called as a library, because
  * starting its program `igzip` takes longer than compressing most layers, and so does piping the bytes to it.
  *
- * On x86-64 the same chunk can be compressed differently in another worker: where ISA-L means to enter the third
- * position of a chunk into its hash table, it hashes bits 16 to 47 of the address of its struct instead
- * (`.write_first_byte` in igzip_icf_body_h1_gr_bt.asm), and so finds or misses a match in one chunk of a thousand.
- * This is allowed: the uncompressed bytes are the same, and the digest of a packed layer is recorded once.
+ * On x86-64 another worker may compress the same chunk differently: where ISA-L means to enter the third position of
+ * a chunk into its hash table, it hashes bits 16 to 47 of the address of its struct instead (`.write_first_byte` in
+ * igzip_icf_body_h1_gr_bt.asm), and so finds or misses a match in one of some thousand chunks. This is allowed: the
+ * uncompressed bytes are the same, and the digest of a packed layer is recorded once.
  * @see https://github.com/intel/isa-l/blob/master/include/igzip_lib.h
  */
 import { gunzipSync } from 'node:zlib'

@@ -51,7 +51,7 @@ export type LayerFile = Omit<PackedLayer, 'discard'>
 
 export interface Packed {
   readonly layer: LayerFile
-  /** Of a link farm. */
+  /** Collisions between the packages of a link farm; empty for store paths. */
   readonly collisions: readonly Collision[]
 }
 

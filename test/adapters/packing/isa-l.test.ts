@@ -10,20 +10,17 @@ import {
 
 const { made: isaL } = await findIsaL(findLibrary)
 
-/** Finds ISA-L with a function that changes its struct after each call of `isal_deflate_stateless`. */
-function findChanged(change: (struct: Buffer) => void): FindLibrary {
+type Deflate = (struct: Buffer) => number
+
+/** Finds ISA-L with another function in place of `isal_deflate_stateless`. */
+function findWith(replace: (original: Deflate) => Deflate): FindLibrary {
   return (name, make, path) =>
     findLibrary(
       name,
       (library, koffi) => {
         const func = (...signature: Parameters<Library['func']>) => {
           const original = library.func(...signature)
-          if (signature[0] !== 'isal_deflate_stateless') return original
-          return (struct: Buffer) => {
-            const code = original(struct)
-            change(struct)
-            return code
-          }
+          return signature[0] === 'isal_deflate_stateless' ? replace(original) : original
         }
         return make({ func } as Library, koffi)
       },
@@ -31,7 +28,17 @@ function findChanged(change: (struct: Buffer) => void): FindLibrary {
     )
 }
 
-/** Offset of `level_buf_size` in the struct. */
+/** Finds an ISA-L that changes its struct after each call. */
+function findChanging(change: (struct: Buffer) => void): FindLibrary {
+  return findWith((original) => (struct) => {
+    const code = original(struct)
+    change(struct)
+    return code
+  })
+}
+
+/** Offsets in the struct. */
+const availOut = 24
 const levelBufSize = 44
 
 describe.runIf(isaL)('ISA-L', () => {
@@ -77,10 +84,10 @@ describe.runIf(isaL)('ISA-L', () => {
     [
       'that reports a wrong size of its output',
       '',
-      (struct: Buffer) => struct.writeUInt32LE(struct.readUInt32LE(24) + 20, 24),
+      (struct: Buffer) => struct.writeUInt32LE(struct.readUInt32LE(availOut) + 20, availOut),
     ],
   ])('ISA-L %s is not used', async (_, cause, change) => {
-    expect(await findIsaL(findChanged(change))).toEqual({
+    expect(await findIsaL(findChanging(change))).toEqual({
       unused: [
         {
           library: 'libisal.so.2',
@@ -93,20 +100,7 @@ describe.runIf(isaL)('ISA-L', () => {
 
   test('an error of ISA-L names the size of the chunk and the code', async () => {
     let code = 0
-    const find: FindLibrary = (name, make, path) =>
-      findLibrary(
-        name,
-        (library, koffi) => {
-          const func = (...signature: Parameters<Library['func']>) => {
-            const original = library.func(...signature)
-            return signature[0] === 'isal_deflate_stateless'
-              ? (struct: Buffer) => code || original(struct)
-              : original
-          }
-          return make({ func } as Library, koffi)
-        },
-        path,
-      )
+    const find = findWith((original) => (struct) => code || original(struct))
     const { made } = await findIsaL(find)
     code = -1
     expect(() => made?.gzip(Buffer.alloc(1000))).toThrow('could not compress 1000 bytes: code -1')

@@ -111,7 +111,7 @@ describe('scheduling', () => {
     await settled()
   }
 
-  /** Starts so many workers, and leaves them idle. */
+  /** Starts workers and leaves them idle. */
   async function startIdle(count: number): Promise<void> {
     await run(...Array.from({ length: count }, (_, index) => `warm-up ${index}`))
     for (const worker of workers) await worker.finish()

@@ -259,7 +259,7 @@ test('a store path that does not exist is an error that names it', () => {
 
 test.each([
   ['more', '/proc', 'version'],
-  ['less', '/sys/kernel', 'profiling'],
+  ['fewer', '/sys/kernel', 'profiling'],
 ])('a file that holds %s bytes than its size says is an error', (_, folder, name) => {
   const path = `${folder}/${name}`
   const entries = storeEntries([`/nix/store/${name}`], folder)
