@@ -85,9 +85,9 @@ export class BenchService implements AsyncDisposable {
     return entry.stages
   }
 
-  /** Compressor of layers, from the service's log. */
+  /** Name of the compressor of layers, from the service's log. */
   get compressor(): string {
-    return String(this.slipway.logged('packing layers')[0]?.compressor ?? 'unknown')
+    return String(this.slipway.logged('compressor of layers selected')[0]?.compressor ?? 'unknown')
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

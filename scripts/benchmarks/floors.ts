@@ -1,29 +1,29 @@
 /**
- * What packing costs at least: the same store paths through a pipeline of ordinary programs.
+ * Lower bounds for the time of packing: the same store paths through a pipeline of ordinary programs.
  *
  *     tar | openssl dgst -sha256        reading and hashing, no compression
- *     tar | gzip -6                     Nixery's way of packing, as one process
+ *     tar | gzip -6                     Nixery's way of packing, in one process
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Bench } from './bench.ts'
 import { run } from './processes.ts'
 
-/** The fastest that is here counts: Debian's sha256sum is built without OpenSSL, which is four times as fast. */
+/** The fastest one is used. Debian's sha256sum is built without OpenSSL, which is four times as fast. */
 const hashers = ['openssl dgst -sha256', 'sha256sum']
 const probe = 'head -c 100000000 /dev/zero'
 
-/** tar writes 64 kB at a time, as much as a pipe takes: with its 10 kB everything takes a tenth longer. */
+/** Makes tar write 64 kB at a time, the capacity of a pipe: with its default of 10 kB, all takes 10 % longer. */
 const tar = 'tar --create --blocking-factor=128 --absolute-names'
 
 export interface Compressed {
   readonly milliseconds: number
-  /** That the compressor made. */
+  /** Size of the compressed output. */
   readonly bytes: number
 }
 
 export class Floors {
-  /** As the table shows it: `tar | openssl dgst -sha256`. */
+  /** The pipeline of `hash`, for the table: `tar | openssl dgst -sha256`. */
   readonly hashName: string
   readonly #hasher: string
   readonly #bench: Bench
@@ -38,38 +38,38 @@ export class Floors {
     const times: { milliseconds: number; hasher: string }[] = []
     for (const hasher of hashers) {
       const started = performance.now()
-      const worked = await pipeline(`${probe} | ${hasher}`, bench.signal).catch(() => undefined)
+      const output = await pipeline(`${probe} | ${hasher}`, bench.signal).catch(() => undefined)
       bench.signal.throwIfAborted()
-      if (worked !== undefined) times.push({ milliseconds: performance.now() - started, hasher })
+      if (output !== undefined) times.push({ milliseconds: performance.now() - started, hasher })
     }
     const [fastest] = times.sort((a, b) => a.milliseconds - b.milliseconds)
     if (fastest === undefined) throw new Error(`none of ${hashers.join(', ')} works`)
     return new Floors(bench, fastest.hasher)
   }
 
-  /** Milliseconds of reading and hashing the paths. */
+  /** Reads and hashes the paths; returns the milliseconds. */
   async hash(paths: readonly string[]): Promise<number> {
     return (await this.#time(paths, this.#hasher)).milliseconds
   }
 
   /**
-   * Reading and compressing the paths.
+   * Reads and compresses the paths.
    * @param compressor a program with its options
    */
   async compress(paths: readonly string[], compressor: string): Promise<Compressed> {
-    const { milliseconds, answer } = await this.#time(paths, `${compressor} | wc -c`)
-    return { milliseconds, bytes: Number(answer) }
+    const { milliseconds, output } = await this.#time(paths, `${compressor} | wc -c`)
+    return { milliseconds, bytes: Number(output) }
   }
 
   async #time(
     paths: readonly string[],
-    rest: string,
-  ): Promise<{ milliseconds: number; answer: string }> {
+    consumer: string,
+  ): Promise<{ milliseconds: number; output: string }> {
     const list = join(this.#bench.scratch, 'paths')
     await writeFile(list, paths.map((path) => `${path}\n`).join(''))
     const started = performance.now()
-    const answer = await pipeline(`${tar} --files-from='${list}' | ${rest}`, this.#bench.signal)
-    return { milliseconds: performance.now() - started, answer }
+    const output = await pipeline(`${tar} --files-from='${list}' | ${consumer}`, this.#bench.signal)
+    return { milliseconds: performance.now() - started, output }
   }
 }
 

@@ -1,4 +1,4 @@
-/** The most memory that the service holds while it packs 1 GB, and while many read a blob of 1 GB slowly. */
+/** Measures the peak memory of the service while it packs 1 GB, and while many clients read a blob of 1 GB slowly. */
 import { writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Bench } from './bench.ts'
@@ -9,7 +9,7 @@ import { SlowReaders } from './slow-readers.ts'
 
 const image = 'gigabyte-a'
 const readers = 200
-/** Milliseconds. */
+/** Milliseconds that the clients read. */
 const readingTime = 2000
 const limit = alwaysUnder(200, 'MB')
 
@@ -18,7 +18,7 @@ export async function measureMemory(bench: Bench): Promise<Row[]> {
   const { [image]: realised } = await packages.realise([image])
   return [
     rowOf({
-      what: `resident memory of the service while it packs ${bytesText(realised.bytes)}`,
+      what: `peak resident memory of the service while it packs ${bytesText(realised.bytes)}`,
       unit: 'MB',
       runs: await whilePacking(bench),
       goal: limit,
@@ -38,7 +38,7 @@ async function whilePacking(bench: Bench): Promise<number[]> {
 }
 
 async function whileReading(bench: Bench): Promise<Row> {
-  // One layer that holds everything, and that of the links.
+  // One layer with all store paths, and the layer of the link farm.
   const settings = { SLIPWAY_COMPRESSION: 'none', SLIPWAY_LAYER_BUDGET: '2' }
   await using service = await BenchService.start(bench, settings)
   const { manifest } = await service.pull(image)
@@ -46,7 +46,7 @@ async function whileReading(bench: Bench): Promise<Row> {
   const url = `${service.slipway.url}/v2/${image}/blobs/${blob.digest}`
   const peaks: number[] = []
   await bench.repeat(async () => {
-    await forgetPeak(service)
+    await resetPeak(service)
     using _ = await SlowReaders.start(url, readers, bench.signal)
     await sleep(readingTime, undefined, { signal: bench.signal })
     peaks.push(await peakMegabytes(service))
@@ -59,15 +59,15 @@ async function whileReading(bench: Bench): Promise<Row> {
   })
 }
 
-/** 10⁶ bytes. */
+/** Returns the peak in units of 10⁶ bytes. */
 async function peakMegabytes({ slipway }: BenchService): Promise<number> {
   return ((await peakMemory(slipway.pid)) * 2 ** 20) / 1e6
 }
 
 /**
- * The peak is from now on that of what follows.
+ * Resets the peak to the present memory.
  * @see https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html
  */
-async function forgetPeak({ slipway }: BenchService): Promise<void> {
+async function resetPeak({ slipway }: BenchService): Promise<void> {
   await writeFile(`/proc/${slipway.pid}/clear_refs`, '5')
 }

@@ -1,7 +1,7 @@
 /**
- * Cold pulls, manifest request → manifest, by a service whose storage is empty, with the packages in the
- * Nix store and in the page cache. Nix's own time is not counted; what is left is beside pipelines of
- * ordinary programs on the same store paths, which take turns with it.
+ * Measures cold pulls, from the request for the manifest to its answer. The storage of the service is empty; the
+ * packages are in the Nix store and in the page cache. Nix's own time is subtracted. The rest is compared with
+ * pipelines of ordinary programs on the same store paths, which take turns with the service.
  */
 import type { Bench } from './bench.ts'
 import type { Realised } from './bench-packages.ts'
@@ -10,11 +10,11 @@ import { type Compressed, Floors } from './floors.ts'
 import { alwaysAtMost, atMostTimes, type Goal, type Row, rowOf } from './row.ts'
 import { median } from './statistics.ts'
 
-/** Of one image, run after run. */
-class Series {
+/** Cold pulls of one image with one compression, one in each run. */
+class PullSeries {
   readonly pulls: ColdPull[] = []
-  /** Milliseconds of `tar | sha256`, right after the pull. */
-  readonly hashed: number[] = []
+  /** Milliseconds of `tar | sha256` in each run, right after the pull. */
+  readonly hashTimes: number[] = []
   readonly #image: string
   readonly #content: string
   #compressor = ''
@@ -27,26 +27,27 @@ class Series {
 
   async measure(service: BenchService, hash: () => Promise<number>): Promise<void> {
     this.pulls.push(await service.pull(this.#image))
-    this.hashed.push(await hash())
+    this.hashTimes.push(await hash())
     this.#compressor = service.compressor
   }
 
-  /** Milliseconds of Slipway's own, run after run. */
-  get own(): number[] {
+  /** Milliseconds without Nix's time, in each run. */
+  get ownTimes(): number[] {
     return this.pulls.map(({ own }) => own)
   }
 
-  /** Bytes of the layers, the same in each run. */
+  /** Bytes of the layers in the first run. */
   get size(): number {
     const [first] = this.pulls
     return first ? sizeOf(first.manifest) : Number.NaN
   }
 
-  get what(): string {
-    const middle = (part: 'total' | 'nix') =>
+  get description(): string {
+    const medianOf = (part: 'total' | 'nix') =>
       median(this.pulls.map((pull) => pull[part])).toFixed(0)
     const size = `${this.#compressor}: ${bytesText(this.size)}`
-    return `cold pull of ${this.#content}, ${size}; in all ${middle('total')} ms, Nix ${middle('nix')}`
+    const times = `in all ${medianOf('total')} ms, Nix ${medianOf('nix')}`
+    return `cold pull of ${this.#content}, ${size}; ${times}`
   }
 }
 
@@ -54,13 +55,13 @@ export async function measurePacking(bench: Bench): Promise<Row[]> {
   const packages = await bench.packages()
   const { libraries, 'many-files': many } = await packages.realise(['libraries', 'many-files'])
   const floors = await Floors.create(bench)
-  // From here on they are in the page cache.
+  // Reads the files into the page cache.
   await floors.hash([...libraries.closure, ...many.closure])
 
-  const gzip = new Series('libraries', 'libraries and tools', libraries)
-  const zstd = new Series('libraries', 'libraries and tools', libraries)
-  const none = new Series('libraries', 'libraries and tools', libraries)
-  const manyFiles = new Series('many-files', '20,000 files', many)
+  const gzip = new PullSeries('libraries', 'libraries and tools', libraries)
+  const zstd = new PullSeries('libraries', 'libraries and tools', libraries)
+  const none = new PullSeries('libraries', 'libraries and tools', libraries)
+  const manyFiles = new PullSeries('many-files', '20,000 files', many)
   const igzips: Compressed[] = []
   const gzips: Compressed[] = []
   await bench.repeat(async () => {
@@ -72,25 +73,25 @@ export async function measurePacking(bench: Bench): Promise<Row[]> {
     for (const { kind, series } of all) {
       await using service = await BenchService.start(bench, { SLIPWAY_COMPRESSION: kind })
       await series.measure(service, () => floors.hash(libraries.closure))
-      // It shares nothing with the libraries, so the storage is as good as empty.
+      // This image shares no layer with the libraries, so for it the storage is empty.
       if (kind === 'gzip') await manyFiles.measure(service, () => floors.hash(many.closure))
     }
     igzips.push(await floors.compress(libraries.closure, 'igzip -1'))
     gzips.push(await floors.compress(libraries.closure, 'gzip -6'))
   })
 
-  const besideHash = (series: Series, goal: Goal): Row => {
-    const peer = { what: floors.hashName, runs: series.hashed }
-    return rowOf({ what: series.what, unit: 'ms', runs: series.own, peer, goal })
+  const besideHash = (series: PullSeries, goal: Goal): Row => {
+    const peer = { what: floors.hashName, runs: series.hashTimes }
+    return rowOf({ what: series.description, unit: 'ms', runs: series.ownTimes, peer, goal })
   }
-  const besideCompressor = (name: string, found: readonly Compressed[], goal?: Goal): Row => {
+  const besideCompressor = (name: string, results: readonly Compressed[], goal?: Goal): Row => {
     return rowOf({
-      what: 'the same beside a compressor as one process',
+      what: 'the same gzip layers, beside a compressor as one process',
       unit: 'ms',
-      runs: gzip.own,
+      runs: gzip.ownTimes,
       peer: {
-        what: `tar | ${name} (${bytesText(found[0]?.bytes ?? Number.NaN)})`,
-        runs: found.map(({ milliseconds }) => milliseconds),
+        what: `tar | ${name} (${bytesText(results[0]?.bytes ?? Number.NaN)})`,
+        runs: results.map(({ milliseconds }) => milliseconds),
       },
       ...(goal ? { goal } : {}),
     })
@@ -102,7 +103,7 @@ export async function measurePacking(bench: Bench): Promise<Row[]> {
     besideHash(manyFiles, atMostTimes(2)),
     besideHash(zstd, atMostTimes(2.2)),
     rowOf({
-      what: 'zstd layers: their size, of that without compression',
+      what: 'size of zstd layers, as a part of their size without compression',
       unit: 'part',
       runs: zstd.pulls.map(({ manifest }) => sizeOf(manifest) / none.size),
       goal: alwaysAtMost(0.36),

@@ -1,15 +1,15 @@
-/** Memory of another process, as the kernel counts it. */
+/** Reads the memory of another process from the kernel. */
 import { readFile } from 'node:fs/promises'
 
 /**
- * Mebibytes that are resident.
+ * Returns the resident memory in mebibytes.
  * @see https://man7.org/linux/man-pages/man5/proc_pid_status.5.html
  */
 export async function residentMemory(pid: number): Promise<number> {
   return memoryOf(pid, 'VmRSS')
 }
 
-/** Mebibytes that were resident when it was most. */
+/** Returns the peak of the resident memory in mebibytes. */
 export async function peakMemory(pid: number): Promise<number> {
   return memoryOf(pid, 'VmHWM')
 }

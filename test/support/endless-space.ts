@@ -1,4 +1,4 @@
-/** Temporary space of tests that are not about it. */
+/** Staging space without a limit, for tests of other things. */
 import { StagingSpace } from '../../service/storage/staging-space.ts'
 
 export const endlessSpace = new StagingSpace({

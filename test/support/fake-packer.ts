@@ -1,5 +1,4 @@
-/** Writes layers that hold nothing but the names of what they should hold. */
-
+/** A packer whose layers hold only the names of the packages or store paths that were to be packed. */
 import { randomUUID } from 'node:crypto'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,12 +11,12 @@ import type { PackedLayer } from '../../service/storage/ports.ts'
 export class FakePacker implements LayerPacker {
   readonly #folder: string
   readonly #journal: string[]
-  /** Runs before each pack, with the names of what it packs; may wait or throw. */
-  before: (what: string) => void | Promise<void> = () => {}
-  /** Changes when the packer changes how it compresses: other bytes for the same tar. */
+  /** Called before each layer is packed, with the names that it will hold; may wait or throw. */
+  before: (names: string) => void | Promise<void> = () => {}
+  /** Another value gives other bytes for the same tar, like another way of compressing. */
   compression = 'a'
 
-  /** @param folder where layer files are made */
+  /** @param folder for layer files */
   constructor(folder: string, journal: string[] = []) {
     this.#folder = folder
     this.#journal = journal
@@ -31,10 +30,10 @@ export class FakePacker implements LayerPacker {
     return this.pack(`link-farm of ${linkFarm.packages.map(({ name }) => name).join(' ')}`)
   }
 
-  async pack(what: string): Promise<PackedLayer> {
-    this.#journal.push(`pack ${what}`)
-    await this.before(what)
-    const tar = Buffer.from(what)
+  async pack(names: string): Promise<PackedLayer> {
+    this.#journal.push(`pack ${names}`)
+    await this.before(names)
+    const tar = Buffer.from(names)
     const bytes = Buffer.concat([Buffer.from(this.compression), tar])
     const path = join(this.#folder, `layer-${randomUUID()}`)
     await writeFile(path, bytes)

@@ -1,15 +1,16 @@
-/** Merging trees into one. Pure: what a tree reads, it reads behind `children` and `directory`. */
-import { type ByteString, bytesOf, type TarEntry } from '../tar/entry.ts'
-import { inPathOrder } from '../tar/path-order.ts'
+/** Merges trees into one. Does no I/O itself: `children` and `directory` may read. */
+import { type ByteString, bytesOf } from '../tar/byte-string.ts'
+import type { TarEntry } from '../tar/entry.ts'
+import { visitsInPathOrder } from '../tar/path-order.ts'
 
-/** A tree to be merged. What it holds is asked for only where the merge needs it. */
+/** A tree to merge. Its content is read only where the merge needs it. */
 export interface Directory {
   readonly kind: 'directory'
-  /** The same for two directories only if they are one and the same. */
+  /** Equal for two directories only if they are the same directory. */
   readonly id: string
-  /** In the image, unless a better ranked directory stands in the same place. @default 0o755 */
+  /** Mode in the image, unless a better ranked tree has the directory, too. @default 0o755 */
   readonly mode?: number
-  /** In any order. */
+  /** Returns the content in any order. */
   children(): readonly Child[]
 }
 
@@ -20,13 +21,13 @@ export interface Child {
 
 export interface Symlink {
   readonly kind: 'symlink'
-  /** As it stands in the image. */
+  /** Target in the image. */
   readonly target: ByteString
-  /** Only for a package's symlink: the directory that it leads to, if it leads to one in the store. */
+  /** Defined only for a symlink of a package: returns the directory in the store that it leads to, if any. */
   directory?(): Directory | undefined
 }
 
-/** One that is in no package, and no symlink therefore. */
+/** A file that belongs to no package. (Files of packages become symlinks.) */
 export interface ImageFile {
   readonly kind: 'file'
   readonly bytes: Buffer
@@ -34,13 +35,13 @@ export interface ImageFile {
 
 export type Node = Directory | Symlink | ImageFile
 
-export interface Source {
-  /** Name of the package that brings the tree; absent for what every image has. */
+export interface OwnedTree {
+  /** Name of the package; absent for what every image has. */
   readonly owner?: string
   readonly tree: Directory
 }
 
-/** A path that several sources have, where only one could have its way. */
+/** A path that several trees have, and that only one of them could keep. */
 export interface Collision {
   readonly path: string
   readonly kept: string
@@ -48,136 +49,136 @@ export interface Collision {
   readonly dropped: readonly string[]
 }
 
-export interface Merged {
+export interface MergedTrees {
   /** In byte order of their paths. */
   readonly entries: readonly TarEntry[]
   /** In the same order. */
   readonly collisions: readonly Collision[]
 }
 
-/** @param sources the best ranked first */
-export function mergeTrees(sources: readonly Source[]): Merged {
+/** @param trees the best ranked first */
+export function mergeTrees(trees: readonly OwnedTree[]): MergedTrees {
   const entries: TarEntry[] = []
   const collisions: Collision[] = []
 
-  /** @param above ids of the directories that `path` is in, the merged ones all of them */
-  function merge(path: ByteString, sources: readonly Source[], above: ReadonlySet<string>): void {
-    const inside = new Set([...above, ...sources.map(({ tree }) => tree.id)])
-    const steps = inPathOrder(placesOf(sources, inside), isDirectory)
-    for (const { item: place, content } of steps) {
-      const here = path === '' ? place.name : `${path}/${place.name}`
-      if (content) {
-        merge(here, place.directories, inside)
+  /** @param ancestors ids of all directories that were merged into the parents of `path` */
+  function merge(
+    path: ByteString,
+    trees: readonly OwnedTree[],
+    ancestors: ReadonlySet<string>,
+  ): void {
+    const open = new Set([...ancestors, ...trees.map(({ tree }) => tree.id)])
+    for (const { item, isContent } of visitsInPathOrder(mergeNames(trees, open), isDirectory)) {
+      const itemPath = path === '' ? item.name : `${path}/${item.name}`
+      if (isContent) {
+        merge(itemPath, item.directories, open)
         continue
       }
-      entries.push(entryAt(here, place))
-      const losers = place.dropped.flatMap(({ owner }) => owner ?? [])
-      if (losers.length > 0) {
-        const winner = place.kept.owner ?? 'the image'
-        collisions.push({ path: bytesOf(here).toString(), kept: winner, dropped: losers })
+      entries.push(entryOf(itemPath, item))
+      const dropped = item.dropped.flatMap(({ owner }) => owner ?? [])
+      if (dropped.length > 0) {
+        const kept = item.kept.owner ?? 'the image'
+        collisions.push({ path: bytesOf(itemPath).toString(), kept, dropped })
       }
     }
   }
 
-  merge('', sources, new Set())
+  merge('', trees, new Set())
   return { entries, collisions }
 }
 
-interface Candidate {
+interface OwnedNode {
   readonly owner?: string
   readonly node: Node
 }
 
-/** What is to stand under a name. */
-interface Place {
+/** Decision about the nodes that several directories have under one name. */
+interface MergedName {
   readonly name: ByteString
-  readonly kept: Candidate
-  /** What is to be merged; none where it does not become a directory. */
-  readonly directories: readonly Source[]
-  readonly dropped: readonly Candidate[]
+  readonly kept: OwnedNode
+  /** Directories to merge; empty if the name does not become a directory. */
+  readonly directories: readonly OwnedTree[]
+  readonly dropped: readonly OwnedNode[]
 }
 
 const none: readonly never[] = []
 
-function isDirectory({ directories }: Place): boolean {
+function isDirectory({ directories }: MergedName): boolean {
   return directories.length > 0
 }
 
-function placesOf(sources: readonly Source[], inside: ReadonlySet<string>): Place[] {
-  const [only] = sources
-  if (only && sources.length === 1) {
-    // As most folders are, and some of them hold thousands of files.
-    const { tree, ...source } = only
-    return tree.children().map(({ name, node }) => alone(name, { ...source, node }))
+/** @param open ids of the directories that are being merged, here and in the parents */
+function mergeNames(trees: readonly OwnedTree[], open: ReadonlySet<string>): MergedName[] {
+  const [only] = trees
+  if (only && trees.length === 1) {
+    // The usual case, and faster: some directories have thousands of files.
+    const { tree, ...owned } = only
+    return tree.children().map(({ name, node }) => keepOnly(name, { ...owned, node }))
   }
-  const places: Place[] = []
-  for (const [name, candidates] of candidatesOf(sources)) {
-    places.push(settle(name, candidates, inside))
-  }
-  return places
+  return [...nodesByName(trees)].map(([name, nodes]) => mergeNodes(name, nodes, open))
 }
 
-/** What the sources have under each name, the best ranked first. */
-function candidatesOf(sources: readonly Source[]): Map<ByteString, [Candidate, ...Candidate[]]> {
-  const byName = new Map<ByteString, [Candidate, ...Candidate[]]>()
-  for (const { tree, ...source } of sources) {
+/** Returns the nodes under each name, the best ranked first. */
+function nodesByName(trees: readonly OwnedTree[]): Map<ByteString, [OwnedNode, ...OwnedNode[]]> {
+  const byName = new Map<ByteString, [OwnedNode, ...OwnedNode[]]>()
+  for (const { tree, ...owned } of trees) {
     for (const { name, node } of tree.children()) {
-      const known = byName.get(name)
-      if (known) known.push({ ...source, node })
-      else byName.set(name, [{ ...source, node }])
+      const nodes = byName.get(name)
+      if (nodes) nodes.push({ ...owned, node })
+      else byName.set(name, [{ ...owned, node }])
     }
   }
   return byName
 }
 
-/** A symlink stays one, wherever it leads. */
-function alone(name: ByteString, kept: Candidate): Place {
-  const { node, ...source } = kept
-  const directories = node.kind === 'directory' ? [{ ...source, tree: node }] : none
+/** Keeps the only node under a name. A symlink stays a symlink, wherever it leads. */
+function keepOnly(name: ByteString, kept: OwnedNode): MergedName {
+  const { node, ...owned } = kept
+  const directories = node.kind === 'directory' ? [{ ...owned, tree: node }] : none
   return { name, kept, directories, dropped: none }
 }
 
-/** The best ranked candidate decides whether the path becomes a directory. */
-function settle(
+/** Merges or drops the nodes under a name. The best ranked one decides whether the name becomes a directory. */
+function mergeNodes(
   name: ByteString,
-  candidates: readonly [Candidate, ...Candidate[]],
-  inside: ReadonlySet<string>,
-): Place {
-  const [kept, ...others] = candidates
-  if (others.length === 0) return alone(name, kept)
+  nodes: readonly [OwnedNode, ...OwnedNode[]],
+  open: ReadonlySet<string>,
+): MergedName {
+  const [kept, ...others] = nodes
+  if (others.length === 0) return keepOnly(name, kept)
 
-  const trees = new Map<Candidate, Directory>()
-  for (const candidate of candidates) {
-    const tree = directoryOf(candidate.node, inside)
-    if (tree) trees.set(candidate, tree)
+  const trees = new Map<OwnedNode, Directory>()
+  for (const owned of nodes) {
+    const tree = directoryOf(owned.node, open)
+    if (tree) trees.set(owned, tree)
   }
-  const merges = trees.has(kept) && (kept.node.kind === 'directory' || trees.size > 1)
-  if (!merges) return { name, kept, directories: none, dropped: others }
+  const isMerged = trees.has(kept) && (kept.node.kind === 'directory' || trees.size > 1)
+  if (!isMerged) return { name, kept, directories: none, dropped: others }
 
-  // Two symlinks may lead to one directory, which then counts once, for the better ranked.
-  const byId = new Map<string, Source>()
-  for (const [{ node: _, ...source }, tree] of trees) {
-    if (!byId.has(tree.id)) byId.set(tree.id, { ...source, tree })
+  // Two symlinks may lead to the same directory, which is then merged once, for the better ranked one.
+  const byId = new Map<string, OwnedTree>()
+  for (const [{ node: _, ...owned }, tree] of trees) {
+    if (!byId.has(tree.id)) byId.set(tree.id, { ...owned, tree })
   }
-  const dropped = others.filter((candidate) => !trees.has(candidate))
+  const dropped = others.filter((owned) => !trees.has(owned))
   return { name, kept, directories: [...byId.values()], dropped }
 }
 
 /**
- * A symlink to a directory that is being merged here or above would lead in circles: it stays a symlink.
- * So the merge ends, because directories are finitely many and each is entered through a symlink at most
- * once on the way down.
+ * Returns the directory that a node is or leads to. A symlink to a directory that is open would make a cycle, so it
+ * stays a symlink. Thus the merge terminates: there are finitely many directories, and on the way down each is
+ * entered through a symlink at most once.
  */
-function directoryOf(node: Node, inside: ReadonlySet<string>): Directory | undefined {
+function directoryOf(node: Node, open: ReadonlySet<string>): Directory | undefined {
   if (node.kind === 'directory') return node
   const directory = node.kind === 'symlink' ? node.directory?.() : undefined
-  return directory && !inside.has(directory.id) ? directory : undefined
+  return directory && !open.has(directory.id) ? directory : undefined
 }
 
-function entryAt(path: ByteString, place: Place): TarEntry {
-  const { node } = place.kept
+function entryOf(path: ByteString, merged: MergedName): TarEntry {
+  const { node } = merged.kept
   if (node.kind === 'directory') return { kind: 'directory', path, mode: node.mode ?? 0o755 }
-  if (isDirectory(place)) return { kind: 'directory', path, mode: 0o755 }
+  if (isDirectory(merged)) return { kind: 'directory', path, mode: 0o755 }
   if (node.kind === 'symlink') return { kind: 'symlink', path, target: node.target }
   return { kind: 'file', path, mode: 0o644, bytes: node.bytes }
 }

@@ -1,16 +1,17 @@
-/** Store paths as trees to be merged: names and kinds alone, read where they are asked for. */
+/** Reads store paths as trees to merge. Only names and kinds of files are read, and only where the merge needs them. */
 import { readlinkSync } from 'node:fs'
-import { type ByteString, byteString, fsPath } from '../tar/entry.ts'
-import { type FileKind, kindOf, listFolder, storeFolder } from '../tar/store-tree.ts'
+import { type ByteString, byteString, fsPath } from '../tar/byte-string.ts'
+import { type FileKind, kindOf, listDirectory } from '../tar/list-directory.ts'
+import { storeFolder } from '../tar/store-entries.ts'
 import type { Directory, Node } from './merge-trees.ts'
 
-/** As many as Linux follows before it answers ELOOP. */
-const mostSymlinks = 40
+/** Symlinks that Linux follows in one path before it answers ELOOP. */
+const maxSymlinks = 40
 
 /**
- * The tree of a store path, or of the directory that it is a symlink to; undefined if it is anything else.
+ * Returns the tree of a store path, or of the directory that it is a symlink to; undefined if it is neither.
  * @param name of the store path, without /nix/store
- * @param folder where /nix/store is on this machine
+ * @param folder of this machine that stands for /nix/store
  * @throws Error for a store path that does not exist or cannot be read
  */
 export function storeDirectory(name: ByteString, folder: string): Directory | undefined {
@@ -18,10 +19,10 @@ export function storeDirectory(name: ByteString, folder: string): Directory | un
   return kindOf(`${store}/${name}`) === 'file' ? undefined : directoryBehind(store, name)
 }
 
-/** @param path below the store folder, without symlinks in it */
+/** @param path below the store folder; no part of it is a symlink */
 function directoryAt(store: ByteString, path: ByteString): Directory {
   const children = () =>
-    listFolder(`${store}/${path}`).map(({ name, kind }) => {
+    listDirectory(`${store}/${path}`).map(({ name, kind }) => {
       return { name, node: nodeAt(store, `${path}/${name}`, kind) }
     })
   return { kind: 'directory', id: `${storeFolder}/${path}`, children }
@@ -35,35 +36,36 @@ function nodeAt(store: ByteString, path: ByteString, kind: FileKind): Node {
 }
 
 /**
- * The directory that a path below the store leads to; undefined if that is not a directory, does not
- * exist, is outside of the store, or goes round in circles. Not `realpath`, because absolute targets name
- * /nix/store, wherever that is on this machine.
+ * Returns the directory that a path below the store leads to; undefined if the path leads to anything else, outside of
+ * the store, or through a cycle of symlinks. `realpath` would not do: absolute targets begin with /nix/store, even if
+ * another folder of this machine stands for it.
  */
 function directoryBehind(store: ByteString, path: ByteString): Directory | undefined {
   let resolved: ByteString[] = []
-  const ahead = path.split('/').reverse()
+  /** The parts that are left, the next one last. */
+  const parts = path.split('/').reverse()
   let symlinks = 0
-  for (let part = ahead.pop(); part !== undefined; part = ahead.pop()) {
+  for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
     if (part === '' || part === '.') continue
     if (part === '..') {
       if (resolved.pop() === undefined) return undefined
       continue
     }
-    const here = `${store}/${[...resolved, part].join('/')}`
-    switch (kindIfPresent(here)) {
+    const onDisk = `${store}/${[...resolved, part].join('/')}`
+    switch (kindIfPresent(onDisk)) {
       case 'directory':
         resolved.push(part)
         break
       case 'symlink': {
         symlinks += 1
-        let target = readlinkSync(fsPath(here), 'latin1')
+        let target = readlinkSync(fsPath(onDisk), 'latin1')
         if (target.startsWith('/')) {
           if (!target.startsWith(`${storeFolder}/`)) return undefined
           target = target.slice(storeFolder.length)
           resolved = []
         }
-        if (symlinks > mostSymlinks) return undefined
-        ahead.push(...target.split('/').reverse())
+        if (symlinks > maxSymlinks) return undefined
+        parts.push(...target.split('/').reverse())
         break
       }
       default:

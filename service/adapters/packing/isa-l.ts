@@ -1,14 +1,18 @@
 /**
- * Intel's ISA-L, whose fastest level compresses five times as fast as zlib's. It is called as a library: to
- * start its program `igzip` takes longer than compressing most layers, and so does handing it the bytes.
+ * Gzip by Intel's ISA-L, whose fastest level is five times as fast as zlib's. It is called as a library, because
+ * starting its program `igzip` takes longer than compressing most layers, and so does piping the bytes to it.
+ *
+ * On x86-64 another worker may compress the same chunk differently: where ISA-L means to enter the third position of
+ * a chunk into its hash table, it hashes bits 16 to 47 of the address of its struct instead (`.write_first_byte` in
+ * igzip_icf_body_h1_gr_bt.asm), and so finds or misses a match in one of some thousand chunks. This is allowed: the
+ * uncompressed bytes are the same, and the digest of a packed layer is recorded once.
  * @see https://github.com/intel/isa-l/blob/master/include/igzip_lib.h
  */
 import { gunzipSync } from 'node:zlib'
-import { type Addresses, MappedMemory } from './mapped-memory.ts'
-import type { FindLibrary, Koffi, Library } from './native-library.ts'
+import type { FindLibrary, Koffi, Library, LibrarySearch } from './native-library.ts'
 
-/** The public part of `struct isal_zstream`. */
-const zstream = {
+/** The public fields of `struct isal_zstream`. */
+const publicFields = {
   next_in: 'void *',
   avail_in: 'uint32_t',
   total_in: 'uint32_t',
@@ -25,107 +29,105 @@ const zstream = {
   hist_bits: 'uint16_t',
 }
 
-/** Bytes for that and what ISA-L keeps behind it, some 85 kB. What is not touched costs nothing. */
-const zstreamSize = 256 * 1024
+/** Bytes of `struct isal_zstream` with its internal state: `sizeof` in ISA-L 2.30 to 2.32, on 64-bit machines. */
+export const structSize = 82_384
+
+/** Bytes allocated for the struct. A larger struct of another version is then detected before it does harm. */
+const structRoom = 256 * 1024
 
 /**
- * On x86-64, where ISA-L means to enter a piece's third position into its hash table, it hashes bits 16 to 47 of
- * the struct's address instead (`.write_first_byte` in igzip_icf_body_h1_gr_bt.asm). By that it finds or misses a
- * match in one piece of a thousand, so that the same piece could be compressed differently in another thread.
- * Therefore the struct lies where that hash is always the same: 0 in a table of 8192 entries, which it stays in
- * the smaller ones for short pieces. Each thread takes the next such address that is free; finding it takes some
- * milliseconds.
+ * Bytes of working memory for level 1: ISAL_DEF_LVL1_MEDIUM in igzip_lib.h. With more of it a chunk becomes one
+ * block with one Huffman code, which takes as long and is larger by 0.4 %.
  */
-const goodAddresses: Addresses = {
-  from: 0x1000_49e9_0000,
-  isGood: (address) => (hash(address / 2 ** 16) & 8191) === 0,
+const workingMemorySize = 148 * 1024
+
+/** IGZIP_GZIP: with header and trailer. The header holds neither a time nor a name. */
+const gzipFlag = 1
+
+/** Finds ISA-L on this machine, and checks that it works. */
+export function findIsaL(find: FindLibrary): Promise<LibrarySearch<IsaL>> {
+  return find('libisal.so.2', (library, koffi) => {
+    const isaL = new IsaL(library, koffi)
+    isaL.verify()
+    return isaL
+  })
 }
-/** On other processors it hashes what it means to. From here on, because some kernels there have 39 bits only. */
-const anyAddress: Addresses = { from: 2 ** 36, isGood: () => true }
-
-/** As ISA-L does it: CRC-32C of four bytes, without the usual inversion before and after. */
-function hash(word: number): number {
-  let crc = word
-  for (let bit = 0; bit < 32; bit += 1) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0)
-  return crc
-}
-
-/**
- * Bytes of working memory for level 1, igzip_lib.h's ISAL_DEF_LVL1_MEDIUM. With more of it a piece is one block
- * with one Huffman code, which takes as long and is larger by 0.4 %.
- */
-const levelMemorySize = 148 * 1024
-
-/** `gzip_flag`: with header and trailer. There is neither a time nor a name in them. */
-const wholeGzip = 1
 
 export class IsaL {
-  readonly #koffi: Koffi
-  readonly #initialize: (stream: Buffer) => void
-  /** @returns 0 for success */
-  readonly #deflate: (stream: Buffer) => number
+  readonly #addressOf: (bytes: Uint8Array) => bigint
+  readonly #initialize: (struct: Buffer) => void
+  /** Returns 0 for success. */
+  readonly #deflate: (struct: Buffer) => number
   /** Offsets in the struct. */
-  readonly #at: Record<keyof typeof zstream, number>
-  readonly #stream: MappedMemory
-  readonly #levelMemory = Buffer.alloc(levelMemorySize)
+  readonly #at: Record<keyof typeof publicFields, number>
+  /** The struct needs an alignment of 8 bytes, which every ArrayBuffer has. */
+  readonly #struct = Buffer.alloc(structRoom)
+  readonly #workingMemory = Buffer.alloc(workingMemorySize)
   #out = Buffer.alloc(0)
 
-  private constructor(library: Library, koffi: Koffi) {
-    const addresses = process.arch === 'x64' ? goodAddresses : anyAddress
-    const type = koffi.struct(zstream)
-    const names = Object.keys(zstream) as (keyof typeof zstream)[]
+  constructor(library: Library, koffi: Koffi) {
+    const type = koffi.struct(publicFields)
+    const names = Object.keys(publicFields) as (keyof typeof publicFields)[]
     const offsets = names.map((name) => [name, koffi.offsetof(type, name)])
-    this.#at = Object.fromEntries(offsets) as Record<keyof typeof zstream, number>
+    this.#at = Object.fromEntries(offsets) as Record<keyof typeof publicFields, number>
+    this.#addressOf = (bytes) => koffi.address(bytes)
     this.#initialize = library.func('isal_deflate_stateless_init', 'void', ['void *'])
     this.#deflate = library.func('isal_deflate_stateless', 'int', ['void *'])
-    this.#koffi = koffi
-    this.#stream = new MappedMemory(zstreamSize, addresses, library, koffi)
-  }
-
-  static find(find: FindLibrary): Promise<IsaL | undefined> {
-    return find('libisal.so.2', (library, koffi) => {
-      const found = new IsaL(library, koffi)
-      const sample = Buffer.alloc(100_000, 'once more ')
-      if (!gunzipSync(found.gzip(sample)).equals(sample)) {
-        found.close()
-        throw new Error('it does not work')
-      }
-      return found
-    })
   }
 
   /**
-   * A gzip member, the same bytes for the same piece in whichever thread or process of a machine it is made.
-   * @returns bytes that are good until the next call
+   * Returns the chunk as a gzip member. Its bytes are valid until the next call.
+   * @throws Error if ISA-L refuses the chunk
    */
-  gzip(piece: Buffer): Buffer {
-    const room = mostBytes(piece.length)
-    if (this.#out.length < room) this.#out = Buffer.allocUnsafeSlow(room)
-    const stream = this.#stream.bytes
-    const at = this.#at
-    const { address } = this.#koffi
-    this.#initialize(stream)
-    stream.writeUInt32LE(1, at.level)
-    stream.writeUInt32LE(levelMemorySize, at.level_buf_size)
-    stream.writeBigUInt64LE(address(this.#levelMemory), at.level_buf)
-    stream.writeUInt16LE(wholeGzip, at.gzip_flag)
-    stream.writeUInt16LE(1, at.end_of_stream)
-    stream.writeBigUInt64LE(address(piece), at.next_in)
-    stream.writeUInt32LE(piece.length, at.avail_in)
-    stream.writeBigUInt64LE(address(this.#out), at.next_out)
-    stream.writeUInt32LE(room, at.avail_out)
-    const failure = this.#deflate(stream)
-    if (failure !== 0) throw new Error(`ISA-L could not compress ${piece.length} bytes: ${failure}`)
-    return this.#out.subarray(0, room - stream.readUInt32LE(at.avail_out))
+  gzip(chunk: Buffer): Buffer {
+    return this.#gzip(chunk, this.#workingMemory)
   }
 
-  /** Nothing may be compressed any more. */
-  close(): void {
-    this.#stream.free()
+  /**
+   * Compresses a sample and checks the result and the size of the struct. ISA-L has no function that tells its
+   * version, and the name of its file promises nothing about the internal state, which this process allocates.
+   * @throws Error if the library differs from what this file expects
+   */
+  verify(): void {
+    const sample = Buffer.alloc(100_000, 'once more ')
+    // Without working memory ISA-L uses the last two fields of its struct, and stores their address and size.
+    this.#gzip(sample, undefined)
+    const start = this.#struct.readBigUInt64LE(this.#at.level_buf) - this.#addressOf(this.#struct)
+    const size = Number(start) + this.#struct.readUInt32LE(this.#at.level_buf_size)
+    if (size !== structSize) {
+      throw new Error(`struct isal_zstream takes ${size} bytes instead of ${structSize}`)
+    }
+    if (!gunzipSync(this.gzip(sample)).equals(sample)) {
+      throw new Error('a compressed sample cannot be decompressed')
+    }
+    const behind = this.#struct.subarray(structSize)
+    if (!behind.equals(Buffer.alloc(behind.length))) {
+      throw new Error(`it writes behind the ${structSize} bytes of struct isal_zstream`)
+    }
+  }
+
+  #gzip(chunk: Buffer, workingMemory: Buffer | undefined): Buffer {
+    const room = maxCompressedSize(chunk.length)
+    if (this.#out.length < room) this.#out = Buffer.allocUnsafeSlow(room)
+    const struct = this.#struct
+    const at = this.#at
+    this.#initialize(struct)
+    struct.writeUInt32LE(1, at.level)
+    struct.writeUInt32LE(workingMemory?.length ?? 0, at.level_buf_size)
+    struct.writeBigUInt64LE(workingMemory ? this.#addressOf(workingMemory) : 0n, at.level_buf)
+    struct.writeUInt16LE(gzipFlag, at.gzip_flag)
+    struct.writeUInt16LE(1, at.end_of_stream)
+    struct.writeBigUInt64LE(this.#addressOf(chunk), at.next_in)
+    struct.writeUInt32LE(chunk.length, at.avail_in)
+    struct.writeBigUInt64LE(this.#addressOf(this.#out), at.next_out)
+    struct.writeUInt32LE(room, at.avail_out)
+    const code = this.#deflate(struct)
+    if (code !== 0) throw new Error(`ISA-L could not compress ${chunk.length} bytes: code ${code}`)
+    return this.#out.subarray(0, room - struct.readUInt32LE(at.avail_out))
   }
 }
 
-/** Where nothing can be compressed: five bytes more for each stored block of 64 kB, header, trailer. */
-function mostBytes(size: number): number {
+/** Size of bytes that cannot be compressed: five bytes more for each stored block of 64 kB, header, trailer. */
+function maxCompressedSize(size: number): number {
   return size + Math.ceil(size / 65535) * 5 + 64
 }

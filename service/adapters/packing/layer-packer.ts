@@ -1,5 +1,4 @@
-/** Packs layers, each in a thread of its own, so that the service goes on answering requests. */
-
+/** Packs layers in worker threads, so that the service goes on answering requests. */
 import { randomUUID } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -10,14 +9,14 @@ import type { Compression } from '../../image/keys.ts'
 import type { LinkFarm } from '../../image/link-farm.ts'
 import type { PackedLayer } from '../../storage/ports.ts'
 import type { Log } from '../../telemetry/ports.ts'
-import { storeFolder } from '../tar/store-tree.ts'
-import type { Content, Outcome } from './job.ts'
-import { ThreadPool } from './thread-pool.ts'
+import { storeFolder } from '../tar/store-entries.ts'
+import type { LayerContent, PackOutcome, WorkerStarted } from './worker-messages.ts'
+import { WorkerPool } from './worker-pool.ts'
 
-/** Seconds after which a full disk may have room again. */
+/** Seconds after which a full disk may have space again. */
 const retryAfter = 30
 
-/** What the system says when the staging folder takes no more bytes. */
+/** Error codes of a staging folder that takes no more bytes. */
 const storageFull: Record<string, string> = {
   ENOSPC: 'no space is left on its file system',
   EDQUOT: 'its disk quota is used up',
@@ -25,16 +24,16 @@ const storageFull: Record<string, string> = {
 }
 
 export interface LayerPackerOptions {
-  /** Where layer files are made; it exists. Best on the file system where they will be stored. */
+  /** Existing folder for layer files, best on the file system where they will be stored. */
   readonly folder: string
   readonly compression: Compression
-  /** Most layers that are packed at a time. */
+  /** Maximum number of layers that are packed at a time. */
   readonly concurrency: number
   readonly log: Log
-  /** Whether layer files are told with their MD5. @default false */
+  /** True if the MD5 of layer files is computed. @default false */
   readonly md5?: boolean
   /**
-   * Where /nix/store is on this machine. Store paths always begin with /nix/store.
+   * Folder of this machine that stands for /nix/store. Store paths always begin with /nix/store.
    * @default '/nix/store'
    */
   readonly storeFolder?: string
@@ -45,8 +44,8 @@ export class LayerPacker implements Packer {
   readonly #storeFolder: string
   readonly #md5: boolean
   readonly #log: Log
-  readonly #threads: ThreadPool
-  #compressor: string | undefined
+  readonly #workers: WorkerPool
+  #logged: string | undefined
 
   constructor(options: LayerPackerOptions) {
     const { folder, compression, concurrency, log } = options
@@ -54,54 +53,58 @@ export class LayerPacker implements Packer {
     this.#storeFolder = options.storeFolder ?? storeFolder
     this.#md5 = options.md5 ?? false
     this.#log = log
-    this.#threads = new ThreadPool({
+    this.#workers = new WorkerPool({
       concurrency,
-      equipment: { compression },
-      onStarted: (compressor) => this.#tell(compressor),
+      settings: { compression },
+      onStarted: (started) => this.#logCompressor(started),
     })
   }
 
-  /** Starts what the first layer would have to wait for, and tells what layers will be compressed with. */
+  /** Starts a worker, so that the first layer need not wait for it, and logs the compressor. */
   prepare(): void {
-    this.#threads.prepare()
+    this.#workers.prepare()
   }
 
   /**
-   * The layer that holds the store paths, in whatever order they are given.
-   * @throws Failure unavailable, when the staging folder takes no more bytes; Error, when a path cannot be read
+   * Packs the layer of store paths, whose order has no influence.
+   * @throws Failure unavailable, if the staging folder takes no more bytes; Error, if a path cannot be read
    */
   async packStorePaths(paths: readonly StorePath[]): Promise<PackedLayer> {
     return this.#pack({ kind: 'store-paths', paths })
   }
 
   /**
-   * The layer that holds the root of an image.
-   * @throws like packStorePaths
+   * Packs the layer of an image's root.
+   * @throws as packStorePaths
    */
   async packLinkFarm(linkFarm: LinkFarm): Promise<PackedLayer> {
     return this.#pack({ kind: 'link-farm', linkFarm })
   }
 
-  /** Ends packing at once; layers that are being packed fail. */
+  /** Stops packing at once; layers that are being packed fail. */
   async close(): Promise<void> {
-    await this.#threads.close()
+    await this.#workers.close()
   }
 
-  /** Each thread finds a compressor by itself; they differ if one was installed meanwhile. */
-  #tell(compressor: string): void {
-    if (compressor === this.#compressor) return
-    this.#compressor = compressor
-    this.#log.info({ compressor }, 'packing layers')
+  /** Logs once, and again if a later worker selects otherwise, because a library was installed or removed. */
+  #logCompressor({ compressor, unusedLibraries }: WorkerStarted): void {
+    const found = JSON.stringify([compressor, unusedLibraries])
+    if (found === this.#logged) return
+    this.#logged = found
+    this.#log.info({ compressor }, 'compressor of layers selected')
+    for (const unused of unusedLibraries) {
+      this.#log.warn(unused, 'library is not used: layers are compressed several times slower')
+    }
   }
 
-  async #pack(content: Content): Promise<PackedLayer> {
+  async #pack(content: LayerContent): Promise<PackedLayer> {
     const path = join(this.#folder, `layer-${randomUUID()}`)
     const job = { content, storeFolder: this.#storeFolder, path, md5: this.#md5 }
-    const outcome = await this.#threads.run(job)
+    const outcome = await this.#workers.run(job)
     if (!outcome.ok) {
-      // A thread removes what it began, unless it died.
+      // A worker removes its file, unless it died.
       await rm(path, { force: true })
-      throw packingFailure(outcome, this.#folder)
+      throw packingError(outcome, this.#folder)
     }
     for (const collision of outcome.packed.collisions) {
       this.#log.debug(collision, 'several packages have the same file')
@@ -110,8 +113,8 @@ export class LayerPacker implements Packer {
   }
 }
 
-/** A layer that could not be packed, as the error that the caller gets. */
-export function packingFailure(outcome: Outcome & { ok: false }, folder: string): Error {
+/** Returns the error for a layer that could not be packed. */
+export function packingError(outcome: PackOutcome & { ok: false }, folder: string): Error {
   const full = storageFull[outcome.code ?? '']
   if (full === undefined) return new Error(`a layer could not be packed: ${outcome.message}`)
   return new Failure('unavailable', `layers cannot be written to ${folder}: ${full}`, {

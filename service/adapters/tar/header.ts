@@ -1,17 +1,17 @@
 /**
- * Headers of a tar archive: ustar, with a PAX extended header before it for what ustar cannot hold.
- * An encoder of our own, because tar-stream takes names as strings only and so cannot keep a name that
- * is not UTF-8.
+ * Encodes headers of a tar archive: ustar, after a PAX extended header if a value does not fit into ustar.
+ * The library tar-stream takes names as strings only, so it would change a name that is not valid UTF-8.
  * @see https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html
  */
-import { type ByteString, bytesOf, type DirectoryEntry, type SymlinkEntry } from './entry.ts'
+import { type ByteString, bytesOf } from './byte-string.ts'
+import type { DirectoryEntry, SymlinkEntry } from './entry.ts'
 
 export const blockSize = 512
 
 /** Two empty blocks end an archive. */
 export const endOfArchive = Buffer.alloc(2 * blockSize)
 
-/** Every file in the Nix store has this time. */
+/** Seconds since 1970: the time of every file in the Nix store. */
 const mtime = 1
 
 /** Offset and length in bytes of the fields of a ustar header. */
@@ -48,8 +48,8 @@ export interface FileHeader {
 }
 
 /**
- * The header of an entry, PAX header included: a multiple of 512 bytes, good until the next one is encoded. A
- * file's content is to follow, filled up with zeros to a multiple of 512 bytes.
+ * Returns the header of an entry, PAX header included: a multiple of 512 bytes, valid until the next call. The
+ * content of a file follows, padded with zeros to a multiple of 512 bytes.
  */
 export function encodeHeader(entry: DirectoryEntry | SymlinkEntry | FileHeader): Buffer {
   const name = entry.kind === 'directory' ? `${entry.path}/` : entry.path
@@ -59,44 +59,44 @@ export function encodeHeader(entry: DirectoryEntry | SymlinkEntry | FileHeader):
   const [, linkNameLength] = fields.linkName
 
   const records: Buffer[] = []
-  const at = splitAt(name)
-  if (at === undefined) records.push(paxRecord('path', name))
+  const start = nameStart(name)
+  if (start === undefined) records.push(paxRecord('path', name))
   if (linkName.length > linkNameLength) records.push(paxRecord('linkpath', linkName))
   if (size > largestSize) records.push(paxRecord('size', String(size)))
-  const before = records.length > 0 ? paxHeader(records) : undefined
+  const extended = records.length > 0 ? paxHeader(records) : undefined
 
-  // What a PAX record gives counts; the field then holds as much as fits.
+  // A PAX record overrides its field, which then holds as much of the value as fits.
   const header = encodeBlock(
     types[entry.kind],
-    at === undefined ? name.slice(0, nameLength) : name.slice(at),
-    at === undefined || at === 0 ? '' : name.slice(0, at - 1),
+    start === undefined ? name.slice(0, nameLength) : name.slice(start),
+    start === undefined || start === 0 ? '' : name.slice(0, start - 1),
     linkName.slice(0, linkNameLength),
     entry.kind === 'symlink' ? 0o777 : entry.mode,
     size > largestSize ? 0 : size,
   )
-  return before ? Buffer.concat([before, header]) : header
+  return extended ? Buffer.concat([extended, header]) : header
 }
 
-/** Zero bytes that fill content of this many bytes up to whole blocks. */
+/** Returns the number of zero bytes after content of this many bytes. */
 export function paddingAfter(size: number): number {
   return (blockSize - (size % blockSize)) % blockSize
 }
 
 /**
- * Where to part `a/b/c` into a prefix `a/b` and a name `c`, such that both fit and neither is empty: where the
- * name begins; 0 if it fits as it is, undefined if it cannot be. The slash is the last one that leaves a
- * prefix which fits.
+ * Splits `a/b/c` into a prefix `a/b` and a name `c` that fit into their fields and are not empty. Splits at the last
+ * slash whose prefix fits.
+ * @returns the index of the name; 0 if no prefix is needed, undefined if the path does not fit
  */
-function splitAt(name: ByteString): number | undefined {
+function nameStart(name: ByteString): number | undefined {
   const [, nameLength] = fields.name
   const [, prefixLength] = fields.prefix
   if (name.length <= nameLength) return 0
-  // The slash at the end of a directory's name does not part anything.
-  const at = name.lastIndexOf('/', Math.min(prefixLength, name.length - 2))
-  return at <= 0 || name.length - at - 1 > nameLength ? undefined : at + 1
+  // The slash at the end of a directory's name is no place to split.
+  const slash = name.lastIndexOf('/', Math.min(prefixLength, name.length - 2))
+  return slash <= 0 || name.length - slash - 1 > nameLength ? undefined : slash + 1
 }
 
-/** `<length> <key>=<value>\n`, where the length in decimal digits counts itself. */
+/** Returns `<length> <key>=<value>\n`. The length in decimal digits includes its own digits. */
 function paxRecord(key: string, value: ByteString): Buffer {
   const rest = ` ${key}=${value}\n`
   let length = rest.length
@@ -107,8 +107,8 @@ function paxRecord(key: string, value: ByteString): Buffer {
 }
 
 /**
- * Values go in as they are, even where POSIX asks for UTF-8: Go's archive/tar, GNU tar and Python all
- * give the bytes back, and some of them complain of `hdrcharset=BINARY`.
+ * Writes the bytes of values unchanged, although POSIX demands UTF-8: Go's archive/tar, GNU tar and Python all
+ * return the bytes, and some of them warn about `hdrcharset=BINARY`.
  */
 function paxHeader(records: readonly Buffer[]): Buffer {
   const content = Buffer.concat(records)
@@ -119,7 +119,7 @@ function paxHeader(records: readonly Buffer[]): Buffer {
   ])
 }
 
-/** What is the same in every header. The checksum's own field counts as spaces. */
+/** The fields that are equal in all headers. The checksum is computed with its own field as spaces. */
 const template = Buffer.alloc(blockSize)
 for (const [field, text] of [
   ['uid', octal('uid', 0)],
@@ -139,10 +139,10 @@ function octal(field: Field, value: number): string {
   return value.toString(8).padStart(fields[field][1] - 1, '0')
 }
 
-/** One for all headers: an image may have tens of thousands of files. */
+/** Used for all headers, because an image may have tens of thousands of files. */
 const block = Buffer.alloc(blockSize)
 
-/** A header, in the block: only what differs is written and summed. */
+/** Writes a header to `block`; only the fields that differ from the template are written and summed. */
 function encodeBlock(
   type: string,
   name: ByteString,
@@ -153,18 +153,18 @@ function encodeBlock(
 ): Buffer {
   template.copy(block)
   let sum = templateSum
-  sum += put('name', name)
-  sum += put('prefix', prefix)
-  sum += put('linkName', linkName)
-  sum += put('mode', octal('mode', mode))
-  sum += put('size', octal('size', size))
-  sum += put('type', type)
+  sum += writeField('name', name)
+  sum += writeField('prefix', prefix)
+  sum += writeField('linkName', linkName)
+  sum += writeField('mode', octal('mode', mode))
+  sum += writeField('size', octal('size', size))
+  sum += writeField('type', type)
   block.write(`${sum.toString(8).padStart(6, '0')}\0 `, fields.checksum[0], 'latin1')
   return block
 }
 
-/** @returns the sum of the bytes */
-function put(field: Field, value: ByteString): number {
+/** Writes a field to `block` and returns the sum of its bytes. */
+function writeField(field: Field, value: ByteString): number {
   const [at] = fields[field]
   let sum = 0
   for (let index = 0; index < value.length; index++) {

@@ -1,35 +1,34 @@
 /**
- * The order of whole paths, a folder at a time. What is in `lib` does not follow `lib` at once: `.` sorts before
- * `/`, so it is
+ * Sorts what a directory holds, so that whole paths are in byte order. The content of `lib` does not follow `lib`
+ * at once, because `.` sorts before `/`:
  *
  *     lib    lib.so    lib/a    lib/b    libexec
  *
- * and a directory is two steps in the order of its siblings: itself under `lib`, its content under `lib/`.
+ * So a directory is visited twice: itself, sorted as `lib`, and its content, sorted as `lib/`.
  */
 import { compareCodeUnits } from '../../text/order.ts'
-import type { ByteString } from './entry.ts'
+import type { ByteString } from './byte-string.ts'
 
 interface Named {
   readonly name: ByteString
 }
 
-/** An item, or with `content` all that is in it. */
-export interface Step<Item extends Named> {
-  /** What it is sorted by. */
-  readonly key: ByteString
+/** One item of a directory, or the content of that item. */
+export interface Visit<Item extends Named> {
+  readonly sortKey: ByteString
   readonly item: Item
-  readonly content: boolean
+  readonly isContent: boolean
 }
 
-/** @param items what a folder holds, in any order */
-export function inPathOrder<Item extends Named>(
+/** @param items of a directory, in any order */
+export function visitsInPathOrder<Item extends Named>(
   items: readonly Item[],
   isDirectory: (item: Item) => boolean,
-): Step<Item>[] {
-  const steps: Step<Item>[] = []
+): Visit<Item>[] {
+  const visits: Visit<Item>[] = []
   for (const item of items) {
-    steps.push({ key: item.name, item, content: false })
-    if (isDirectory(item)) steps.push({ key: `${item.name}/`, item, content: true })
+    visits.push({ sortKey: item.name, item, isContent: false })
+    if (isDirectory(item)) visits.push({ sortKey: `${item.name}/`, item, isContent: true })
   }
-  return steps.sort((a, b) => compareCodeUnits(a.key, b.key))
+  return visits.sort((a, b) => compareCodeUnits(a.sortKey, b.sortKey))
 }

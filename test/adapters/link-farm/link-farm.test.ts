@@ -4,22 +4,25 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { compareRank, linkFarmEntries } from '../../../service/adapters/link-farm/link-farm.ts'
-import { bytesOf } from '../../../service/adapters/tar/entry.ts'
+import {
+  compareRank,
+  linkFarmEntries,
+} from '../../../service/adapters/link-farm/link-farm-entries.ts'
+import { bytesOf } from '../../../service/adapters/tar/byte-string.ts'
 import type { LinkFarm, LinkFarmPackage } from '../../../service/image/link-farm.ts'
 import { compareCodeUnits } from '../../../service/text/order.ts'
 
 let store: string
 
 beforeEach(() => {
-  store = mkdtempSync(join(tmpdir(), 'slipway-forest-'))
+  store = mkdtempSync(join(tmpdir(), 'slipway-link-farm-'))
 })
 
 afterEach(() => {
   rmSync(store, { recursive: true })
 })
 
-/** Makes files below the store folder; `→ target` makes a symlink, a path that ends with / a directory. */
+/** Creates files below the store folder. A content `→ target` gives a symlink, a path that ends with `/` a directory. */
 function make(tree: Record<string, string>): void {
   for (const [path, content] of Object.entries(tree)) {
     const place = join(store, path)
@@ -30,15 +33,15 @@ function make(tree: Record<string, string>): void {
   }
 }
 
-function asked(name: string, rest: Partial<LinkFarmPackage> = {}): LinkFarmPackage {
+function requested(name: string, rest: Partial<LinkFarmPackage> = {}): LinkFarmPackage {
   return { name, storePath: `/nix/store/${name}`, priority: 5, isRequested: true, ...rest }
 }
 
 function linkFarmOf(...packages: (string | LinkFarmPackage)[]): LinkFarm {
-  return { packages: packages.map((it) => (typeof it === 'string' ? asked(it) : it)) }
+  return { packages: packages.map((it) => (typeof it === 'string' ? requested(it) : it)) }
 }
 
-/** Path → what is there, without what every image has. */
+/** Returns path → description of each entry, without the entries of every image. */
 function read(linkFarm: LinkFarm): Record<string, string> {
   const always = ['nix', 'nix/store', 'tmp', 'etc', 'etc/group', 'etc/passwd']
   return Object.fromEntries(
@@ -60,7 +63,7 @@ function readAll(linkFarm: LinkFarm): Record<string, string> {
   )
 }
 
-test('every image has /tmp, users, and the folders of the store', () => {
+test('every image has /tmp, /etc/passwd, /etc/group and the folders of the store', () => {
   expect(readAll({ packages: [] })).toEqual({
     etc: 'directory 755',
     'etc/group': 'file 644 root:x:0:\nnobody:x:65534:\n',
@@ -72,7 +75,7 @@ test('every image has /tmp, users, and the folders of the store', () => {
   })
 })
 
-test('files become symlinks into the store, directories stay directories', () => {
+test('files of packages become symlinks into the store, and directories stay directories', () => {
   make({ 'git/bin/git': '', 'git/bin/gitk': '→ git', 'git/empty/': '', 'htop/bin/htop': '' })
   expect(read(linkFarmOf('git', 'htop'))).toEqual({
     bin: 'directory 755',
@@ -83,39 +86,39 @@ test('files become symlinks into the store, directories stay directories', () =>
   })
 })
 
-test('entries are in byte order', () => {
+test('the entries of a link farm are in byte order of their paths', () => {
   make({ 'a/lib/x': '', 'a/lib.so': '', 'a/lib-x/y': '', 'b/libz': '', 'b/zz/z': '', 'b/a': '' })
   const paths = linkFarmEntries(linkFarmOf('a', 'b'), store).entries.map(({ path }) => path)
   expect(paths).toEqual(paths.toSorted(compareCodeUnits))
 })
 
-test('names that are not UTF-8 are kept', () => {
+test('a link farm keeps names that are not UTF-8', () => {
   mkdirSync(join(store, 'a'))
   writeFileSync(Buffer.concat([Buffer.from(`${store}/a/`), bytesOf('\xff')]), '')
   expect(read(linkFarmOf('a'))).toEqual({ '\xff': '→ /nix/store/a/\xff' })
 })
 
-test('a package that is a single file has no part in it', () => {
+test('a package that is a single file adds nothing to the link farm', () => {
   make({ file: '', 'link-to-file': '→ file' })
   expect(read(linkFarmOf('file', 'link-to-file'))).toEqual({})
 })
 
-test('a package that is a symlink to a directory is that directory', () => {
+test('a package that is a symlink to a directory adds the content of that directory', () => {
   make({ 'real/bin/x': '', alias: '→ /nix/store/real' })
   expect(read(linkFarmOf('alias'))['bin/x']).toBe('→ /nix/store/real/bin/x')
 })
 
-test('a package that does not exist is an error', () => {
+test('a package that does not exist is an error that names it', () => {
   expect(() => read(linkFarmOf('absent'))).toThrow(/ENOENT.*absent/)
 })
 
-test('a fifo is an error that names it', () => {
+test('a fifo in a package is an error that names it', () => {
   make({ 'a/x': '' })
   execFileSync('mkfifo', [join(store, 'a/pipe')])
   expect(() => read(linkFarmOf('a'))).toThrow(/a\/pipe is neither/)
 })
 
-test("a package's own top-level nix is left out, a deeper one is not", () => {
+test("a package's /nix is left out, and its share/nix is kept", () => {
   make({ 'a/nix/store/x': '', 'a/share/nix/y': '', 'b/nix': '→ /nix/store/a' })
   expect(read(linkFarmOf('a', 'b'))).toEqual({
     share: 'directory 755',
@@ -124,7 +127,7 @@ test("a package's own top-level nix is left out, a deeper one is not", () => {
   })
 })
 
-test('/usr/bin/env is there if asked for, unless a package brings it', () => {
+test('/usr/bin/env links to the env of the image, unless a package has that file', () => {
   make({
     'coreutils/bin/env': '',
     'own/usr/bin/env': '',
@@ -140,14 +143,14 @@ test('/usr/bin/env is there if asked for, unless a package brings it', () => {
   })
 })
 
-test('users that a package brings replace ours', () => {
+test("a package's /etc/passwd replaces the default one", () => {
   make({ 'users/etc/passwd': '' })
   const all = readAll(linkFarmOf('users'))
   expect(all['etc/passwd']).toBe('→ /nix/store/users/etc/passwd')
   expect(all['etc/group']).toMatch(/^file 644 root/)
 })
 
-test('/tmp stays a directory that everybody can write to', () => {
+test('/tmp stays a directory of mode 1777, whatever packages have at that path', () => {
   make({ 'a/tmp': 'a file', 'b/tmp/b': '' })
   const { collisions } = linkFarmEntries(linkFarmOf('a', 'b'), store)
   expect(readAll(linkFarmOf('a', 'b'))).toMatchObject({
@@ -157,35 +160,38 @@ test('/tmp stays a directory that everybody can write to', () => {
   expect(collisions).toEqual([{ path: 'tmp', kept: 'the image', dropped: ['a'] }])
 })
 
-test('of packages with the same file the lower priority wins, then the asked one, then the name', () => {
+test('of packages with the same file, the lower priority wins, then a requested package, then the name', () => {
   make({ 'a/bin/x': '', 'b/bin/x': '', 'c/bin/x': '', 'd/bin/x': '' })
   const winner = (...packages: LinkFarmPackage[]) => {
     const [collision] = linkFarmEntries({ packages }, store).collisions
     expect(read({ packages })['bin/x']).toBe(`→ /nix/store/${collision?.kept}/bin/x`)
     return collision
   }
-  const added = asked('a', { isRequested: false })
-  expect(winner(added, asked('c'), asked('d', { priority: -1 }), asked('b'))).toEqual({
+  const added = requested('a', { isRequested: false })
+  expect(winner(added, requested('c'), requested('d', { priority: -1 }), requested('b'))).toEqual({
     path: 'bin/x',
     kept: 'd',
     dropped: ['b', 'c', 'a'],
   })
-  expect(winner(added, asked('c'), asked('b'))).toMatchObject({ kept: 'b', dropped: ['c', 'a'] })
-  expect(winner(added, asked('b', { priority: 6 }))).toMatchObject({ kept: 'a' })
+  expect(winner(added, requested('c'), requested('b'))).toMatchObject({
+    kept: 'b',
+    dropped: ['c', 'a'],
+  })
+  expect(winner(added, requested('b', { priority: 6 }))).toMatchObject({ kept: 'a' })
 })
 
 test('the same package under two names does not collide with itself', () => {
   make({ 'a/bin/x': '' })
-  const packages = [asked('a'), asked('alias', { storePath: '/nix/store/a' })]
+  const packages = [requested('a'), requested('alias', { storePath: '/nix/store/a' })]
   expect(linkFarmEntries({ packages }, store).collisions).toEqual([])
 })
 
-test('a symlink to a directory stays one where nothing else is', () => {
+test('a symlink to a directory stays a symlink if no other package has its path', () => {
   make({ 'a/lib/x': '', 'a/lib64': '→ lib', 'b/bin/y': '' })
   expect(read(linkFarmOf('a', 'b')).lib64).toBe('→ /nix/store/a/lib64')
 })
 
-test('a symlink to a directory merges with a directory, whichever ranks higher', () => {
+test('a symlink to a directory is merged with a directory, whichever ranks higher', () => {
   make({ 'a/lib/x': '', 'a/lib64': '→ lib', 'b/lib64/y': '' })
   const merged = {
     lib64: 'directory 755',
@@ -193,11 +199,11 @@ test('a symlink to a directory merges with a directory, whichever ranks higher',
     'lib64/y': '→ /nix/store/b/lib64/y',
   }
   expect(read(linkFarmOf('a', 'b'))).toMatchObject(merged)
-  expect(read(linkFarmOf('a', asked('b', { priority: 1 })))).toMatchObject(merged)
+  expect(read(linkFarmOf('a', requested('b', { priority: 1 })))).toMatchObject(merged)
   expect(linkFarmEntries(linkFarmOf('a', 'b'), store).collisions).toEqual([])
 })
 
-test('symlinks to directories merge with each other, through chains and other store paths', () => {
+test('symlinks to directories are merged, also through chains of symlinks and other store paths', () => {
   make({
     'a/share': '→ /nix/store/dep/data',
     'dep/data': '→ real',
@@ -214,32 +220,32 @@ test('symlinks to directories merge with each other, through chains and other st
 })
 
 test.for(['/etc', '../../../etc', '→loop', 'absent', 'file', '/nix/store', '..', '/nix/storeroom'])(
-  'a symlink to %s is no directory of the store: it is a file like any other',
+  'a symlink to %s is not merged, because it leads to no directory of the store',
   (target) => {
     make({ 'a/x': `→ ${target}`, 'a/→loop': '→ →loop', 'a/file': '', 'b/x/y': '' })
-    // `..` of a store path is the store itself.
+    // `..` in a store path leads to the store itself.
     expect(read(linkFarmOf('a', 'b')).x).toBe('→ /nix/store/a/x')
     expect(linkFarmEntries(linkFarmOf('a', 'b'), store).collisions).toEqual([
       { path: 'x', kept: 'a', dropped: ['b'] },
     ])
-    expect(read(linkFarmOf('a', asked('b', { priority: 1 })))).toMatchObject({
+    expect(read(linkFarmOf('a', requested('b', { priority: 1 })))).toMatchObject({
       x: 'directory 755',
       'x/y': '→ /nix/store/b/x/y',
     })
   },
 )
 
-test('where a file meets a directory the better ranked package decides', () => {
+test('the better ranked package decides if one has a file where another has a directory', () => {
   make({ 'a/x': 'file', 'b/x/y': '', 'c/x/z': '' })
   expect(read(linkFarmOf('a', 'b', 'c'))).toEqual({ x: '→ /nix/store/a/x' })
-  expect(read(linkFarmOf(asked('a', { priority: 9 }), 'b', 'c'))).toEqual({
+  expect(read(linkFarmOf(requested('a', { priority: 9 }), 'b', 'c'))).toEqual({
     x: 'directory 755',
     'x/y': '→ /nix/store/b/x/y',
     'x/z': '→ /nix/store/c/x/z',
   })
 })
 
-test('symlinks in circles end, and nothing is lost', () => {
+test('a merge of symlinks in cycles ends and keeps all files', () => {
   make({
     'a/x/self': '→ .',
     'a/x/up': '→ ..',
@@ -261,7 +267,7 @@ test('symlinks in circles end, and nothing is lost', () => {
   expect(Object.keys(linkFarm).length).toBeLessThan(50)
 })
 
-test('the linkFarm does not depend on the order of the packages', () => {
+test('the link farm does not depend on the order of the packages', () => {
   make({
     'a/bin/x': '',
     'a/lib': '→ /nix/store/c/lib',
@@ -272,7 +278,7 @@ test('the linkFarm does not depend on the order of the packages', () => {
     'd/lib64': '→ lib',
     'd/lib/y/z': '',
   })
-  const packages = ['a', 'b', 'c', 'd'].map((name, at) => asked(name, { priority: at % 2 }))
+  const packages = ['a', 'b', 'c', 'd'].map((name, at) => requested(name, { priority: at % 2 }))
   const expected = linkFarmEntries({ packages }, store)
   fc.assert(
     fc.property(fc.shuffledSubarray(packages, { minLength: packages.length }), (shuffled) => {

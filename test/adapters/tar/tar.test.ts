@@ -15,10 +15,11 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { chunkSize, writeChunks } from '../../../service/adapters/tar/chunks.ts'
-import { byteString, bytesOf, type TarEntry } from '../../../service/adapters/tar/entry.ts'
+import { byteString, bytesOf } from '../../../service/adapters/tar/byte-string.ts'
+import type { TarEntry } from '../../../service/adapters/tar/entry.ts'
 import { encodeHeader } from '../../../service/adapters/tar/header.ts'
-import { storeEntries } from '../../../service/adapters/tar/store-tree.ts'
+import { storeEntries } from '../../../service/adapters/tar/store-entries.ts'
+import { chunkSize, writeTar } from '../../../service/adapters/tar/write-tar.ts'
 import { compareCodeUnits } from '../../../service/text/order.ts'
 
 let folder: string
@@ -35,11 +36,11 @@ afterEach(() => {
   rmSync(folder, { recursive: true })
 })
 
-/** The archive of entries, in one piece. */
+/** Returns the archive of entries. */
 function archive(entries: Iterable<TarEntry>): Buffer {
   const chunks: Buffer[] = []
-  writeChunks(entries, {
-    room: () => Buffer.alloc(chunkSize),
+  writeTar(entries, {
+    nextBuffer: () => Buffer.alloc(chunkSize),
     add: (chunk) => chunks.push(chunk),
   })
   expect(chunks.slice(0, -1).every(({ length }) => length === chunkSize)).toBe(true)
@@ -51,7 +52,7 @@ function archiveOf(...names: string[]): Buffer {
   return archive(storeEntries(paths, store))
 }
 
-/** What GNU tar says of an archive, a line an entry, names escaped. */
+/** Lists an archive with GNU tar, one line for each entry, with escaped names. */
 function listing(bytes: Buffer): string[] {
   const options = ['-tv', '--numeric-owner', '--full-time', '--quoting-style=escape']
   const env = { ...process.env, LC_ALL: 'C', TZ: 'UTC' }
@@ -64,14 +65,14 @@ function names(bytes: Buffer): string[] {
   return listing(bytes).map((line) => line.replace(/^(\S+ +){5}/, '').replace(/ -> .*/, ''))
 }
 
-/** Unpacks with GNU tar, and gives the folder that stands for /nix/store. */
+/** Unpacks an archive with GNU tar; returns the folder that stands for /nix/store. */
 function unpack(bytes: Buffer): string {
   const target = mkdtempSync(join(folder, 'unpacked-'))
   execFileSync('tar', ['-x', '-C', target], { input: bytes, env: { ...process.env, LC_ALL: 'C' } })
   return join(target, 'nix/store')
 }
 
-test('directories, files, executables and symlinks come out as Nix has them', () => {
+test('directories, files, executables and symlinks have the modes and times that Nix gives them', () => {
   mkdirSync(join(store, 'a/bin'), { recursive: true })
   mkdirSync(join(store, 'a/empty'))
   writeFileSync(join(store, 'a/bin/run'), 'run', { mode: 0o755 })
@@ -97,11 +98,11 @@ test('directories, files, executables and symlinks come out as Nix has them', ()
   ])
 })
 
-test('files of every awkward size come out byte for byte', () => {
+test('files keep their content, also with sizes around 512 bytes and around a chunk', () => {
   mkdirSync(join(store, 'a'))
   const sizes = [0, 1, 511, 512, 513, 1024 * 1024]
   for (const around of [chunkSize, 2 * chunkSize]) {
-    // Headers and padding shift where a chunk ends, so that one of these ends exactly with it.
+    // Headers and padding shift the end of a chunk, so one of these files ends exactly with a chunk.
     for (let off = -2048; off <= 512; off += 512) sizes.push(around + off, around + off - 1)
   }
   for (const size of sizes) writeFileSync(join(store, `a/${size}`), Buffer.alloc(size, `${size} `))
@@ -114,7 +115,7 @@ test('files of every awkward size come out byte for byte', () => {
   }
 })
 
-test('names of any length are kept, within ustar as long as they fit', () => {
+test('names of any length are kept, in a ustar header alone if they fit into it', () => {
   const prefix = 'nix/store/a/'
   mkdirSync(join(store, 'a'))
   const expected = ['nix/', 'nix/store/', prefix]
@@ -132,7 +133,7 @@ test('names of any length are kept, within ustar as long as they fit', () => {
     if (nested > 0 && nested < 250) add(`${long}/${'g'.repeat(nested)}`, 'file')
     if (nested > 0 && nested < 250) add(`${long}/${'e'.repeat(nested)}`, 'directory')
   }
-  // 155 + 1 + 100 bytes, the most that ustar holds, and one more on either side of the slash.
+  // The maximum of ustar, 155 + 1 + 100 bytes, and one byte more on either side of the slash.
   const deep = `${long}/${'h'.repeat(155 - long.length - 1)}`
   add(deep, 'directory')
   add(`${deep}/${'i'.repeat(100)}`, 'file')
@@ -162,7 +163,7 @@ test('symlink targets of any length are kept', () => {
   }
 })
 
-test('names are bytes: UTF-8, not UTF-8, white space, long or short', () => {
+test('names are kept as bytes, whether they are UTF-8 or not, with white space, short or long', () => {
   const raw = [
     'é ü 日本.txt',
     'space and\nnew line',
@@ -188,7 +189,7 @@ test('names are bytes: UTF-8, not UTF-8, white space, long or short', () => {
   }
 })
 
-test('hard links are files of their own', () => {
+test('a hard link becomes a file with its own content', () => {
   mkdirSync(join(store, 'a'))
   writeFileSync(join(store, 'a/one'), 'same')
   linkSync(join(store, 'a/one'), join(store, 'a/two'))
@@ -197,7 +198,7 @@ test('hard links are files of their own', () => {
   expect(lstatSync(join(unpacked, 'a/two')).nlink).toBe(1)
 })
 
-test('entries are in byte order of their paths', () => {
+test('the entries of a store path are in byte order of their paths', () => {
   for (const path of ['a/x', 'a.b', 'a-', 'a0', 'ab/y', 'a/x.d/z', 'a/x/z', '\u00e9', 'B']) {
     mkdirSync(join(store, 's', path), { recursive: true })
   }
@@ -209,7 +210,7 @@ test('entries are in byte order of their paths', () => {
   )
 })
 
-test('the bytes depend neither on the order of making nor on the order of asking', () => {
+test('an archive depends neither on the order in which files were created nor on the order of the store paths', () => {
   const files = ['z', 'a', 'm/b', 'm/a', 'k.x', 'k/x']
   const make = (name: string, order: readonly string[]) => {
     for (const file of order) {
@@ -226,18 +227,18 @@ test('the bytes depend neither on the order of making nor on the order of asking
   expect(archiveOf('one', 'two').equals(before)).toBe(true)
 })
 
-test('a size of 8 GiB and more is kept', () => {
+test('a header keeps sizes of 8 GiB and more', () => {
   const path = 'nix/store/large'
   const sizes = [8 * 2 ** 30 - 1, 8 * 2 ** 30, 2 ** 40 + 1]
   for (const size of sizes) {
     const header = encodeHeader({ kind: 'file', path, mode: 0o444, size })
-    // The content is missing, of which tar complains after it has listed the entry.
+    // tar lists the entry, and then fails because the content is missing.
     const { stdout } = spawnSync('tar', ['-tv'], { input: header })
     expect(stdout.toString()).toContain(` ${size} `)
   }
 })
 
-test('what an image cannot hold is an error that names it', () => {
+test('a fifo in a store path is an error that names it', () => {
   mkdirSync(join(store, 'a'))
   execFileSync('mkfifo', [join(store, 'a/pipe')])
   expect(() => archiveOf('a')).toThrow(
@@ -246,7 +247,7 @@ test('what an image cannot hold is an error that names it', () => {
 })
 
 test.for(['/etc/passwd', '/nix/store', '/nix/store/', '/nix/store/..', '/nix/store/a/bin', 'a'])(
-  '%s is refused as a store path',
+  'the path %s is rejected: it is not a store path',
   (path) => {
     expect(() => archive(storeEntries([path], store))).toThrow(/is not a store path/)
   },
@@ -258,8 +259,8 @@ test('a store path that does not exist is an error that names it', () => {
 
 test.each([
   ['more', '/proc', 'version'],
-  ['less', '/sys/kernel', 'profiling'],
-])('a file in which there is %s than the system says is an error', (_, folder, name) => {
+  ['fewer', '/sys/kernel', 'profiling'],
+])('a file that holds %s bytes than its size says is an error', (_, folder, name) => {
   const path = `${folder}/${name}`
   const entries = storeEntries([`/nix/store/${name}`], folder)
   expect(() => archive(entries)).toThrow(`${path} changed while it was read`)
@@ -268,9 +269,12 @@ test.each([
 test('a file that changes while it is read is an error', () => {
   const path = join(store, 'file')
   writeFileSync(path, Buffer.alloc(3 * chunkSize))
-  const sink = { room: () => Buffer.alloc(chunkSize), add: () => truncateSync(path, chunkSize) }
+  const sink = {
+    nextBuffer: () => Buffer.alloc(chunkSize),
+    add: () => truncateSync(path, chunkSize),
+  }
   const entries = storeEntries(['/nix/store/file'], store)
-  expect(() => writeChunks(entries, sink)).toThrow(`${path} changed while it was read`)
+  expect(() => writeTar(entries, sink)).toThrow(`${path} changed while it was read`)
 })
 
 test('a file that became a symlink is not followed', () => {
