@@ -158,7 +158,7 @@ describe('skopeo', () => {
       retryAfter: expect.stringMatching(/^\d+$/),
       message: expect.stringMatching(/not ready after 1 seconds; the build goes on/),
     })
-    const refusals = impatient.logged('request refused').length
+    const refusals = impatient.logged('request failed').length
     const copied = skopeo(
       'copy',
       '--src-tls-verify=false',
@@ -166,7 +166,7 @@ describe('skopeo', () => {
       `dir:${scratch}/slow`,
     )
     await expect
-      .poll(() => impatient.logged('request refused').length, { timeout: 60_000 })
+      .poll(() => impatient.logged('request failed').length, { timeout: 60_000 })
       .toBeGreaterThan(refusals)
     await gate.open()
     await copied

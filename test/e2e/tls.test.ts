@@ -117,6 +117,7 @@ describe('https by the service itself', () => {
   ])('the start fails without %s', async (missing, failure) => {
     const settings: Record<string, string> = {
       ...workspace.settings(packages.folder),
+      SLIPWAY_STATE_PATH: join(workspace.folder, 'state-of-failing'),
       SLIPWAY_TLS_CERT: certificate,
       SLIPWAY_TLS_KEY: key,
     }
@@ -131,6 +132,7 @@ describe('https by the service itself', () => {
     const other = join(workspace.folder, 'ca.key')
     const failed = await Slipway.fail({
       ...workspace.settings(packages.folder),
+      SLIPWAY_STATE_PATH: join(workspace.folder, 'state-of-failing'),
       SLIPWAY_TLS_CERT: certificate,
       SLIPWAY_TLS_KEY: other,
     })
