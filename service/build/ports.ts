@@ -139,6 +139,8 @@ export interface BuildFailures {
    * @param milliseconds that the build took @default 0
    */
   note(imageKey: string, error: unknown, cause: Cause, milliseconds?: number): void
+  /** Stores a failure that stops prebuilds of the image. Failures that may pass are ignored. */
+  stopPrebuilds(imageKey: string, error: unknown): void
   /** Deletes all failures, so that every image may be built again. */
   clear(): void
 }

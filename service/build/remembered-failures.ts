@@ -3,15 +3,14 @@
  *
  *     failure                        answers pulls for             stops prebuilds of the image
  *
- *     build-failed, … (lasting)      the time of the build,        until it is forgotten
- *                                    but 30 s to 15 min; at
- *                                    least 10 min if it was
- *                                    a prebuild
- *     build-timed-out of a pull      the same                      no: a prebuild has more time
+ *     of a prebuild: build-failed    the time of the build,        until it is forgotten
+ *     and other lasting kinds        but 10 to 15 min
+ *     of a pull: the same kinds      the time of the build,        only if the image is in the
+ *                                    but 30 s to 15 min            prebuild queue (`stopPrebuilds`)
  *     unavailable                    3 s                           no: the prebuild is retried
  *
  * A lasting failure stops prebuilds because the image key contains everything that the build depends on, so
- * the same build would fail again.
+ * the same build would fail again. Pulls of any name can fail, so their failures alone do not stop prebuilds.
  */
 
 import { LRUCache } from 'lru-cache'
@@ -59,10 +58,13 @@ export class RememberedFailures implements BuildFailures {
   note(imageKey: string, error: unknown, cause: Cause, milliseconds = 0): void {
     // Any other error is a bug of the service, not a property of the image.
     if (!(error instanceof Failure)) return
-    const { kind } = error
-    this.#forPulls.set(imageKey, error, { ttl: ttlOf(kind, cause, milliseconds) })
-    const isPullTimeout = kind === 'build-timed-out' && cause === 'pull'
-    if (lastingKinds.has(kind) && !isPullTimeout) this.#forPrebuilds.set(imageKey, error)
+    this.#forPulls.set(imageKey, error, { ttl: ttlOf(error.kind, cause, milliseconds) })
+    if (cause === 'prebuild') this.stopPrebuilds(imageKey, error)
+  }
+
+  stopPrebuilds(imageKey: string, error: unknown): void {
+    if (!(error instanceof Failure) || !lastingKinds.has(error.kind)) return
+    this.#forPrebuilds.set(imageKey, error)
   }
 
   forget(imageKey: string): void {

@@ -4,7 +4,7 @@
  */
 
 import type { BuildFailures } from '../build/ports.ts'
-import { messageOf } from '../image/errors.ts'
+import { Failure, messageOf } from '../image/errors.ts'
 import { isTagRef } from '../image/ref-name.ts'
 import type { Log } from '../telemetry/ports.ts'
 import type { BuildBatch } from './build-batch.ts'
@@ -85,7 +85,8 @@ export class PrebuildQueue {
     const image = this.#waiting.get(imageKey)
     if (image === undefined) return
     this.#waiting.delete(imageKey)
-    build.catch(() => {
+    build.catch((error: unknown) => {
+      this.#noteFailureOfPull(image, error)
       if (this.#isBroken(image)) this.#retries.addBroken(image)
       else this.add([image])
     })
@@ -143,7 +144,11 @@ export class PrebuildQueue {
     const fields = { image: name.text, revision: revision.id, failure: messageOf(error) }
     if (error === abort.signal.reason) {
       log.info(fields, 'prebuild cancelled')
-    } else if (this.#isBroken(image)) {
+      return
+    }
+    // The prebuild may have joined the build of a pull.
+    this.#noteFailureOfPull(image, error)
+    if (this.#isBroken(image)) {
       this.#retries.addBroken(image)
       log.warn(fields, 'image cannot be prebuilt')
     } else {
@@ -155,6 +160,12 @@ export class PrebuildQueue {
     return this.#running
       .values()
       .some(({ imageKeys, abort }) => imageKeys.has(imageKey) && !abort.signal.aborted)
+  }
+
+  /** Stops prebuilds of an image that a pull could not build. A time-out does not: a prebuild has more time. */
+  #noteFailureOfPull({ imageKey }: Prebuild, error: unknown): void {
+    const isTimeOut = error instanceof Failure && error.kind === 'build-timed-out'
+    if (!isTimeOut) this.#options.failures.stopPrebuilds(imageKey, error)
   }
 
   /** Returns whether the image failed in a way that stays until something changes. */

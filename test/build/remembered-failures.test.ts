@@ -83,10 +83,25 @@ describe('which failures stop prebuilds', () => {
     },
   )
 
-  test('build-timed-out of a pull does not stop prebuilds: a prebuild has more time', () => {
-    failures.note('a', new Failure('build-timed-out', '60 seconds'), 'pull')
-    expect(failures.get('a', 'prebuild')).toBeUndefined()
-    expect(failures.get('a', 'pull')?.message).toBe('60 seconds')
+  test.each<FailureKind>(['build-failed', 'manifest-unknown', 'build-timed-out'])(
+    '%s of a pull alone does not stop prebuilds',
+    (kind) => {
+      failures.note('a', new Failure(kind, 'no'), 'pull')
+      expect(failures.get('a', 'prebuild')).toBeUndefined()
+      expect(failures.get('a', 'pull')?.kind).toBe(kind)
+    },
+  )
+
+  test('stopPrebuilds stores lasting failures for prebuilds, and leaves the answers to pulls alone', () => {
+    failures.stopPrebuilds('a', broken)
+    failures.stopPrebuilds('b', outOfReach)
+    failures.stopPrebuilds('c', new TypeError('x is undefined'))
+    expect(['a', 'b', 'c'].map((key) => failures.get(key, 'prebuild'))).toEqual([
+      broken,
+      undefined,
+      undefined,
+    ])
+    expect(failures.get('a', 'pull')).toBeUndefined()
   })
 
   test('a passing failure of a pull does not replace the lasting failure of a prebuild', () => {

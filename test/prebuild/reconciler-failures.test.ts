@@ -47,10 +47,10 @@ describe('an image that does not build', () => {
     expect(bench.built).toEqual(['a@1'])
   })
 
-  test('an image that a pull could not build is tried again by a retry during a run', async () => {
+  test('an image that is known not to build is tried again by a retry during a run', async () => {
     await bench.start()
     world.failures.clear()
-    bench.workbench.failures.note(keyOf('a', 1), broken, 'pull')
+    bench.workbench.failures.stopPrebuilds(keyOf('a', 1), broken)
     world.push('refs/tags/release-1', 1, { images: ['a'] })
     await bench.reconcile()
     expect(bench.started).toEqual([])
@@ -63,6 +63,16 @@ describe('an image that does not build', () => {
     await bench.reconcile()
     await until(() => bench.built.length === 2)
     expect(bench.built.toSorted()).toEqual(['a@1', 'b@2'])
+  })
+
+  test('a tag prebuilds an image whose pull failed before the tag was pushed', async () => {
+    await bench.start()
+    world.failures.clear()
+    bench.workbench.failures.note(keyOf('a', 1), broken, 'pull')
+    world.push('refs/tags/release-1', 1, { images: ['a'] })
+    await bench.reconcile()
+    await until(() => bench.built.length === 1)
+    expect(bench.built).toEqual(['a@1'])
   })
 
   test('a broken image is tried again by retry however old its commit is', async () => {

@@ -47,8 +47,8 @@ export class Call {
     this.body = bodyOf(request, record, service.faults)
   }
 
-  violation(failure: string): void {
-    this.service.ledger.violation(this.record, failure)
+  violation(problem: string): void {
+    this.service.ledger.violation(this.record, problem)
   }
 
   header(name: string): string | undefined {

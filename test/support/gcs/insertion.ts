@@ -74,10 +74,10 @@ export function wantedChecksums({ service }: Call, sent: Checksums): Wanted {
 
 /** @throws {ServiceError} 400 if what the client promised did not arrive */
 export function verify(call: Call, sent: Checksums, checksums: Checksums): void {
-  const failure = mismatch(sent, checksums)
-  if (!failure) return
-  if (!call.damaged) call.violation(failure)
-  throw invalid(failure)
+  const problem = mismatch(sent, checksums)
+  if (!problem) return
+  if (!call.damaged) call.violation(problem)
+  throw invalid(problem)
 }
 
 export function objectReply({ service }: Call, object: StoredObject): Reply {

@@ -46,8 +46,8 @@ export class Ledger {
   readonly requests: RequestRecord[] = []
   readonly violations: string[] = []
 
-  violation(request: Pick<RequestRecord, 'method' | 'path'>, failure: string): void {
-    this.violations.push(`${request.method} ${request.path}: ${failure}`)
+  violation(request: Pick<RequestRecord, 'method' | 'path'>, problem: string): void {
+    this.violations.push(`${request.method} ${request.path}: ${problem}`)
   }
 
   counts(): Partial<Record<RequestKind, number>> {

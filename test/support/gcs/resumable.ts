@@ -99,12 +99,12 @@ async function append(
   session.damaged ||= call.damaged
 
   const piece = { first, last, received: call.record.bytesIn, cut: error !== undefined }
-  const { kept, failure, complete } = verdict(piece, session.total)
+  const { kept, problem, complete } = verdict(piece, session.total)
   const arrived = session.persisted + length
   session.persisted = Math.max(session.persisted, kept)
   if (session.persisted !== arrived) session.tally = undefined
   if (error) throw error
-  if (failure) throw violated(call, failure)
+  if (problem) throw violated(call, problem)
   return complete ? finish(call, session) : incomplete(session)
 }
 
@@ -121,7 +121,7 @@ interface Piece {
 interface Verdict {
   /** Bytes from the beginning of the object that need not be sent again. */
   readonly kept: number
-  readonly failure?: string
+  readonly problem?: string
   readonly complete?: boolean
 }
 
@@ -131,15 +131,15 @@ function verdict({ first, last, received, cut }: Piece, total: number | undefine
   const early = last === undefined && total !== undefined && end < total
   if (cut || early) return { kept: end - (end % granularity) }
   if (last !== undefined && end !== last + 1) {
-    return { kept: first, failure: `${received} bytes of content for ${first}-${last}` }
+    return { kept: first, problem: `${received} bytes of content for ${first}-${last}` }
   }
   if (total !== undefined && end > total) {
-    return { kept: first, failure: `more than the ${total} bytes that were announced` }
+    return { kept: first, problem: `more than the ${total} bytes that were announced` }
   }
   if (end === total || last === undefined) return { kept: end, complete: true }
   if (received % granularity === 0) return { kept: end }
-  const failure = `a piece of ${received} bytes is neither the last nor whole blocks`
-  return { kept: first, failure }
+  const problem = `a piece of ${received} bytes is neither the last nor whole blocks`
+  return { kept: first, problem }
 }
 
 function incomplete({ persisted }: Session): Reply {
@@ -176,7 +176,7 @@ async function checksumsOf(call: Call, session: Session, sent: Checksums): Promi
     : checksumsOfFile(session.file, wanted)
 }
 
-function violated(call: Call, failure: string) {
-  call.violation(failure)
-  return invalid(failure)
+function violated(call: Call, problem: string) {
+  call.violation(problem)
+  return invalid(problem)
 }
