@@ -8,7 +8,7 @@
  * later release is planned with the knowledge after r1. `plans-alone.json` has plans without any knowledge.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import type { Closure, PathInfo, Plan, StorePath } from '../../service/closure/closure.ts'
 import { LayerKnowledge } from '../../service/layering/layer-knowledge.ts'
 import { planLayers } from '../../service/layering/plan-layers.ts'
@@ -16,7 +16,6 @@ import { benchFolder } from './bench.ts'
 import { run } from './processes.ts'
 import type { Table } from './table.ts'
 
-const defaultFolder = resolve(import.meta.dirname, '../../../shared/layering')
 const defaultPart = 'a'
 const releases = ['r1', 'r2-leaf', 'r3-library', 'r4-security'] as const
 /** Layers of store paths in an image of 94 layers: one layer is the link farm. */
@@ -34,9 +33,10 @@ type Releases<T> = Readonly<Record<Release, T>>
 
 /** @param args folder of the graphs and of `evaluate.py`; prefix of the graphs' names before the release */
 export async function measureLayering([
-  folder = defaultFolder,
+  folder,
   part = defaultPart,
 ]: readonly string[]): Promise<Table> {
+  if (folder === undefined) throw new Error('name the folder of the release graphs')
   const images = await eachRelease((release) => readImages(folder, `${part}-${release}`))
   const known = await plansWithKnowledge(images)
   const alone = await eachRelease((release) => plansOf(images[release], LayerKnowledge.none))

@@ -1,6 +1,6 @@
 /**
- * Events between rooms: a room that is composed earlier reports something to a room that is composed later.
- * A room knows only a callback; its composer emits the event, and the composer of the other room listens.
+ * Events against the direction of calls: an object reports something to an object that is composed later. The
+ * reporting object knows only a callback; its composer emits the event, and the composer of the other listens.
  */
 import { EventEmitter } from 'node:events'
 import type { Digest } from '../image/descriptor.ts'

@@ -6,9 +6,9 @@ import type { Log } from '../telemetry/ports.ts'
 import { isChannelName } from './channel-name.ts'
 import { GuessLimit } from './guess-limit.ts'
 import { HourlyChannels } from './hourly-channels.ts'
+import { isNixpkgsCommit } from './nixpkgs-commit-id.ts'
 import { type ChannelRecord, NixpkgsCommits } from './nixpkgs-commits.ts'
 import type { ChannelServer, Revision, Source, SourceStatus } from './ports.ts'
-import { isNixpkgsCommit } from './ports.ts'
 import { unknownTag } from './unknown-tag.ts'
 
 /** Branches on which a commit is looked for, the main branch included. */

@@ -29,8 +29,8 @@ export interface GitSourceOptions {
   /** Seconds between fetches by the timer; 0 turns the timer off. */
   readonly pollInterval: number
   readonly metrics?: SourceMetrics
-  /** Receives each ref table that differs from the one before it, and the first one. */
-  readonly onRefs?: (table: RefTable, previous: RefTable | undefined) => void
+  /** Called after each ref table that differs from the one before it, and after the first one. */
+  readonly onRefs?: () => void
   /** Milliseconds between the starts of fetches for unknown tags. @default 2000 */
   readonly unknownTagInterval?: number
 }
@@ -187,7 +187,7 @@ export class GitSource implements Source {
       reachable: new LRUCache({ max: commitsCached }),
       abbreviations: new LRUCache({ max: commitsCached }),
     }
-    this.#options.onRefs?.(table, previous)
+    this.#options.onRefs?.()
   }
 }
 

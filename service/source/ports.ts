@@ -107,13 +107,6 @@ export interface CommittedFiles {
   readFile(commit: string, path: string): Promise<string | undefined>
 }
 
-const nixpkgsCommit = /^[0-9a-f]{40}$/i
-
-/** Returns whether the text is a full commit id of nixpkgs, a SHA-1 repository: 40 hex digits. */
-export function isNixpkgsCommit(text: string): boolean {
-  return nixpkgsCommit.test(text)
-}
-
 /** Publisher of nixpkgs: resolves channels, checks commits and serves their trees. */
 export interface ChannelServer {
   /**

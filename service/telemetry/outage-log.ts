@@ -9,11 +9,6 @@ export class OutageLog {
     this.#log = log
   }
 
-  /** Returns whether the latest attempt failed. */
-  get isFailing(): boolean {
-    return this.#isFailing
-  }
-
   /** Notes a failed attempt. Only the first one in a row is logged. */
   failed(fields: object, message: string): void {
     if (!this.#isFailing) this.#log.warn(fields, message)

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { isAddressTemplate, isChannelName } from '../../service/source/channel-name.ts'
-import { isNixpkgsCommit } from '../../service/source/ports.ts'
+import { isNixpkgsCommit } from '../../service/source/nixpkgs-commit-id.ts'
 
 test.each([
   ['nixos-24.11', true],

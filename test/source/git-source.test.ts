@@ -102,22 +102,17 @@ describe('with a fake repository', () => {
       await vi.waitFor(() => expect(git.fetches).toBeGreaterThan(3))
     })
 
-    test('onRefs receives each ref table that differs from the previous one', async () => {
-      const received: [string[], string[] | undefined][] = []
-      await started({
-        onRefs: (now, previous) =>
-          received.push([[...now.tags()], previous && [...previous.tags()]]),
-      })
+    test('onRefs is called for each ref table that differs from the one before it', async () => {
+      const received: (readonly string[])[] = []
+      await started({ onRefs: () => received.push([...source.tags()]) })
       git.remote = table({ 'refs/heads/main': A, 'refs/tags/v1': A })
+      await source.refresh()
       await source.refresh()
       git.remote = table({ 'refs/heads/main': A })
       await source.refresh()
       expect(received).toEqual([
-        [['latest', 'main', 'v1'], undefined],
-        [
-          ['latest', 'main'],
-          ['latest', 'main', 'v1'],
-        ],
+        ['latest', 'main', 'v1'],
+        ['latest', 'main'],
       ])
     })
   })

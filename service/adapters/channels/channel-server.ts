@@ -2,8 +2,8 @@
 
 import { z } from 'zod'
 import { Failure } from '../../image/errors.ts'
+import { isNixpkgsCommit } from '../../source/nixpkgs-commit-id.ts'
 import type { ChannelServer } from '../../source/ports.ts'
-import { isNixpkgsCommit } from '../../source/ports.ts'
 import type { ProcessGroups } from '../process/process-groups.ts'
 import { originOf, type RemoteResponse, readRemote, wholeBody } from '../remote/remote-document.ts'
 import { Tarballs } from './tarballs.ts'

@@ -5,15 +5,15 @@ import { mkdir, open, opendir, rm, stat, unlink } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import { Failure, messageOf } from '../../image/errors.ts'
-import {
-  type ByteRange,
-  checkedStorageKey,
-  type LocalFile,
-  type ObjectStore,
-  type PieceReader,
-  type PutOptions,
-  type StagingFolder,
+import type {
+  ByteRange,
+  LocalFile,
+  ObjectStore,
+  PieceReader,
+  PutOptions,
+  StagingFolder,
 } from '../../storage/ports.ts'
+import { checkedStorageKey } from '../../storage/storage-key.ts'
 import { DurableWrites } from './durable-writes.ts'
 import { undefinedIfMissing } from './file-access.ts'
 import { readPieces } from './read-pieces.ts'

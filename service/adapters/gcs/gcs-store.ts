@@ -3,16 +3,16 @@
 import { mkdir, rm } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import type { Bucket, File } from '@google-cloud/storage'
-import {
-  type ByteRange,
-  checkedStorageKey,
-  type LocalFile,
-  type ObjectStore,
-  type PutOptions,
-  type Redirects,
-  type StagingFolder,
-  type VersionedObjects,
+import type {
+  ByteRange,
+  LocalFile,
+  ObjectStore,
+  PutOptions,
+  Redirects,
+  StagingFolder,
+  VersionedObjects,
 } from '../../storage/ports.ts'
+import { checkedStorageKey } from '../../storage/storage-key.ts'
 import type { Log } from '../../telemetry/ports.ts'
 import { checkAccess } from './access.ts'
 import { isNotFound, isPreconditionFailed } from './bucket-errors.ts'
