@@ -9,7 +9,7 @@ import { HourlyChannels } from './hourly-channels.ts'
 import { type ChannelRecord, NixpkgsCommits } from './nixpkgs-commits.ts'
 import type { ChannelServer, Revision, Source, SourceStatus } from './ports.ts'
 import { isNixpkgsCommit } from './ports.ts'
-import { unknownTag } from './unknown-tag.ts'
+import { unknownTagFailure } from './unknown-tag-failure.ts'
 
 /** Branches on which a commit is looked for, the main branch included. */
 const maxBranches = 5
@@ -53,7 +53,7 @@ export class ChannelSource implements Source {
   async resolve(tag: string): Promise<Revision> {
     if (isNixpkgsCommit(tag)) return { id: await this.#checkedCommit(tag.toLowerCase()) }
     const channel = tag === 'latest' ? this.#channel : tag
-    if (!isChannelName(channel)) throw this.#unknownTag(tag)
+    if (!isChannelName(channel)) throw this.#unknownTagFailure(tag)
     return { id: await this.#commitOf(channel), ref: channel }
   }
 
@@ -78,7 +78,7 @@ export class ChannelSource implements Source {
 
   async #commitOf(channel: string): Promise<string> {
     const commit = await this.#channels.commitOf(channel)
-    if (commit === undefined) throw this.#unknownTag(channel)
+    if (commit === undefined) throw this.#unknownTagFailure(channel)
     return commit
   }
 
@@ -93,11 +93,11 @@ export class ChannelSource implements Source {
     )
   }
 
-  #unknownTag(tag: string): Failure {
+  #unknownTagFailure(tag: string): Failure {
     const channel = this.#channel
     const message = `"${tag}" is no channel of nixpkgs and no full commit of it`
     const meaning =
       tag === channel ? 'NIXERY_CHANNEL names it' : `"latest" is the channel ${channel}`
-    return unknownTag(tag, this.tags(), `${message}; ${meaning}`, { channel })
+    return unknownTagFailure(tag, this.tags(), `${message}; ${meaning}`, { channel })
   }
 }

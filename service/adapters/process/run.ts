@@ -3,7 +3,7 @@
  * process is not enough: `git fetch` then leaves its `git remote-https` behind.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { endGroup } from './group-members.ts'
+import { endGroup } from './end-group.ts'
 import { LineSplitter } from './line-splitter.ts'
 
 /** Milliseconds between SIGTERM and SIGKILL. Git removes its lock files in that time. */
