@@ -11,7 +11,7 @@ import type { ChannelServer, Revision, Source, SourceStatus } from './ports.ts'
 import { isNixpkgsCommit } from './ports.ts'
 import { unknownTagFailure } from './unknown-tag-failure.ts'
 
-/** Branches on which a commit is looked for, the main branch included. */
+/** Most branches whose history is searched for a commit, including the main branch. */
 const maxBranches = 5
 const mainBranch = 'master'
 
@@ -41,7 +41,7 @@ export class ChannelSource implements Source {
   /**
    * Serves the commit of an earlier run and resolves the channel in the background; without one, waits for
    * the server.
-   * @throws Failure unavailable if no commit is known and the server cannot be asked;
+   * @throws Failure unavailable if no commit is known and the server cannot be reached;
    *   manifest-unknown if there is no such channel
    */
   async start(): Promise<void> {

@@ -35,7 +35,7 @@ export interface GitSourceOptions {
   readonly unknownTagInterval?: number
 }
 
-/** Ref table, and what git answered about commits while this table was current. */
+/** Ref table, and git's answers about commits while this table was current. */
 interface Snapshot {
   readonly table: RefTable
   readonly reachable: LRUCache<string, Promise<boolean>>
