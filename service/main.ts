@@ -70,7 +70,7 @@ process.on('unhandledRejection', (error) => {
   process.stderr.write(`slipway: unhandled rejection: ${String(error)}\n`)
 })
 
-/** The compile cache of an earlier start is used from the beginning: loading the settings takes long, too. */
+// Loading the settings takes long, too, so the compile cache of an earlier start is used before that.
 const likelyState = resolve(process.env.SLIPWAY_STATE_PATH || 'var/state')
 if (existsSync(join(likelyState, 'compiled'))) keepCompiled(likelyState)
 const { findNix } = await import('./compose/nix.ts')

@@ -6,9 +6,9 @@ import type { BuildEntry } from './ports.ts'
 /** Begins with the time (UTC), so that sorted ids are in order of time: `20261123T154500Z-1f0c9a7e`. */
 const idGrammar = /^\d{8}T\d{6}Z-[0-9a-f]{8}$/
 
-/** Most characters of a failure, of which the beginning is kept. */
+/** Most characters of a failure. The beginning is kept. */
 const longestFailure = 2000
-/** Most characters of a log, of which the last whole lines are kept. */
+/** Most characters of a log. The last whole lines are kept. */
 const longestLog = 16_000
 
 const storedEntry = z.object({
@@ -38,15 +38,15 @@ export function isBuildId(text: string): boolean {
   return idGrammar.test(text)
 }
 
-/** Returns a new id. Its random part keeps it apart from ids that other instances make in the same second. */
+/** Returns a new id. Its random part differs between instances that make an id in the same second. */
 export function newBuildId(startedAt: Date): string {
   const time = startedAt.toISOString().replace(/\.\d+/, '').replace(/[-:]/g, '')
   return `${time}-${crypto.randomUUID().slice(0, 8)}`
 }
 
 /**
- * Splits the public message of an error into the failure, its first line, and the log, the other lines. Both
- * are cut to their greatest length.
+ * Splits the public message of an error: the first line is the failure, the other lines are the log. Both are
+ * shortened if they are too long.
  */
 export function failureAndLogOf(error: unknown): { failure: string; log?: string } {
   const [failure = '', ...lines] = publicMessageOf(error).split('\n')

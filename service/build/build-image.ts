@@ -80,7 +80,7 @@ export class BuildImage {
       report.failed(error)
       throw error
     } finally {
-      // GC roots that remain only cost disk space, so the outcome of the build stays as it is.
+      // GC roots that remain only cost disk space, so they do not change the outcome of the build.
       await nix.release(request.imageKey).catch((error: unknown) => report.rootsRemain(error))
     }
   }
@@ -89,7 +89,7 @@ export class BuildImage {
     const { nixLimiter, packLimiter } = this.#options
     const { cause } = request
     const realise = () => this.#realise(request, report)
-    // A batch has realised the outputs under the limit: the image must not wait for it a second time.
+    // A batch has realised the outputs under this limit already, so the image must not wait for a slot again.
     const image = request.realised ? await realise() : await nixLimiter.run(cause, realise)
     return packLimiter.run(cause, () => this.#packAndPublish(request, image, report))
   }
@@ -129,8 +129,8 @@ export class BuildImage {
   }
 
   /**
-   * Returns requests for all layers of the image. The link farm is the last: clients identify a layer together
-   * with the layers below it, so a changed link farm leaves all other layers as they are.
+   * Returns requests for all layers of the image, the link farm last. Clients identify a layer together with
+   * the layers below it. So a client reuses all other layers if only the link farm changed.
    */
   #layerRequests(
     { name }: BuildRequest,

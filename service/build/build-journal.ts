@@ -16,9 +16,9 @@ const defaultMostInMemory = 200
 const defaultMostStored = 2000
 /** Records written before old ones are deleted again: each deletion lists all records. */
 const writesBetweenDeletions = 100
-/** Reads, writes or deletions at a time. */
+/** Most reads, writes or deletions at a time. */
 const concurrency = 4
-/** Most entries that wait to be written. Further ones are not stored: the storage does not answer. */
+/** Most entries that wait to be written. If more would wait, the storage does not answer, and they are lost. */
 const mostWaiting = 1000
 
 export interface BuildJournalOptions {
@@ -77,7 +77,7 @@ export class BuildJournal implements JournalWriter, BuildHistory {
     const change = (changes: Partial<BuildEntry>): void => {
       if (entry.outcome !== 'running') return
       entry = { ...entry, ...changes }
-      // An entry that newer ones have displaced from memory stays out of it.
+      // An entry that was dropped from memory, because newer ones needed its place, is not added again.
       if (this.#entries.has(entry.id)) this.#entries.set(entry.id, entry)
       if (entry.outcome !== 'running') this.#write(entry)
     }
@@ -108,7 +108,7 @@ export class BuildJournal implements JournalWriter, BuildHistory {
     await this.#writes.onIdle()
   }
 
-  /** Takes an entry into memory. If there are too many, drops the oldest that has ended, else the oldest. */
+  /** Adds an entry to memory. If there are too many, drops the oldest ended entry, or else the oldest entry. */
   #remember(entry: BuildEntry): void {
     this.#entries.set(entry.id, entry)
     if (this.#entries.size <= this.#mostInMemory) return

@@ -52,7 +52,7 @@ export class BuildReport {
     metrics.buildEnded('built', this.#request.cause)
   }
 
-  /** Reports a failure here and not only where it is answered: by then no client may be waiting for it. */
+  /** Reports a failure. An HTTP answer reports it again, but only if a client still waits for the build. */
   failed(error: unknown): void {
     const { metrics, log } = this.#observers
     const fields = { ...this.#fields, failure: messageOf(error), milliseconds: this.#milliseconds }

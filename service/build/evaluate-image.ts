@@ -64,7 +64,7 @@ export class EvaluateImage implements ImageEvaluation {
 
   /** Returns false for an added package that is missing or broken: the image is built without it. */
   #isUsable(outcome: PackageOutcome): boolean {
-    // After a time-out the package may be fine, and an image must not be smaller for that.
+    // A package whose evaluation timed out may be fine. Without it, the image would be incomplete.
     if (isFound(outcome) || outcome.status === 'timed-out') return true
     if (outcome.status !== 'missing') {
       this.#warnOnce({ outcome }, 'added package left out of images: it cannot be evaluated')
@@ -73,8 +73,8 @@ export class EvaluateImage implements ImageEvaluation {
   }
 
   /**
-   * Warns about packages that are built on another system than that of the image. Data is the same for all
-   * platforms, programs are not, and only the author of a package knows which of the two it is.
+   * Warns about packages that are built on another system than that of the image. This is right for packages
+   * of data, and wrong for programs. Only the author of a package knows what it contains.
    */
   #warnAboutSystems(name: ImageName, packages: readonly EvaluatedPackage[]): void {
     const { system } = name.platform

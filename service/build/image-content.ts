@@ -9,7 +9,7 @@ import type { ContainerConfig } from '../image/manifest.ts'
 import { compareCodeUnits } from '../text/order.ts'
 
 /**
- * Returns how a container of the image starts.
+ * Returns the container config of the image.
  * @throws Failure evaluation-failed, if a package has an invalid `imageConfig`
  */
 export function containerConfigOf(
@@ -45,7 +45,7 @@ function isRequested(found: EvaluatedPackage, name: ImageName): boolean {
   return name.packages.includes(found.name)
 }
 
-/** Returns the store path of coreutils: that of a package of the image, else one of the closure. */
+/** Returns the store path of coreutils: if possible, a package of the image, or else a path of its closure. */
 function coreutilsOf(
   packages: readonly EvaluatedPackage[],
   closure: Closure,

@@ -45,12 +45,12 @@ export class LayerCache {
   }
 
   /**
-   * Returns the layers in the order of the requests. Rejects only after every pack has ended: a pack reads
-   * store paths, and the caller stops protecting these from garbage collection.
+   * Returns the layers in the order of the requests. Rejects only after every pack has ended, because a pack
+   * reads store paths, and the caller then no longer protects these from garbage collection.
    */
   async getAll(requests: readonly LayerRequest[]): Promise<Layer[]> {
     const layers = new Map<LayerRequest, Promise<Layer>>()
-    // The largest first, so that at the end no core is idle while a large layer is packed.
+    // Starts with the largest layers, so that at the end no core is idle while a large layer is packed.
     for (const request of requests.toSorted((a, b) => b.size - a.size)) {
       layers.set(request, this.get(request))
     }
@@ -95,7 +95,10 @@ export class LayerCache {
     const { records, log } = this.#options
     const settled = await records.settle(key, packed)
     if (settled === packed || (await this.#isStored(settled))) return settled
-    log.warn({ layer: key, lost: settled.digest }, 'the blob of a layer was lost: packed again')
+    log.warn(
+      { layer: key, lost: settled.digest },
+      'the blob of a layer was lost; the layer was packed again',
+    )
     await records.replace(key, packed)
     return packed
   }

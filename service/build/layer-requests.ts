@@ -41,7 +41,7 @@ export function linkFarmRequest(
   }
 }
 
-/** Returns an upper limit for the tar of a NAR: a tar has more bytes of headers and padding for each file. */
+/** Returns most bytes of a tar with the files of a NAR. A tar has larger headers and more padding for each file. */
 function mostTarBytes(narSize: number): number {
   return Math.ceil(narSize * 1.25) + 1024 * 1024
 }

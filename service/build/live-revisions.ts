@@ -1,6 +1,6 @@
 /**
- * Gives a revision of a live folder an id. Such a folder may change at any time and has no commit, so the
- * id is a hash of the packages that the image evaluates to at the moment.
+ * Gives a revision of a live folder an id. The folder may change at any time and has no commit, so the id is a
+ * hash of the packages to which the image evaluates now.
  */
 
 import { createHash } from 'node:crypto'
@@ -12,11 +12,11 @@ import type { Revision } from '../source/ports.ts'
 import type { ImageEvaluation } from './ports.ts'
 
 /**
- * Milliseconds: how long an evaluation is reused after its end, and how long after its start further requests
- * join it. So HEAD and GET of one pull share an evaluation, and a pull after an edit of the folder sees the edit.
+ * Milliseconds after its start in which requests join an evaluation, and after its end in which they reuse the
+ * result. So HEAD and GET of one pull share an evaluation, and a pull after an edit of the folder sees the edit.
  */
 const freshness = 1000
-/** Images that are being evaluated at a time. */
+/** Most images that are evaluated at a time. */
 const mostImages = 1000
 
 export interface IdentifiedRevision {
@@ -37,7 +37,7 @@ export class LiveRevisions {
   readonly #recent = new LRUCache<string, Promise<IdentifiedRevision>>({
     max: mostImages,
     ttl: freshness,
-    // The clock of `startedAt`, also in tests that replace it.
+    // The clock that `startedAt` uses, also in tests that replace the clock.
     perf: performance,
   })
   readonly #running = new Map<string, RunningEvaluation>()
@@ -63,7 +63,7 @@ export class LiveRevisions {
     return this.#queue(key, running, name, revision)
   }
 
-  /** Returns the evaluation that follows the running one: that one may have read files before they changed. */
+  /** Returns the evaluation after the running one, which may have read files before they changed. */
   #queue(
     key: string,
     running: RunningEvaluation,

@@ -1,4 +1,4 @@
-/** Ports of the build room: Nix and the packer, which it uses, and what it offers to other rooms. */
+/** Ports of the build room: those that Nix and the packer implement, and those that other rooms use. */
 import type { Closure, StorePath } from '../closure/closure.ts'
 import type { EvaluatedPackage, PackageOutcome } from '../closure/package.ts'
 import type { Cause } from '../concurrency/priority-limiter.ts'
@@ -118,14 +118,17 @@ export interface FoundImage {
   readonly outcome: 'record' | 'built'
 }
 
-/** Images by key: found, or built. */
+/** Images by key. A missing image is built. */
 export interface ImageBuilds {
   /**
-   * Returns the image, found or built.
+   * Returns the stored image, or builds it.
    * @throws what the build throws, or a remembered failure of an earlier build; Failure overloaded
    */
   get(request: BuildRequest): Promise<FoundImage>
-  /** Takes the lease on an image, so that no other instance builds it; undefined if one builds or has built it. */
+  /**
+   * Takes the lease on an image, so that no other instance builds it.
+   * @returns undefined if another instance builds the image or has built it
+   */
   claim(imageKey: string): Promise<Lease | undefined>
 }
 
@@ -155,7 +158,7 @@ export interface ManifestPull {
   byTag(name: ImageName, tag: string): Promise<StoredImage>
   /** Returns a stored manifest; undefined if there is none with this digest. */
   byDigest(digest: Digest): Promise<Document | undefined>
-  /** Counts an answer to a request by tag that was given again without a call of `byTag`. */
+  /** Counts a request by tag that was answered from a cache, without a call of `byTag`. */
   repeated(): void
 }
 
@@ -165,7 +168,7 @@ export interface BuildEntry {
   readonly image: string
   /** A full commit id; for a live folder, a hash of the evaluated packages. */
   readonly revision: string
-  /** Full name of the ref: `refs/tags/v1`. */
+  /** Full name of the ref (`refs/tags/v1`), or a channel. */
   readonly ref?: string | undefined
   /** Cause of the first request for the image. */
   readonly cause: Cause
@@ -198,7 +201,7 @@ export interface RunningBuild {
   built(digest: string): void
   /** @param error what the build threw; the lines after the first of its message are the log */
   failed(error: unknown): void
-  /** Ends the entry of a build that was cancelled: no ref needs it any more, or the service stops. */
+  /** Ends the entry of a build that was cancelled, because no ref needs it or because the service stops. */
   aborted(): void
 }
 

@@ -22,14 +22,14 @@ import type { BuildFailures, Cause } from './ports.ts'
  * HEAD and with GET, and shows the second answer.
  */
 const minPullTtl = 30_000
-/** The same for the failure of a prebuild: the first pull of the image should get it at once. */
+/** Like `minPullTtl`, for the failure of a prebuild: the first pull of the image should get it at once. */
 const minPrebuildTtl = 600_000
 /**
- * Longest time, in milliseconds. Up to this limit a failure answers pulls for as long as the build took, so
- * that a client that was told to come back later still gets it.
+ * Longest time, in milliseconds. Up to this limit a failure answers pulls for as long as the build took. So a
+ * client that got a 429 during the build, and repeats the pull, gets the failure.
  */
 const maxTtl = 900_000
-/** Time, in milliseconds, for storage, git or Nix out of reach: only the requests of one pull share it. */
+/** Milliseconds that a failure to reach storage, git or Nix answers pulls: enough for the requests of one pull. */
 const unavailableTtl = 3000
 
 /** Most failures that answer pulls. Each may contain the end of a log: a few kilobytes. */

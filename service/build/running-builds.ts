@@ -3,9 +3,9 @@
 import { SingleFlight } from '../concurrency/single-flight.ts'
 import { Failure } from '../image/errors.ts'
 
-/** Most builds at a time. A client that requests one more is told to come back later. */
+/** Most builds at a time. A request for one more is answered with 429. */
 const mostBuilds = 1000
-/** Seconds after which that client should try again. */
+/** Seconds after which the client should try again. */
 const retryAfter = 30
 
 export class RunningBuilds<T> {

@@ -6,7 +6,7 @@ import { SingleFlight } from '../concurrency/single-flight.ts'
 import type { Revision, Source } from '../source/ports.ts'
 import type { NixStore } from './ports.ts'
 
-/** Revisions whose tree is protected from garbage collection. Exporting a tree again takes some 0.1 s. */
+/** Most revisions whose tree is protected from garbage collection. Exporting a tree again takes some 0.1 s. */
 const mostRevisions = 100
 
 export class SourceTrees {

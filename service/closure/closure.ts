@@ -5,7 +5,7 @@ export type StorePath = string
 
 export interface PathInfo {
   readonly path: StorePath
-  /** Bytes of the path's NAR serialisation: about as many as its files have. */
+  /** Bytes of the path's NAR serialisation: about the total size of its files. */
   readonly narSize: number
   /** Direct run-time references; a path may refer to itself. */
   readonly references: readonly StorePath[]

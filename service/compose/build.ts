@@ -62,7 +62,7 @@ export function composeBuild(config: Config, tools: Tools): Build {
   // Not awaited: the service can start before earlier builds are in memory.
   void journal.load()
   const nixLimiter = new PriorityLimiter(config.buildConcurrency)
-  const layerRecords = storage.lastingRecords('layers', layerRecord)
+  const layerRecords = storage.immutableRecords('layers', layerRecord)
   const build = new BuildImage({
     evaluation,
     nix: nix.store,

@@ -28,7 +28,7 @@ export function composeLayering(
 ): Layering {
   const popularity = composePopularity(config, log)
   const planning = new PlanClosure({
-    plans: storage.lastingRecords('plans', planRecord),
+    plans: storage.immutableRecords('plans', planRecord),
     knowledge: storage.records('knowledge', knowledgeRecord),
     popularity,
     recipe,

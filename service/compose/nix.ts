@@ -21,7 +21,7 @@ export interface FoundNix {
   readonly version: Promise<string>
 }
 
-/** Looks for Nix. This takes as long as loading the service, so main.ts calls it first. */
+/** Starts to look for Nix. This takes as long as loading the service, so main.ts does both at the same time. */
 export function findNix(): FoundNix {
   const groups = new ProcessGroups()
   const env = nixEnvironment(process.env)

@@ -34,7 +34,7 @@ interface Tools {
 export interface Prebuild {
   readonly pulls: PullCounter
   readonly queue: PrebuildQueue
-  /** Absent for a source without refs, like `refs`. */
+  /** Absent for a source without refs. `refs` is then absent, too. */
   readonly reconciler?: Reconciler
   readonly refs?: GitRefStates
   /** Starts to reconcile, now and whenever the refs change. The pull counts must have been loaded. */
@@ -58,13 +58,13 @@ export function composePrebuild(config: Config, tools: Tools): Prebuild {
   const declared = new DeclaredImages(source.git.repository)
   const desired = new DesiredImages({ declared, pulls, popular: scope.popular, recipe })
   const images = storage.imageRecords
-  const following = { ...source.git, desired, images, queue, failures, scope, metrics, log }
-  const reconciler = new Reconciler(following)
+  const options = { ...source.git, desired, images, queue, failures, scope, metrics, log }
+  const reconciler = new Reconciler(options)
   return {
     pulls,
     queue,
     reconciler,
-    refs: new GitRefStates(following),
+    refs: new GitRefStates(options),
     follow() {
       events.on('refs-changed', () => reconciler.run())
       // The source may have fetched its refs before this call.

@@ -50,10 +50,10 @@ export interface Storage extends Omit<BackEnd, 'isRemote'> {
   readonly imageRecords: RecordStore<ImageRecord>
   readonly images: StoredImages
   readonly catalog: Catalog
-  /** Makes the records of one kind. */
+  /** Returns the store of one kind of records. */
   records<T extends object>(folder: string, schema: z.ZodType<T>): RecordStore<T>
-  /** Like `records`, for records that never change once written: those of a remote back end are cached. */
-  lastingRecords<T extends object>(folder: string, schema: z.ZodType<T>): RecordStore<T>
+  /** Like `records`, for records that change only when they are repaired. With a remote back end, caches them. */
+  immutableRecords<T extends object>(folder: string, schema: z.ZodType<T>): RecordStore<T>
 }
 
 /** @throws Failure unavailable */
@@ -70,11 +70,11 @@ export async function composeStorage(
   const blobs = isRemote ? new CachedBlobs({ blobs: plainBlobs, onLost, log }) : plainBlobs
   const records = <T extends object>(folder: string, schema: z.ZodType<T>) =>
     new Records(store, folder, schema, log)
-  const lastingRecords = <T extends object>(folder: string, schema: z.ZodType<T>) => {
+  const immutableRecords = <T extends object>(folder: string, schema: z.ZodType<T>) => {
     const plain = records(folder, schema)
     return isRemote ? new CachedRecords(plain, recordCacheSize) : plain
   }
-  const imageRecords = lastingRecords('images', imageRecord)
+  const imageRecords = immutableRecords('images', imageRecord)
   const images = new StoredImages(imageRecords, blobs)
   events.on('blob-lost', (digest) => images.forgetBlob(digest))
   const free = async () => {
@@ -89,7 +89,7 @@ export async function composeStorage(
     images,
     catalog: new Catalog(imageRecords),
     records,
-    lastingRecords,
+    immutableRecords,
   }
 }
 

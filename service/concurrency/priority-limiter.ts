@@ -14,10 +14,7 @@ import PQueue from 'p-queue'
 /** Why work is done: a client waits for it, or it is done in advance. */
 export type Cause = 'pull' | 'prebuild'
 
-/**
- * Number that is kept free for pulls: of the places of a PriorityLimiter, which limits how much work runs, and of
- * the Nix builders that `BuilderSlots` divides among running Nix processes.
- */
+/** Slots of a PriorityLimiter, and Nix builders of `BuilderSlots`, that prebuilds leave free for pulls. */
 export const reservedForPulls = 1
 
 export class PriorityLimiter {

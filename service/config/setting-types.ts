@@ -20,7 +20,7 @@ export const seconds = (least = 1) =>
 export const oneOf = <const T extends string>(...values: readonly T[]) =>
   z.enum(values, { error: `one of: ${values.join(', ')}` })
 
-/** A path; one that is relative is resolved against the working folder. */
+/** A path. A relative path is resolved against the working folder. */
 export const absolutePath = z.string().transform((path) => resolve(path))
 
 export const readableFile = absolutePath.refine(isReadableFile, 'a file that can be read')
@@ -36,7 +36,7 @@ export const urlTemplate = (...placeholders: string[]) =>
     .string()
     .refine(
       (text) => isAddressTemplate(text, ...placeholders),
-      `an http(s) URL that holds ${placeholders.map((name) => `{${name}}`).join(' and ')}`,
+      `an http(s) URL that contains ${placeholders.map((name) => `{${name}}`).join(' and ')}`,
     )
 
 export const globList = (message: string) =>

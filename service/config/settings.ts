@@ -11,7 +11,7 @@ import { sourceSettings } from './source-config.ts'
 import { storageSettings } from './storage-config.ts'
 import { tlsSettings } from './tls-config.ts'
 
-/** Every known client and runtime mounts this many layers. overlayfs takes 128; some leave less room. */
+/** Every known client and runtime can mount 127 layers: overlayfs allows 128, and some clients use one of them. */
 const maxLayers = 127
 
 export const settings = z.object({
@@ -27,7 +27,7 @@ export const settings = z.object({
     .string()
     .refine(
       (text) => text === text.trim(),
-      'without white space at its ends (a line end from a file?)',
+      'without white space at its beginning and end (a line break from a file?)',
     )
     .optional(),
   SLIPWAY_WEBHOOK_REPOSITORY: z

@@ -47,7 +47,7 @@ export const sourceSettings = {
   ),
   SLIPWAY_NIXPKGS_COMPARE_URL: z
     .union([z.literal('none'), urlTemplate('branch', 'commit')], {
-      error: 'an http(s) URL that holds {branch} and {commit}, or none',
+      error: 'an http(s) URL that contains {branch} and {commit}, or none',
     })
     .default('https://api.github.com/repos/NixOS/nixpkgs/compare/{branch}...{commit}?per_page=1'),
 }

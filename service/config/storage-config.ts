@@ -14,9 +14,9 @@ export interface GcsConfig {
   readonly backend: 'gcs'
   readonly bucket: string
   readonly credentialsPath?: string
-  /** Google's IAM service signs URLs, for credentials that hold no key. */
+  /** True if Google's IAM service signs URLs. For credentials without a private key. */
   readonly signByIam: boolean
-  /** Clients are redirected to the bucket for blobs. */
+  /** True if clients are redirected to the bucket for blobs. */
   readonly redirect: boolean
   /** Endpoint to use instead of Google's. */
   readonly endpoint?: URL

@@ -15,14 +15,14 @@ import type { Log } from '../telemetry/ports.ts'
 import { type Authorise, accessRequestOf } from './authorise.ts'
 import { requestFields } from './request-log.ts'
 
-/** Bytes of cached answers. */
+/** Most bytes of all cached answers. */
 const cacheSize = 48 * 1024 * 1024
-/** Characters of a URL and an Accept header: those of clients have some hundreds. */
+/** Most characters of a URL and an Accept header together. Real clients send a few hundred. */
 const longestKey = 1500
-/** Bytes of memory for an answer besides its key and its body. */
+/** Bytes of memory that an answer takes in addition to its key and its body. */
 const overhead = 1500
 
-/** How long an answer may be sent again. */
+/** Rule for how long an answer may be sent again. */
 export interface CachePolicy {
   /** The image that the request names: access is checked each time. */
   readonly name: ImageName
@@ -69,7 +69,7 @@ export class AnswerCache {
       const answer = this.#find(request)
       if (answer === undefined) return application(request, response)
       const access = accessRequestOf(request, answer.policy.name)
-      // A denied request goes to its route, which asks again and answers with the failure.
+      // A denied request goes to its route, which authorises it again and answers with the failure.
       let waiting: Promise<void> | void
       try {
         waiting = this.#authorise(access)
@@ -92,7 +92,7 @@ export class AnswerCache {
     await next()
     const policy: CachePolicy | undefined = ctx.state.cachePolicy
     if (policy === undefined || ctx.status !== 200 || !Buffer.isBuffer(ctx.body)) return
-    // No client sends such a long request, and it must not push out the answers to others.
+    // No real client sends such a long request, and it must not displace other answers.
     if (keyOf(ctx.req).length > longestKey) return
     const all = { ...ctx.response.headers, 'content-length': ctx.body.length }
     const headers = Object.entries(all).map(([name, value]) => [name, String(value)] as const)

@@ -1,6 +1,6 @@
 /**
  * Access control. Every route has this step between parsing and acting, and a cached answer passes it
- * before it is sent. So a request that is denied causes no work and learns nothing.
+ * before it is sent. So a denied request causes no work and reveals nothing.
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Context } from 'koa'
@@ -19,19 +19,19 @@ export interface AccessRequest {
 }
 
 /**
- * Lets a request pass by returning, or denies it by throwing. Returns a promise only if it must wait, for
- * a cached answer is sent at once otherwise. May be called twice for a request that it denies.
+ * Returns if the request is allowed, and throws if it is denied. Returns a promise only if it has to wait,
+ * because a cached answer is sent at once without a promise. May be called twice for a denied request.
  * @throws Failure denied
  */
 export type Authorise = (request: AccessRequest) => Promise<void> | void
 
-/** Lets every request pass: there is no access control yet. */
+/** Allows every request: there is no access control yet. */
 export const allowAll: Authorise = () => {}
 
 /** The request as a route has parsed it. */
 export type ParsedRequest = object & { readonly name?: ImageName }
 
-/** The step in a row of the route table. */
+/** The authorise step in a row of the route table. */
 export type AuthoriseStep = (ctx: Context, request: ParsedRequest) => Promise<void> | void
 
 export function authoriseStep(authorise: Authorise): AuthoriseStep {

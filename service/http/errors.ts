@@ -9,11 +9,11 @@ import { isRegistryPath } from './registry/base.ts'
 
 interface Answer {
   readonly status: number
-  /** One of the spec's codes, or Docker's where the spec has none. */
+  /** An error code of the spec, or of Docker where the spec has none. */
   readonly code: string
 }
 
-/** Docker and skopeo show the message of a 4xx and hide that of a 5xx: what a person must read is 4xx. */
+/** Docker and skopeo show the message of a 4xx and hide that of a 5xx, so failures for people are 4xx. */
 const answers: Record<FailureKind, Answer> = {
   'name-invalid': { status: 400, code: 'NAME_INVALID' },
   'tag-invalid': { status: 404, code: 'MANIFEST_UNKNOWN' },
@@ -34,7 +34,7 @@ const answers: Record<FailureKind, Answer> = {
   unavailable: { status: 503, code: 'UNAVAILABLE' },
 }
 
-/** A bug of the service. */
+/** Answer for an error that is no Failure: a bug of the service. */
 const internalError: Answer = { status: 500, code: 'UNKNOWN' }
 
 /** Statuses that tell the client to try again later. */
@@ -43,7 +43,7 @@ const temporary: ReadonlySet<number> = new Set([429, 503])
 /** Seconds in `Retry-After`, where the failure names none. */
 const defaultRetryAfter = 10
 
-/** Headers of the content that the error replaces. `Content-Range` belongs to a 416 as well. */
+/** Headers of the content that the error replaces. `Content-Range` is not among them, because a 416 keeps it. */
 const contentHeaders = ['ETag', 'Docker-Content-Digest', 'Accept-Ranges']
 
 export interface ErrorAnswer {
@@ -52,7 +52,7 @@ export interface ErrorAnswer {
   readonly body: Buffer
 }
 
-/** Returns what a client is sent for anything that was thrown. */
+/** Returns the HTTP answer for any thrown value. */
 export function errorAnswer(thrown: unknown, path: string): ErrorAnswer {
   const failure = thrown instanceof Failure ? thrown : undefined
   const { status, code } = failure ? answers[failure.kind] : internalError
@@ -70,7 +70,7 @@ export function errorAnswer(thrown: unknown, path: string): ErrorAnswer {
   }
 }
 
-/** Each API has its own form of an error. */
+/** Returns the body of an error, in the form of the API to which the path belongs. */
 function inDialect(path: string, code: string, message: string, detail: unknown = null): object {
   if (isRegistryPath(path)) return { errors: [{ code, message, detail }] }
   if (path.startsWith('/webhooks/')) return { accepted: false, reason: message }

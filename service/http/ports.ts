@@ -1,6 +1,6 @@
 /** Ports of the HTTP edge. */
 
-/** Metrics of the HTTP edge. Never fails, never waits. */
+/** Metrics of the HTTP edge. Methods neither throw nor block. */
 export interface HttpMetrics {
   /** Counts a delivery, by provider (`github`) and outcome (`accepted`). Both have few values. */
   webhookAnswered(provider: string, outcome: string): void

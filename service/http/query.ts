@@ -1,4 +1,4 @@
-/** Parameters of a query, which a client may repeat: the first one counts. */
+/** Query parameters. If a client repeats a parameter, its first value counts. */
 import { Failure } from '../image/errors.ts'
 
 type QueryValue = string | string[] | undefined
@@ -8,7 +8,7 @@ export function singleValue(value: QueryValue): string | undefined {
 }
 
 /**
- * Reads `n`, the number of entries that a client wants; undefined if it names none.
+ * Reads `n`, the most entries in the answer; undefined if the client does not send it.
  * @throws Failure paging-invalid
  */
 export function parseCount(n: QueryValue): number | undefined {

@@ -1,4 +1,4 @@
-/** A debug line for each request. */
+/** Logs each request in a debug line. */
 import type { Middleware } from 'koa'
 import type { Log } from '../telemetry/ports.ts'
 

@@ -3,7 +3,7 @@ import type { Context } from 'koa'
 import type { AuthoriseStep, ParsedRequest } from './authorise.ts'
 
 /**
- * Reads a request into a value that cannot be wrong.
+ * Parses a request into a valid value.
  * @param parts the texts in place of the path's placeholders, percent-decoded
  * @throws Failure for an invalid request
  */
@@ -12,7 +12,7 @@ export type Parse<Request extends ParsedRequest> = (ctx: Context, ...parts: stri
 /** Does the work, and sets the answer. */
 export type Act<Request> = (ctx: Context, request: Request) => Promise<void> | void
 
-/** `ANY` takes every method. */
+/** `ANY` stands for every method. */
 export type Method = 'GET' | 'POST' | 'ANY'
 
 export interface Route {
@@ -36,7 +36,7 @@ interface AddRoute {
   (path: string, authorise: AuthoriseStep, act: Act<ParsedRequest>): Route
 }
 
-/** A route for GET takes HEAD as well. */
+/** A route for GET also answers HEAD. */
 export const get = routesFor('GET')
 export const post = routesFor('POST')
 export const any = routesFor('ANY')

@@ -7,10 +7,10 @@ import { percentDecoded } from '../text/percent-decoding.ts'
 import { isRegistryPath } from './registry/base.ts'
 import type { Route } from './route.ts'
 
-/** The CommonJS build: the other one imports all of `node:http`, and so loads undici, in 25 ms. */
+/** The CommonJS build of the router. The other build imports all of `node:http`, and so undici, in 25 ms. */
 const { Router } = createRequire(import.meta.url)('@koa/router') as typeof import('@koa/router')
 
-/** Returns middleware for the table. The first route that fits a request takes it. */
+/** Returns middleware for the table. The first route that matches a request answers it. */
 export function routing(table: readonly Route[]): Middleware[] {
   const router = new Router()
   for (const { method, path, handle } of table) {
@@ -40,14 +40,14 @@ function answerUnrouted(table: readonly Route[]): Middleware {
     throw new Failure(
       'unsupported',
       isRegistryPath(path)
-        ? `${method} is not supported: this registry builds its images itself and takes none; ` +
+        ? `${method} is not supported: this registry accepts no images, because it builds them; ` +
             'push packages to its package-set repository instead'
-        : `${path} takes ${allowed}, not ${method}`,
+        : `${path} accepts ${allowed}, not ${method}`,
     )
   }
 }
 
-/** Lists the paths in the same folder, one of which may be meant: `/api/refs` for `/api/ref`. */
+/** Returns a message that lists the routes with the same first part, such as `/api/refs` for `/api/ref`. */
 function unknownPath(path: string, table: readonly Route[]): string {
   const [folder] = /^\/[^/]+\//.exec(path) ?? []
   const siblings = table

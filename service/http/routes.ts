@@ -1,4 +1,4 @@
-/** The route table: all that the service answers. */
+/** The route table: all requests that the service answers. */
 import { authoriseStep } from './authorise.ts'
 import { sendLiveness, sendReadiness } from './ops/health.ts'
 import { sendMetrics } from './ops/metrics.ts'
@@ -53,7 +53,7 @@ export function routes(services: HttpServices): Route[] {
         ]
       : [any('/webhooks/<rest>', authorise, explainWebhooksOff)]),
 
-    // The status page, and the same as JSON.
+    // The status page, and its contents as JSON.
     get('/', authorise, sendStatusPage(status, log)),
     get('/api/refs', parseListLength, authorise, sendRefs(status)),
     get('/api/builds', parseListLength, authorise, sendBuilds(status)),

@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { messageOf } from '../image/errors.ts'
 import type { Log } from '../telemetry/ports.ts'
 
-/** Not by `import`, which reads every export, WebSocket among them, and so loads undici, in 50 ms. */
+/** Loaded without `import`, which reads every export, including WebSocket, and so loads undici in 50 ms. */
 const http = process.getBuiltinModule('node:http')
 const https = process.getBuiltinModule('node:https')
 
@@ -74,7 +74,7 @@ function tlsServer(files: TlsFiles, handler: RequestListener, log: Log): Server 
       server.setSecureContext(readCertificate(files))
       log.info({ certificate: files.certificatePath }, 'certificate renewed')
     } catch (error) {
-      // The renewal may be half written. The other file then changes as well, and starts another attempt.
+      // Perhaps only one of the two files has been renewed. The change of the other one starts another attempt.
       log.warn({ failure: messageOf(error) }, 'certificate not renewed')
     }
   }

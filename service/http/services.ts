@@ -1,4 +1,4 @@
-/** The parts of the other rooms that the routes answer from. */
+/** Services of other rooms that the routes use. */
 import type { BuildHistory, ManifestPull } from '../build/ports.ts'
 import type { ImageName } from '../image/image-name.ts'
 import type { RefStates } from '../prebuild/ports.ts'
@@ -58,7 +58,7 @@ export interface StatusServices {
   readonly source: Pick<Source, 'status'>
   /** Forgets remembered failures and requests a reconcile; returns at once. */
   readonly retry: () => void
-  /** How clients reach the service. Without it, the page shows the `Host` that the client sends. */
+  /** URL under which clients reach the service. If absent, the page shows the `Host` that the client sends. */
   readonly publicUrl?: URL | undefined
 }
 

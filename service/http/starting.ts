@@ -3,7 +3,7 @@ import type { RequestListener } from 'node:http'
 import { Failure } from '../image/errors.ts'
 import { type ErrorAnswer, errorAnswer } from './errors.ts'
 
-const notReady = new Failure('unavailable', 'Slipway is starting: try again in some seconds', {
+const notReady = new Failure('unavailable', 'Slipway is starting: try again in a few seconds', {
   retryAfter: 5,
 })
 

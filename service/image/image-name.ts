@@ -35,7 +35,10 @@ const nameGrammar = new RegExp(`^${pathComponent}(?:/${pathComponent})*$`)
 /** @throws Failure name-invalid */
 export function parseImageName(text: string): ImageName {
   if (text.length > maxNameLength) {
-    throw invalidName(text, `it has ${text.length} characters, ${maxNameLength} are allowed`)
+    throw invalidName(
+      text,
+      `it has ${text.length} characters, at most ${maxNameLength} are allowed`,
+    )
   }
   if (!nameGrammar.test(text)) throw invalidName(text, grammarRule(text))
   const components = text.split('/')

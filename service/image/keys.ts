@@ -28,7 +28,7 @@ export function imageKey(
   recipe: Recipe,
 ): string {
   const { packages, platform, hasShell } = name
-  // `shell` also sets the command: an image of the same packages by name is another image.
+  // `shell` also sets the command, so an image that lists the packages of `shell` by name is a different image.
   return hash(['image', revision.id, packages, platform.system, hasShell, recipeText(recipe)])
 }
 

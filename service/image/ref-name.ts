@@ -9,9 +9,10 @@ export function isTagRef(ref: string): boolean {
   return ref.startsWith(tagPrefix)
 }
 
-/** Removes the prefix: `refs/heads/feature/login` → `feature/login`. */
+/** Removes the prefix: `refs/heads/feature/login` → `feature/login`. A name without it, such as a channel, is kept. */
 export function shortRefName(ref: string): string {
-  return ref.slice(isTagRef(ref) ? tagPrefix.length : branchPrefix.length)
+  const prefix = [tagPrefix, branchPrefix].find((known) => ref.startsWith(known)) ?? ''
+  return ref.slice(prefix.length)
 }
 
 /**

@@ -44,7 +44,7 @@ export function isTag(text: string): boolean {
 }
 
 /**
- * Parses a reference; one with a colon is a digest.
+ * Parses a reference. A reference that contains a colon is a digest.
  * @throws Failure digest-invalid or tag-invalid
  */
 export function parseReference(text: string): Reference {

@@ -4,8 +4,8 @@ import type { StorePath } from '../closure/closure.ts'
 import { identityOf, withoutNumber } from './path-identity.ts'
 
 /**
- * JSON document; its field names are the stored format. Each store path and each layer is written once. All
- * other fields refer to them by their index in `paths` and `layers`.
+ * JSON document. Its field names are part of the stored format. Each store path and each layer is written once.
+ * All other fields refer to them by their index in `paths` and `layers`.
  */
 export interface KnowledgeDocument {
   readonly paths: readonly StorePath[]
@@ -26,7 +26,7 @@ export interface KnownImage {
   readonly unplanned?: readonly number[]
 }
 
-/** By path identity: number of releases in which a path was observed, and how many of them changed it itself. */
+/** For each path identity: the number of releases that had the path, and of those that changed the path itself. */
 export type History = readonly (readonly [identity: string, releases: number, changes: number])[]
 
 /** Returns the indices of an image's paths. */
@@ -35,7 +35,7 @@ export function pathsOf(document: KnowledgeDocument, { unplanned, plans }: Known
   return (plans[0] ?? []).flatMap((layer) => document.layers[layer] ?? [])
 }
 
-/** Removes the paths, layers and history that no image has any more. */
+/** Removes the paths, layers and history that no image uses. */
 export function compact({ paths, layers, images, history }: KnowledgeDocument): KnowledgeDocument {
   const keptLayers = renumber(layers.length, (keep) => {
     for (const { plans } of images) for (const plan of plans) plan.forEach(keep)
@@ -67,7 +67,7 @@ export function versionOf({ paths, layers, images, history }: KnowledgeDocument)
     .digest('hex')
 }
 
-/** Gives the kept ones of `count` indices new indices from 0 on, in their old order. */
+/** Numbers the kept ones of `count` indices from 0 on, in their old order. `visit` marks the kept indices. */
 function renumber(count: number, visit: (keep: (index: number) => void) => void) {
   const isKept = new Uint8Array(count)
   visit((index) => {

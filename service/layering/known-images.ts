@@ -1,4 +1,4 @@
-/** Index over the images that the registry serves, for the planner's questions about one closure. */
+/** Index over the images that the registry serves, in which the planner looks up the paths of a closure. */
 import type { StorePath } from '../closure/closure.ts'
 import type { KnowledgeDocument } from './knowledge-document.ts'
 import { identitiesOf } from './path-identity.ts'
@@ -39,8 +39,8 @@ export class KnownImages {
   /**
    * Returns the layers of known plans that a closure can use again, because it has all their paths. No path
    * is in two of them. The result has one list of layers for each plan that they come from, in that plan's
-   * order. The plan that covers most bytes of the closure is used first: that of the same image in an earlier
-   * release, if there is one.
+   * order. The plan that covers most bytes of the closure is used first. In general this is the plan of the same
+   * image in an earlier release, if there is one.
    * @param sizes bytes of each path of the closure
    */
   reusableLayers(sizes: ReadonlyMap<StorePath, number>): Layer[][] {
@@ -80,7 +80,7 @@ export class KnownImages {
   }
 }
 
-/** Returns the value with the largest size; the first of several. */
+/** Returns the value with the largest size. If several have this size, returns the first. */
 function firstLargest<T>(values: readonly T[], sizeOf: (value: T) => number): T | undefined {
   let largest = -Infinity
   let found: T | undefined

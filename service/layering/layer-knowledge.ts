@@ -32,7 +32,7 @@ export interface ServedImage {
 /** Most images in the document. Beyond that, those that were not learned for the longest time are dropped. */
 const maxImages = 1000
 
-/** Latest plans of each image. Several tags and branches are built in turn; each finds its own last plan. */
+/** Plans kept for each image. Several tags and branches may be built in turn, and each needs its own last plan. */
 const plansPerImage = 3
 
 export class LayerKnowledge {

@@ -25,7 +25,7 @@ export interface MergeOptions {
   readonly layerCost: number
   /** While there are more groups, the cheapest merge is made whatever it loses. */
   readonly maxGroups: number
-  /** Every image that has one of the groups has all of them, and makes the same merges: they stay shared. */
+  /** Every image that has one of the groups has all, and makes the same merges. So merged groups stay shared. */
   readonly sameImages: boolean
 }
 
@@ -60,7 +60,7 @@ function leastLossOf(a: PathGroup, b: PathGroup, { sameImages }: MergeOptions): 
   )
 }
 
-/** Merges neighbours in a row sorted by risk, until `few` groups are left or no merge is worth it. */
+/** Merges neighbours in a row sorted by risk, until `few` groups are left or every merge loses too much. */
 function mergeNeighbours(
   groups: readonly PathGroup[],
   options: MergeOptions,
@@ -112,7 +112,7 @@ function neighbourLosses(
   return losses
 }
 
-/** Returns the largest loss to merge in this round. Dearer pairs wait: their neighbours may become cheaper. */
+/** Returns the largest loss of a merge in this round. Other pairs wait, because later merges may lose less. */
 function cheapestThird(losses: Float64Array): number {
   return losses.toSorted()[Math.floor(losses.length / 3)] as number
 }
@@ -128,7 +128,7 @@ interface Slot {
 
 const unknown = -1
 
-/** Merges the cheapest pair again and again, until `maxGroups` are left and no merge is worth it. */
+/** Merges the cheapest pair repeatedly, until `maxGroups` are left and every merge loses at least `layerCost`. */
 function mergePairs(groups: readonly PathGroup[], options: MergeOptions): PathGroup[] {
   const { changeRisk, layerCost, maxGroups, sameImages } = options
   const slots = groups.map((group): Slot | undefined => {
@@ -150,7 +150,7 @@ function mergePairs(groups: readonly PathGroup[], options: MergeOptions): PathGr
     if (partner === unknown) {
       slot.loss = Infinity
       for (let other = place + 1; other < slots.length; other++) consider(slot, other)
-      // No later group is left, only earlier slots may choose this group. Its own index ends the search.
+      // No later group is left. Its own index ends the search; only earlier slots can still choose this group.
       if (slot.partner === unknown) slot.partner = place
       continue
     }

@@ -44,7 +44,7 @@ export function expectationsOf(
     const referrers = graph.referrers[node] as number
     return {
       changeChance: referrers === 0 ? requestedChance : libraryChance,
-      // A guess: each referrer may be in an image without the others.
+      // An estimate: each referrer may be in an image without the others.
       imageCount: 1 + Math.max(referrers, popularityOf(popularity, storePathName(path))),
     }
   })

@@ -6,7 +6,7 @@ import { identitiesOf, identityOf } from './path-identity.ts'
 export interface PathStatistics {
   /** One object, shared by all paths of the image set. */
   readonly imageSet: ImageSet
-  /** In some image no other path refers to the path, so the image's name requests it. */
+  /** True if no other path of some image refers to the path: the name of that image then requests it. */
   readonly isRequested: boolean
   /** Number of releases in which the path was observed. */
   readonly releases: number

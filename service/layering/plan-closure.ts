@@ -21,7 +21,7 @@ import type { PlanRecord } from './records.ts'
 const defaultPause = 3000
 /** Number of built images that are learned without waiting for a pause. */
 const maxBuilt = 100
-/** Milliseconds after the first built image; a later image then ends the release without a pause. */
+/** Milliseconds after the first built image. The next image after that time ends the release without a pause. */
 const maxWait = 30_000
 /** Key of the knowledge document, which all instances share. */
 const knowledgeKey = 'current'
@@ -41,7 +41,7 @@ export class PlanClosure implements LayerPlanner, ReleaseLearning {
   #knowledge: Promise<LayerKnowledge> | undefined
   /** Images that are built but not learned yet, by name. */
   readonly #built = new Map<string, ServedImage>()
-  /** Time when the first of them was built: milliseconds of `performance.now()`. */
+  /** Time when the first image in `#built` was built, on the clock of `performance.now()`. */
   #firstBuiltAt = 0
   #timer: NodeJS.Timeout | undefined
   #learning: Promise<void> = Promise.resolve()
@@ -95,7 +95,8 @@ export class PlanClosure implements LayerPlanner, ReleaseLearning {
   }
 
   /**
-   * Returns the knowledge that was read once. Knowledge of other instances is read again when this one learns.
+   * Returns the knowledge in memory, and reads it first if needed. When this instance learns, it reads what other
+   * instances have learned.
    * @throws Failure unavailable. A plan is kept for good, so none is made while the knowledge cannot be read.
    */
   #currentKnowledge(): Promise<LayerKnowledge> {

@@ -34,12 +34,12 @@
  *
  * 3. While the image has more layers than the budget, or more than its size justifies, make the cheapest merge
  *    whatever it loses. This step also merges layers of different image sets; the loss then includes the bytes
- *    that other images cannot share any more. With a budget of 2, shop becomes
+ *    that other images can no longer share. With a budget of 2, shop becomes
  *
  *     shop ──> libc idn │ lib shop tables
  *
- * 4. Order the layers: first those that many images have and that rarely change. Some clients identify a layer
- *    by all layers below it, as Docker did for years. They can keep the first layers.
+ * 4. Order the layers: first the layers that many images have and that rarely change. Some clients identify a
+ *    layer by all layers below it, as Docker did for years. Such a client keeps the layers below the first change.
  *
  * In the next release shop has a new store path, and perhaps lib, too. The planner recognises the paths by
  * name (path-identity.ts), so they stay in their image sets. Before step 1 it reuses each earlier layer whose
@@ -150,7 +150,7 @@ function groupOfPath(
 ): PathGroup {
   const size = graph.paths[node]?.narSize ?? 0
   const dependencies = changeRisk.dependenciesOf(node)
-  // The share of the other images among those that have the path.
+  // `1 - 1 / imageCount` is the share of other images among all images that have the path.
   const sharedBytes = otherImagePulls * size * (1 - 1 / imageCount)
   const risk = changeRisk.of(dependencies)
   return { nodes: [node], size, dependencies, risk, sharedBytes, imageCount }
@@ -188,7 +188,7 @@ function reusedLayer(
   }
 }
 
-/** Steps 1 and 2. Paths that no known image has are returned as they are. */
+/** Does steps 1 and 2. Paths that no known image has are not merged. */
 function mergeWithinImageSets(
   paths: readonly PathGroup[],
   expectations: readonly PathExpectation[],

@@ -1,4 +1,4 @@
-/** Interfaces that the layering room offers to other rooms, and the popularity that it needs. */
+/** Interfaces of the layering room: those that other rooms use, and the source of the popularity. */
 import type { Closure, StorePath } from '../closure/closure.ts'
 import type { ServedImage } from './layer-knowledge.ts'
 import type { Popularity } from './popularity.ts'
@@ -6,7 +6,7 @@ import type { Popularity } from './popularity.ts'
 /** Cuts closures into layers. */
 export interface LayerPlanner {
   /**
-   * Returns the closure's store paths by layer: from its plan record, else from a new plan, which is recorded.
+   * Returns the closure's store paths by layer, from the plan record. If there is none, makes and records a plan.
    * @throws Failure unavailable
    */
   plan(closure: Closure): Promise<StorePath[][]>

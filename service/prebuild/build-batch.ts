@@ -78,7 +78,7 @@ export class BuildBatch {
   /**
    * Resolves when Nix has nothing more to do for the batch.
    * @param finishing receives a promise for each image that is packed here or built by another instance
-   * @throws Failure that fails all images, such as that of the set's evaluation; the signal's reason
+   * @throws Failure for all images, for example if the package set cannot be evaluated; the signal's reason
    */
   async #realise(batch: Batch, finishing: Promise<void>[]): Promise<void> {
     const { nix, limit } = this.#options
@@ -146,9 +146,9 @@ export class BuildBatch {
   }
 
   /**
-   * Lets the planner learn the images of a registry's first release before any of them is planned, so it waits
-   * until all are realised. Images of later releases are planned like those before them, and none waits. Never
-   * rejects: what is not learned costs bytes, but no image.
+   * Passes the images of a registry's first release to the planner before any of them is planned. This waits
+   * until all of them are realised. Images of later releases do not wait, because the planner knows earlier
+   * ones. Never rejects: if the planner learns nothing, layers share fewer bytes, but no image fails.
    */
   async #learnFirstRelease(
     images: readonly Evaluated[],
@@ -166,7 +166,7 @@ export class BuildBatch {
         })
       await planning.learn(await Promise.all(served))
     } catch (error) {
-      log.warn({ failure: messageOf(error) }, 'the first release could not be learned')
+      log.warn({ failure: messageOf(error) }, 'the layer planner could not learn the first release')
     }
   }
 

@@ -6,9 +6,9 @@ import type { Failure } from '../image/errors.ts'
 import type { CommittedFiles } from '../source/ports.ts'
 import { type PrebuildConfig, parsePrebuildConfig, prebuildConfigPath } from './slipway-json.ts'
 
-/** Most characters of the files whose content is cached: some thousand commits. */
+/** Most characters of all files in the cache: a few thousand commits. */
 const mostCharacters = 4 * 1024 * 1024
-/** Characters that an entry counts besides its file, so that commits without a file are bounded, too. */
+/** Characters that an entry counts in addition to its file, so that commits without a file are limited, too. */
 const overhead = 100
 
 export class DeclaredImages {

@@ -7,7 +7,7 @@
  *     tag v1     ── found ───>  declared a; popular c     ──> none, if a has a record
  *     main       ── found ───>  declared a, b; popular c  ──> all without a record, if a or b is among them
  *
- * Declared images are named in `slipway.json` at the ref's commit; popular images are pulled most.
+ * Declared images are named in `slipway.json` at the ref's commit. Popular images are the most pulled ones.
  */
 
 import { Failure } from '../image/errors.ts'
@@ -114,7 +114,7 @@ export function missingImages(
   return isDue ? missing : []
 }
 
-/** Returns the first of all images with the same key: several refs may lead to one commit. */
+/** Removes all but the first of the images with the same key: several refs may lead to one commit. */
 export function eachOnce(images: readonly DesiredImage[]): readonly DesiredImage[] {
   const first = new Map<string, DesiredImage>()
   for (const image of images) if (!first.has(image.imageKey)) first.set(image.imageKey, image)

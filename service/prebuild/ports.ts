@@ -3,10 +3,10 @@
 import type { ImageName } from '../image/image-name.ts'
 import type { Globs } from '../text/globs.ts'
 
-/** Refs that the settings let prebuild. */
+/** Refs that are prebuilt, as the settings define them. */
 export interface PrebuildScope {
   readonly tags: Globs
-  /** Absent for the default branch alone. */
+  /** If absent, only the default branch is prebuilt. */
   readonly branches?: Globs
   /** Greatest age, in milliseconds, of a ref that was not pushed while the service ran. */
   readonly maxAge: number
@@ -21,7 +21,7 @@ export type ImageState = 'stored' | 'building' | 'queued' | 'failed' | 'absent'
 export interface RefImage {
   readonly name: string
   readonly state: ImageState
-  /** Digest of the OCI manifest; of a stored image only. */
+  /** Digest of the OCI manifest, if the image is stored. */
   readonly digest?: string
   /** Why the image does not build. */
   readonly failure?: string
@@ -37,7 +37,7 @@ export interface RefState {
   readonly inScope: boolean
   /** Images that the ref should have; none for a ref that is not in scope. */
   readonly images: readonly RefImage[]
-  /** Why its `slipway.json` is invalid. */
+  /** Why the `slipway.json` of the ref is invalid. */
   readonly failure?: string
 }
 

@@ -26,7 +26,7 @@ interface RunningBatch {
   readonly abort: AbortController
 }
 
-const unwanted = new Error('no ref leads to the commit any more')
+const unwanted = new Error('no ref leads to the commit now')
 
 export class PrebuildQueue {
   readonly #options: PrebuildQueueOptions
@@ -120,7 +120,7 @@ export class PrebuildQueue {
     }
   }
 
-  /** Removes the next batch from the queue: that of the first image of a tag, else of the first image. */
+  /** Takes the next batch from the queue: that of the first image of a tag, or else of the first image. */
   #nextBatch(): Prebuild[] {
     const images = [...this.#waiting.values()]
     const first = images.find(isForTag) ?? images[0]
@@ -168,7 +168,7 @@ export class PrebuildQueue {
     if (!isTimeOut) this.#options.failures.stopPrebuilds(imageKey, error)
   }
 
-  /** Returns whether the image failed in a way that stays until something changes. */
+  /** Returns whether the image has a failure that stops prebuilds. */
   #isBroken({ imageKey }: Prebuild): boolean {
     return this.#options.failures.get(imageKey, 'prebuild') !== undefined
   }

@@ -43,7 +43,7 @@ export class PrebuildRetries {
     this.#broken.set(image.imageKey, image)
   }
 
-  /** Removes an image that has been built or is not wanted any more. */
+  /** Removes an image that has been built or is no longer wanted. */
   forget({ imageKey }: Prebuild): void {
     clearTimeout(this.#scheduled.get(imageKey)?.timer)
     this.#scheduled.delete(imageKey)

@@ -23,7 +23,7 @@ const mostRecent = 50_000
 const saveInterval = 30_000
 /** Milliseconds between reads of the counts of other instances. */
 const othersInterval = 600_000
-/** Records read at a time: enough to hide the latency of a bucket. */
+/** Most records read at a time: enough to hide the latency of a bucket. */
 const readers = 16
 
 /** Record under `pulls/<instance>`. */

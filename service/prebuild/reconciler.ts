@@ -19,7 +19,7 @@ import { refsInScope } from './refs-in-scope.ts'
 const firstRetry = 2000
 const longestRetry = 300_000
 
-/** Records looked up at a time: enough to hide the latency of a bucket. */
+/** Most records looked up at a time: enough to hide the latency of a bucket. */
 const lookups = 16
 
 export interface ReconcilerOptions {
@@ -151,7 +151,7 @@ export class Reconciler {
     return done
   }
 
-  /** Requests a fetch later, with jitter, so that instances that lost the same remote do not return at once. */
+  /** Requests a fetch later. The jitter keeps several instances from returning to a remote at the same time. */
   #fetchLater(): void {
     if (this.#isStopped) return
     const delay = Math.min(firstRetry * 2 ** this.#failedAttempts, longestRetry)

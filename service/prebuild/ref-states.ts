@@ -9,7 +9,7 @@ import type { PrebuildScope, RefImage, RefState, RefStateList, RefStates } from 
 import type { PrebuildQueue } from './prebuild-queue.ts'
 import { refsInScope } from './refs-in-scope.ts'
 
-/** Records read at a time for all requests: a client may request ten thousand refs, and often. */
+/** Most records read at a time, for all requests: a client may request ten thousand refs, and often. */
 const lookups = 16
 
 export interface RefStatesOptions {

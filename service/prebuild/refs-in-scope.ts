@@ -16,7 +16,7 @@ export interface RefInScope {
   readonly cause: 'pushed' | 'found'
 }
 
-export interface ScopeQuestion {
+export interface ScopeOptions {
   readonly table: Refs
   /** The last ref table that was reconciled; absent at start-up. */
   readonly previous?: Refs | undefined
@@ -35,8 +35,8 @@ export interface ScopeQuestion {
  * was not pushed is left out if it is older than the settings allow. The default branch is included at any
  * age, because `latest` means it.
  */
-export function refsInScope(question: ScopeQuestion): readonly RefInScope[] {
-  const { table, previous, dates, scope, now } = question
+export function refsInScope(options: ScopeOptions): readonly RefInScope[] {
+  const { table, previous, dates, scope, now } = options
   const oldest = now - scope.maxAge
   const dateOf = (ref: string): number => dates.get(ref) ?? Number.NEGATIVE_INFINITY
   const found: RefInScope[] = []

@@ -1,4 +1,4 @@
-/** `slipway.json`: the images that a package set wants to have built before a client pulls them. */
+/** `slipway.json`: the images of a package set that are built before a client pulls them. */
 import { z } from 'zod'
 import { Failure, messageOf } from '../image/errors.ts'
 import { type ImageName, maxNameLength, parseImageName } from '../image/image-name.ts'
@@ -10,7 +10,7 @@ export const prebuildConfigPath = 'slipway.json'
 /** Content of the file at one commit. */
 export interface PrebuildConfig {
   readonly images: readonly ImageName[]
-  /** Absent if the file does not restrict tags; the same for `branches`. */
+  /** Absent if the file does not restrict tags. The same is true for `branches`. */
   readonly tags?: Globs
   readonly branches?: Globs
 }

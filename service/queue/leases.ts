@@ -25,11 +25,11 @@ import type { Lease, WorkLeases } from './ports.ts'
 /** Milliseconds between two renewals. */
 const defaultInterval = 5000
 /**
- * Intervals without a new version after which an owner counts as dead. The margin is for retried requests and
- * for an owner that was delayed. None of it is for clocks.
+ * Intervals without a new version after which an owner counts as dead. Retried requests and a slow owner need
+ * more than one. Clocks need no margin, because clocks of two machines are never compared.
  */
 const silentIntervals = 4
-/** Milliseconds before a waiting instance looks again: the first time, and at most. */
+/** Milliseconds between two checks of a waiting instance: the shortest time, and the longest. */
 const firstDelay = 250
 const longestDelay = 2000
 /** Leases of other instances whose version is remembered. */
@@ -87,7 +87,7 @@ export class Leases implements WorkLeases {
       const lease = await this.take(key)
       if (lease !== undefined) {
         try {
-          // Another instance may have done the work and released the lease since the last look.
+          // Another instance may have done the work and released the lease since the last check.
           return (await find()) ?? (await make())
         } finally {
           // Not awaited: the caller needs the image, not the end of the lease.
@@ -95,7 +95,7 @@ export class Leases implements WorkLeases {
         }
       }
       await new Promise((resolve) => setTimeout(resolve, delay))
-      // Looks before it tries to take the lease, because taking a lease needs two requests.
+      // Checks the result before the lease, because taking a lease needs two requests.
       const found = await find()
       if (found !== undefined) return found
     }
@@ -226,12 +226,12 @@ export class Leases implements WorkLeases {
     try {
       await objects.remove(path, own.version)
     } catch (error) {
-      // Other instances wait until the lease counts as that of a dead instance.
+      // Other instances then wait until the owner of the lease counts as dead.
       this.#options.log.debug({ lease: path, failure: messageOf(error) }, 'cannot delete a lease')
     }
   }
 
-  /** Returns a content that differs from every other lease, including those of earlier runs. */
+  /** Returns content that no other lease has, including the leases of earlier runs. */
   #newContent(): Buffer {
     const { instance } = this.#options
     return Buffer.from(`${JSON.stringify({ instance, token: randomUUID() })}\n`)

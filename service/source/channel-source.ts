@@ -9,9 +9,9 @@ import { HourlyChannels } from './hourly-channels.ts'
 import { isNixpkgsCommit } from './nixpkgs-commit-id.ts'
 import { type ChannelRecord, NixpkgsCommits } from './nixpkgs-commits.ts'
 import type { ChannelServer, Revision, Source, SourceStatus } from './ports.ts'
-import { unknownTag } from './unknown-tag.ts'
+import { unknownTagFailure } from './unknown-tag-failure.ts'
 
-/** Branches on which a commit is looked for, the main branch included. */
+/** Most branches whose history is searched for a commit, including the main branch. */
 const maxBranches = 5
 const mainBranch = 'master'
 
@@ -41,7 +41,7 @@ export class ChannelSource implements Source {
   /**
    * Serves the commit of an earlier run and resolves the channel in the background; without one, waits for
    * the server.
-   * @throws Failure unavailable if no commit is known and the server cannot be asked;
+   * @throws Failure unavailable if no commit is known and the server cannot be reached;
    *   manifest-unknown if there is no such channel
    */
   async start(): Promise<void> {
@@ -53,7 +53,7 @@ export class ChannelSource implements Source {
   async resolve(tag: string): Promise<Revision> {
     if (isNixpkgsCommit(tag)) return { id: await this.#checkedCommit(tag.toLowerCase()) }
     const channel = tag === 'latest' ? this.#channel : tag
-    if (!isChannelName(channel)) throw this.#unknownTag(tag)
+    if (!isChannelName(channel)) throw this.#unknownTagFailure(tag)
     return { id: await this.#commitOf(channel), ref: channel }
   }
 
@@ -78,7 +78,7 @@ export class ChannelSource implements Source {
 
   async #commitOf(channel: string): Promise<string> {
     const commit = await this.#channels.commitOf(channel)
-    if (commit === undefined) throw this.#unknownTag(channel)
+    if (commit === undefined) throw this.#unknownTagFailure(channel)
     return commit
   }
 
@@ -93,11 +93,11 @@ export class ChannelSource implements Source {
     )
   }
 
-  #unknownTag(tag: string): Failure {
+  #unknownTagFailure(tag: string): Failure {
     const channel = this.#channel
     const message = `"${tag}" is no channel of nixpkgs and no full commit of it`
     const meaning =
       tag === channel ? 'NIXERY_CHANNEL names it' : `"latest" is the channel ${channel}`
-    return unknownTag(tag, this.tags(), `${message}; ${meaning}`, { channel })
+    return unknownTagFailure(tag, this.tags(), `${message}; ${meaning}`, { channel })
   }
 }

@@ -11,11 +11,11 @@ import { Failure } from '../image/errors.ts'
 
 /** Milliseconds between the starts of fetches for unknown tags, so that such pulls cannot load the remote. */
 const defaultUnknownTagInterval = 2000
-/** Milliseconds before the first fetch of a service that has refs already: its first requests go first. */
+/** Milliseconds before the first fetch of a service that has refs already, so that requests are answered first. */
 const startDelay = 200
 /** Milliseconds that a fetch for an unknown tag waits, so that simultaneous requests share it. */
 const gatheringTime = 20
-/** Seconds after which a client may repeat a request that a fetch failed. */
+/** Seconds after which a client may repeat a request whose fetch failed. */
 export const fetchRetryAfter = 5
 
 export interface FetchScheduleOptions {
@@ -89,8 +89,8 @@ export class FetchSchedule {
   }
 
   /**
-   * Waits for the next permitted fetch for unknown tags; for the running fetch only, if the tag is known
-   * after it.
+   * Waits for the next permitted fetch for unknown tags. If a fetch is running and finds the tag, waits only
+   * for that fetch.
    * @throws what the next fetch throws; Failure unavailable after `stop`
    */
   async fetchUnknownTag(isKnown: () => boolean): Promise<void> {
@@ -102,7 +102,7 @@ export class FetchSchedule {
     await next
   }
 
-  /** Returns the next fetch to start, for whatever reason it starts, and makes sure that one starts. */
+  /** Returns the next fetch to start, and makes sure that one starts. A fetch with another cause counts, too. */
   #nextPermittedFetch(): Promise<void> {
     if (this.#awaited) return this.#awaited.promise
     if (this.#isStopped) return Promise.reject(shuttingDown())

@@ -18,7 +18,7 @@ import type {
   SourceStatus,
 } from './ports.ts'
 import { RefTable } from './ref-table.ts'
-import { unknownTag } from './unknown-tag.ts'
+import { unknownTagFailure } from './unknown-tag-failure.ts'
 
 /** Enough for a month of pulls by commit; an entry takes a few hundred bytes. */
 const commitsCached = 10_000
@@ -35,7 +35,7 @@ export interface GitSourceOptions {
   readonly unknownTagInterval?: number
 }
 
-/** Ref table, and what git answered about commits while this table was current. */
+/** Ref table, and git's answers about commits while this table was current. */
 interface Snapshot {
   readonly table: RefTable
   readonly reachable: LRUCache<string, Promise<boolean>>
@@ -103,7 +103,7 @@ export class GitSource implements Source {
     })
     const found = await this.#find(tag)
     if (found) return found
-    throw this.#unknownTag(tag)
+    throw this.#unknownTagFailure(tag)
   }
 
   tags(): readonly string[] {
@@ -143,8 +143,8 @@ export class GitSource implements Source {
     return ids[0] === undefined ? undefined : { id: ids[0] }
   }
 
-  #unknownTag(tag: string): Failure {
-    return unknownTag(
+  #unknownTagFailure(tag: string): Failure {
+    return unknownTagFailure(
       tag,
       this.tags(),
       tag === 'latest'

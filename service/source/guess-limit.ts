@@ -1,6 +1,6 @@
 /**
- * Limits the requests to the channel server for names that clients make up. A guess is a channel or commit
- * that was not known before; it must not become load on the server.
+ * Limits the requests to the channel server for guesses: channels and commits that were not known before.
+ * Clients that make up names must not load the server.
  */
 
 import { LRUCache } from 'lru-cache'
@@ -11,12 +11,12 @@ import { Failure } from '../image/errors.ts'
 export const channelRetryAfter = 30
 
 /**
- * Milliseconds that a name counts as unknown. A failing client asks twice at once; channels are new twice a
- * year.
+ * Milliseconds that a name counts as unknown. A client sends a failed request twice, and a new channel appears
+ * only twice a year.
  */
 const unknownFor = 60_000
 const maxUnknown = 1000
-/** Guesses that the server is asked about at the same time. */
+/** Most guesses that are sent to the server at the same time. */
 const maxRunning = 4
 const maxWaiting = 100
 

@@ -52,7 +52,7 @@ export class HourlyChannels {
     this.#options = options
   }
 
-  /** Channels that have been resolved since the start, in the order in which they were. */
+  /** Names of the channels that were resolved since the start, in that order. */
   names(): string[] {
     return [...this.#channels.keys()]
   }
@@ -66,7 +66,7 @@ export class HourlyChannels {
     return this.#refreshedAt
   }
 
-  /** Returns why this channel cannot be resolved; if it can, why any other cannot. */
+  /** Returns why this channel cannot be resolved. If it can be resolved, returns why another one cannot. */
   failure(channel: string): string | undefined {
     return (
       this.#channels.get(channel)?.failure ??
@@ -118,7 +118,7 @@ export class HourlyChannels {
     }
     const last = known ?? (await this.#last(channel))
     if (last !== undefined) {
-      const message = failure?.message ?? `"${channel}" is no channel of nixpkgs any more`
+      const message = failure?.message ?? `"${channel}" is no longer a channel of nixpkgs`
       return this.#keepServing(channel, last, message)
     }
     if (failure !== undefined) throw failure
@@ -142,7 +142,7 @@ export class HourlyChannels {
     if (commit !== known?.commit) {
       await commits.add(commit)
       await records.replace(`${channel}/${lastKey}`, { commit })
-      log.info({ channel, commit }, 'the channel is at another commit')
+      log.info({ channel, commit }, 'the channel moved to another commit')
     }
     if (known?.failure !== undefined) log.info({ channel }, 'the channel can be resolved again')
     this.#set(channel, now)
@@ -150,9 +150,9 @@ export class HourlyChannels {
     return commit
   }
 
-  #keepServing(channel: string, known: Channel, cause: string): string {
+  #keepServing(channel: string, known: Channel, message: string): string {
     const { commit } = known
-    const failure = `${cause}; its last known commit, ${commit}, is served`
+    const failure = `${message}; its last known commit, ${commit}, is served`
     // Only the first of several failures is logged.
     if (known.failure === undefined) {
       this.#options.log.warn(

@@ -1,6 +1,6 @@
 /**
  * Checks that commits belong to nixpkgs. The host of the tarballs also serves commits that exist only in a
- * fork, so a commit counts only if a channel was at it, or if it is in the history of a branch of nixpkgs.
+ * fork, so a commit is accepted only if a channel has named it, or if a branch of nixpkgs contains it.
  */
 
 import { z } from 'zod'
@@ -9,7 +9,7 @@ import type { RecordStore } from '../storage/ports.ts'
 import type { GuessLimit } from './guess-limit.ts'
 import type { ChannelServer } from './ports.ts'
 
-/** Record of a commit of nixpkgs, by itself or as the commit of a channel at some time. */
+/** Record of a commit of nixpkgs: a checked commit, or the commit of a channel at some time. */
 export const channelRecord = z.object({ commit: z.string().regex(/^[0-9a-f]{40}$/) })
 export type ChannelRecord = z.infer<typeof channelRecord>
 
@@ -28,7 +28,7 @@ export class NixpkgsCommits {
     this.#options = options
   }
 
-  /** Records a commit that a channel is at. */
+  /** Records a commit that a channel names. */
   async add(commit: string): Promise<void> {
     await this.#options.records.settle(recordKey(commit), { commit })
   }

@@ -1,4 +1,4 @@
-/** Package set in a local folder, which each pull evaluates as it is at that moment. */
+/** Package set in a local folder. Each pull evaluates the current files of the folder. */
 
 import { Failure } from '../image/errors.ts'
 import type { Revision, Source, SourceStatus } from './ports.ts'

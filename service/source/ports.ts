@@ -1,14 +1,15 @@
 /**
- * Ports of the source room: needed from git and from the publisher of nixpkgs, and offered to other rooms.
+ * Ports of the source room: those that git and the publisher of nixpkgs implement, and those that other rooms
+ * use.
  */
 
-/** What a tag resolves to. */
+/** Version of a package set to which a tag resolves. */
 export interface Revision {
   /**
    * Full commit id; for a live folder, hash of the evaluation's result. Image keys and records contain it.
    */
   readonly id: string
-  /** Full name of the ref that the tag named (`refs/tags/v1`); absent if the tag was a commit id. */
+  /** Full name of the ref that the tag named (`refs/tags/v1`), or a channel; absent if the tag was a commit id. */
   readonly ref?: string
   /**
    * Folder that is evaluated in place and may change at any time, so the id is meaningful only after the
@@ -26,7 +27,7 @@ export interface SourceStatus {
   readonly failure?: string
 }
 
-/** Versions of a package set. Each kind of source implements it. */
+/** Versions of a package set. Each kind of source implements this interface. */
 export interface Source {
   /**
    * Resolves a tag. A known tag is resolved from memory.

@@ -4,7 +4,7 @@ import PQueue from 'p-queue'
 import { SingleFlight } from '../concurrency/single-flight.ts'
 import type { ImageCatalog, ImageRecord, RecordStore } from './ports.ts'
 
-/** Records read at a time: enough to hide the latency of a bucket. */
+/** Most records read at a time: enough to hide the latency of a bucket. */
 const readers = 16
 
 export class Catalog implements ImageCatalog {

@@ -1,16 +1,16 @@
-/** Cache of lookups in a remote storage: what was found for an hour, what was missing for seconds. */
+/** Cache of lookups in a remote storage. Keeps found values for an hour, and missing keys for seconds. */
 import { LRUCache } from 'lru-cache'
 
 /** Milliseconds that a found value is used. Other instances replace values only to repair them. */
 const presentTtl = 3_600_000
 /** Milliseconds that a missing key counts as absent. Another instance may be about to store it. */
 const absentTtl = 3000
-/** Absent keys in the cache. The limit is for clients that try one key after another. */
+/** Most absent keys in the cache. Clients that try one key after another would fill the memory. */
 const mostAbsent = 10_000
 /** Bytes that an entry takes besides its value. */
 const entryOverhead = 200
 
-/** Looks the clock up at each call, because tests replace it. */
+/** Calls the current `performance.now` each time, because tests replace it. */
 const perf = { now: () => performance.now() }
 
 export class LookupCache<T extends object> {

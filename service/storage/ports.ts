@@ -70,7 +70,7 @@ export interface PieceReader {
   ): Promise<boolean>
 }
 
-/** Lets clients fetch objects directly from the back end. */
+/** URLs with which clients fetch objects directly from the back end. */
 export interface Redirects {
   /** Returns a URL from which a client may fetch the object. */
   url(key: string): Promise<URL>
@@ -104,7 +104,7 @@ export interface DiskSpace {
   hold<T>(size: number, work: () => Promise<T>): Promise<T>
 }
 
-/** All records of one kind: JSON documents, each under a key that is a hash of its inputs. */
+/** All records of one kind: JSON documents under keys. For most kinds, a key is a hash of the inputs. */
 export interface RecordStore<T extends object> {
   /** Returns a record, from the cache if this kind is cached. @throws Failure unavailable */
   get(key: string): Promise<T | undefined>
@@ -208,7 +208,7 @@ export interface ImageStore {
   /** Like `load`, but reads the record from the storage: another instance may just have written it. */
   loadFresh(imageKey: string): Promise<StoredImage | undefined>
   /**
-   * Loads an image whose record is stored into memory, if all its blobs are stored.
+   * Puts an image into memory, if all its blobs are stored. The record must have been stored before.
    * @param manifests manifests of the image that the caller has in memory, as they were stored
    */
   keep(

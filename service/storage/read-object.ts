@@ -32,6 +32,6 @@ export async function readObjectUpTo(limit: number, stream: Readable): Promise<B
 
 /** Returns the failure of a stream that broke off. The stored object itself may be undamaged. */
 export function brokenStream(cause: unknown): Failure {
-  const message = `the storage broke off: ${messageOf(cause)}`
+  const message = `the storage broke off the transfer: ${messageOf(cause)}`
   return new Failure('unavailable', message, { retryAfter, cause })
 }

@@ -1,4 +1,4 @@
-/** Records: small JSON documents that remember finished work, each under a key that is a hash of its inputs. */
+/** Records: small JSON documents about finished work. For most kinds, a key is a hash of the work's inputs. */
 
 import type { z } from 'zod'
 import { messageOf } from '../image/errors.ts'

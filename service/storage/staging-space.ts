@@ -10,7 +10,7 @@ import type { DiskSpace } from './ports.ts'
 const margin = 64 * 1024 * 1024
 /** Milliseconds that a measurement is used. Other programs write to the same disk. */
 const measureInterval = 100
-/** Bytes reserved at a time. A single larger layer is allowed when nothing else is reserved. */
+/** Most bytes reserved at a time. A single larger layer is allowed when nothing else is reserved. */
 const mostReserved = 4 * 1024 * 1024 * 1024
 /** Seconds after which a full disk may have space again. */
 const retryAfter = 30
@@ -67,7 +67,7 @@ export class StagingSpace implements DiskSpace {
         const needed = this.#reserved + next.size + margin
         const free = await this.#free(needed)
         // Bytes already written under a reservation count twice, as used and as reserved. That can only delay
-        // a layer: none is refused while there are reservations.
+        // a layer: no layer fails while there are reservations.
         if (free < needed) {
           if (this.#reservations > 0) return
           // A reservation ended during the measurement, so measure again.

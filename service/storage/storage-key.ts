@@ -5,7 +5,7 @@ const keyGrammar = new RegExp(`^${keyComponent}(?:/${keyComponent})*$`)
 
 /**
  * Returns the key itself. No component of a valid key begins with a dot, so no key leads out of its folder.
- * The service makes all keys itself, from digests and hashes.
+ * The service makes all keys from digests, hashes and validated names.
  * @throws TypeError for an invalid key, which is a bug of the service
  */
 export function checkedStorageKey(key: string): string {

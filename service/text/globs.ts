@@ -68,8 +68,8 @@ export class Globs {
 }
 
 /**
- * Takes at most glob length × name length steps. On a mismatch only the last `*` takes one more character:
- * whatever an earlier `*` could take instead, the last one can take as well.
+ * Takes at most glob length × name length steps. On a mismatch, the last `*` matches one more character. No
+ * earlier `*` needs to match more, because the last one can match the same characters.
  */
 function globMatches(glob: readonly string[], name: readonly string[]): boolean {
   let inGlob = 0
@@ -99,9 +99,9 @@ function globMatches(glob: readonly string[], name: readonly string[]): boolean 
 function failureOf(text: string): string | undefined {
   if (text === '') return 'it is empty; "*" matches every name'
   if (text.length > maxGlobLength) {
-    return `it has ${text.length} characters, ${maxGlobLength} are allowed`
+    return `it has ${text.length} characters, at most ${maxGlobLength} are allowed`
   }
-  if (text.startsWith('!')) return 'names cannot be excluded; write what should be matched'
+  if (text.startsWith('!')) return 'names cannot be excluded; write the names that it should match'
   if (text.startsWith('refs/')) return 'it is written without "refs/tags/" or "refs/heads/"'
   const special = specialElsewhere.exec(text)?.[0]
   if (special !== undefined) {

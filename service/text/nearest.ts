@@ -37,7 +37,7 @@ export function nearest(wrong: string, known: Iterable<string>, limit: number): 
   return [...similar.sort(byEdits), ...longer.sort(byEdits)].slice(0, limit).map(({ name }) => name)
 }
 
-/** Counts edits, up to one more than `allowed`. Swapped letters (`gti`) are one slip, so they count once. */
+/** Counts edits, at most `allowed` + 1. The same letters in another order (`gti`) count as one edit. */
 function editsBetween(one: string, other: string, allowed: number): number {
   return haveSameLetters(one, other) ? 1 : leven(one, other, { maxDistance: allowed + 1 })
 }

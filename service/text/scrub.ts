@@ -4,8 +4,8 @@ import { percentDecoded } from './percent-decoding.ts'
 
 const hidden = '***'
 
-// Programs print lines of megabytes. Each repetition that could be long on both sides of a word has an upper
-// limit, so that the time grows linearly with the length of the text.
+// Programs print lines of megabytes. The repetitions before and after the name of a secret are limited to 64
+// characters, so that the time grows linearly with the length of the text.
 
 /** `://user:password@`. A password may contain `@`: the last one before the path ends it. */
 const urlCredentials = /(:\/\/)[^\s/'"<>]*@/g
@@ -40,7 +40,7 @@ export function scrubberFor(url: string): (text: string) => string {
   }
 }
 
-/** Returns the longest secret first: a shorter one may be a part of it, and would leave the rest visible. */
+/** Returns the secrets, the longest first: replacing a shorter secret inside it would leave the rest visible. */
 function secretsOf(url: string): string[] {
   const credentials = credentialsOf(url)
   const [name = '', password] = namedParts(credentials)
@@ -56,7 +56,7 @@ function secretsOf(url: string): string[] {
 /** Returns `user:password` or a token as it is written, or nothing if there is only the user name of ssh. */
 export function credentialsOf(url: string): string {
   const [, scheme = '', rest = ''] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(url) ?? []
-  // An unescaped password may contain `/`, which makes the URL invalid. Then the last `@` ends it.
+  // An unescaped `/` in a password makes the URL invalid. The password then ends at the last `@`.
   const authority = URL.canParse(url) ? rest.split(/[/?#]/, 1).join() : rest
   const credentials = authority.slice(0, Math.max(0, authority.lastIndexOf('@')))
   return /ssh/i.test(scheme) && !credentials.includes(':') ? '' : credentials

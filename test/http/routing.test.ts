@@ -101,7 +101,7 @@ test.each(['PUT', 'DELETE', 'OPTIONS', 'PROPFIND', 'TRACE'])(
       const answer = await server.send(method, path)
       expect(answer.status).toBe(405)
       expect(answer.headers.allow).toBe('GET, HEAD')
-      expect(answer.json()).toEqual({ error: `${path} takes GET, HEAD, not ${method}` })
+      expect(answer.json()).toEqual({ error: `${path} accepts GET, HEAD, not ${method}` })
     }
   },
 )

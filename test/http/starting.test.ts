@@ -28,7 +28,7 @@ test('a pull from a starting service answers 503 UNAVAILABLE with Retry-After', 
   expect(answer.status).toBe(503)
   expect(registryError(answer)).toEqual({
     code: 'UNAVAILABLE',
-    message: 'Slipway is starting: try again in some seconds',
+    message: 'Slipway is starting: try again in a few seconds',
     detail: null,
   })
   expect(answer.headers).toMatchObject({ 'retry-after': '5', 'cache-control': 'no-store' })
@@ -37,7 +37,7 @@ test('a pull from a starting service answers 503 UNAVAILABLE with Retry-After', 
 })
 
 test('every other request to a starting service answers 503', async () => {
-  const message = 'Slipway is starting: try again in some seconds'
+  const message = 'Slipway is starting: try again in a few seconds'
   const webhook = await server.send('POST', '/webhooks/github')
   expect([webhook.status, webhook.json()]).toEqual([503, { accepted: false, reason: message }])
   const page = await server.get('/')

@@ -73,7 +73,7 @@ describe('parseImageName', () => {
     ['a b', /separated by "\/"/],
     ['a$(id)', /separated by "\/"/],
     ['ä', /separated by "\/"/],
-    ['a'.repeat(256), /256 characters, 255 are allowed/],
+    ['a'.repeat(256), /256 characters, at most 255 are allowed/],
   ])('image name %j is rejected with the rule that it breaks', (name, message) => {
     expect(() => parseImageName(name)).toThrow(
       expect.objectContaining({ kind: 'name-invalid', message: expect.stringMatching(message) }),

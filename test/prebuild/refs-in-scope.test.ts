@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { PrebuildScope } from '../../service/prebuild/ports.ts'
-import { refsInScope, type ScopeQuestion } from '../../service/prebuild/refs-in-scope.ts'
+import { refsInScope, type ScopeOptions } from '../../service/prebuild/refs-in-scope.ts'
 import { RefTable } from '../../service/source/ref-table.ts'
 import { Globs } from '../../service/text/globs.ts'
 
@@ -23,8 +23,8 @@ function datesOf(ages: Record<string, number>): ReadonlyMap<string, number> {
 }
 
 /** Returns the refs in scope, as `pushed tags/v1`. */
-function inScope(question: Partial<ScopeQuestion> & { table: RefTable }): string[] {
-  const found = refsInScope({ dates: new Map(), scope, now, ...question })
+function inScope(options: Partial<ScopeOptions> & { table: RefTable }): string[] {
+  const found = refsInScope({ dates: new Map(), scope, now, ...options })
   return found.map(({ ref, cause }) => `${cause} ${ref.slice('refs/'.length)}`)
 }
 

@@ -245,7 +245,7 @@ describe('when the channel server is down', () => {
     expect(source.status().failure).toBeUndefined()
     expect(log.at('warn', 'info').map(({ message }) => message)).toEqual([
       'the channel cannot be resolved; its last known commit is still served',
-      'the channel is at another commit',
+      'the channel moved to another commit',
       'the channel can be resolved again',
     ])
   })

@@ -75,7 +75,7 @@ describe('Globs', () => {
     ['a b', /no ref name has the character " "/],
     ['a\nb', /no ref name has the character "\\n"/],
     ['v1:latest', /no ref name has the character ":"/],
-    ['a'.repeat(256), /^"a{40}…" .* has 256 characters, 255 are allowed/],
+    ['a'.repeat(256), /^"a{40}…" .* has 256 characters, at most 255 are allowed/],
   ])('glob %j is rejected with the rule that it breaks', (glob, message) => {
     expect(globFailure(glob)).toMatch(message)
     expect(() => new Globs(['fine', glob])).toThrow(message)

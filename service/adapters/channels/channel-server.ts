@@ -12,11 +12,11 @@ import { Tarballs } from './tarballs.ts'
 const defaultResponseTimeout = 10_000
 /** Milliseconds without a byte of a tarball. */
 const defaultIdleTimeout = 60_000
-/** Bytes of a response that should be a commit id. */
+/** Most bytes of a response that should be a commit id. */
 const longestCommitResponse = 64 * 1024
-/** Bytes of a comparison, which lists up to 300 changed files. */
+/** Most bytes of a comparison, which lists up to 300 changed files. */
 const longestComparison = 32 * 1024 * 1024
-/** Bytes: twenty times the tarball of nixpkgs. */
+/** Most bytes of a tarball: twenty times the tarball of nixpkgs. */
 const largestTarball = 1024 * 1024 * 1024
 /** Seconds. */
 const retryAfter = 30
@@ -55,7 +55,7 @@ export class HttpChannelServer implements ChannelServer {
     this.#tarballs = new Tarballs(options)
   }
 
-  /** Ends all running requests, and refuses later ones. */
+  /** Ends all running requests. Later requests fail. */
   close(): void {
     this.#closing.abort(new Error('the service is shutting down'))
   }

@@ -10,9 +10,9 @@ import type { ProcessGroups } from '../process/process-groups.ts'
 import type { RunResult } from '../process/run.ts'
 import type { RemoteResponse } from '../remote/remote-document.ts'
 
-/** Milliseconds. Unpacking nixpkgs takes seconds. */
+/** Milliseconds for unpacking a tarball. That of nixpkgs takes seconds. */
 const unpackTimeout = 600_000
-/** Most tarballs besides those to keep. The tarball of nixpkgs has 50 MB. */
+/** Most tarballs in addition to those of `keep`. The tarball of nixpkgs has 50 MB. */
 const mostOthers = 4
 /** Seconds. */
 const retryAfter = 30
@@ -32,7 +32,7 @@ export interface TarballsOptions {
   readonly groups: ProcessGroups
 }
 
-/** A tarball that cannot be unpacked however often it is tried. */
+/** Error of a tarball that no further attempt can unpack. */
 class InvalidTarball extends Error {}
 
 export class Tarballs {

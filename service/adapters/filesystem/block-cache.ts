@@ -1,11 +1,11 @@
 /**
- * Cache of file blocks that were read lately. During a rollout many machines request the same layers at
- * once: only the first request reads from the disk. The blocks lie in a fixed number of buffers that are
- * reused, so that the cache makes no garbage.
+ * Cache of recently read file blocks. During a rollout many machines request the same layers at once, and only
+ * the first request reads from the disk. The blocks are in a fixed number of buffers that are reused, so that
+ * the cache makes no garbage.
  */
 import type { FileHandle } from 'node:fs/promises'
 
-/** Bytes of a block: it fits the processor's cache until it is sent, and is large enough for one read. */
+/** Bytes of a block: it stays in the processor's cache until it is sent, and makes the reads large enough. */
 export const blockSize = 256 * 1024
 
 /** Number of buffers: 16 MiB in total. */

@@ -10,8 +10,8 @@ export class DirectorySyncs {
   readonly #directories = new Map<string, DirectorySync>()
 
   /**
-   * Resolves when all current names in the directory are on disk. If another program has replaced the
-   * directory, this holds only when the old one is closed, at most a second later.
+   * Resolves when all current names in the directory are on disk. If another program replaces the directory,
+   * calls sync the old one for up to a second, until it is closed.
    */
   sync(path: string): Promise<void> {
     return this.#directory(path).sync()

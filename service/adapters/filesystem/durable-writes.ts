@@ -9,8 +9,8 @@ import { DirectorySyncs } from './directory-syncs.ts'
 import { undefinedIfMissing } from './file-access.ts'
 
 /**
- * Bytes from which the fsync of a file takes long. Only some of these run at a time: Node has four threads
- * for files, and clients that fetch blobs need them, too.
+ * Size in bytes from which the fsync of a file takes long. Only two of these run at a time: Node has four
+ * threads for files, and clients that fetch blobs need them, too.
  */
 const largeFile = 1024 * 1024
 const largeSyncs = new PQueue({ concurrency: 2 })

@@ -9,9 +9,9 @@ import { messageOf } from '../../image/errors.ts'
 
 export class StateFolder {
   readonly path: string
-  /** Permanent name of this instance, for what it writes to a storage that it shares with others. */
+  /** Permanent name of this instance, for its own files and records in a storage that it may share. */
   readonly instance: string
-  /** Folder for source trees on their way into the Nix store; empty at the start. */
+  /** Folder for temporary files, such as source trees before they are in the Nix store; empty at the start. */
   readonly temporary: string
   /** Folder for GC roots; empty at the start. */
   readonly roots: string

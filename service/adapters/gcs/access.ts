@@ -1,4 +1,4 @@
-/** Checks at the start that the bucket can be used. A failure at that time is a wrong setting. */
+/** Checks at the start that the bucket can be used. A failure at the start is reported as a wrong setting. */
 import { z } from 'zod'
 import { Failure, messageOf } from '../../image/errors.ts'
 import { failureOf, isNotFound, statusOf } from './bucket-errors.ts'
@@ -10,8 +10,8 @@ const needed = ['create', 'delete', 'get', 'list'].map((verb) => `storage.object
 const responseSchema = z.object({ permissions: z.array(z.string()).default([]) })
 
 /**
- * Asks for the permissions on the bucket. The bucket's metadata is not read: a service account that may
- * only use objects has no permission for it.
+ * Checks the permissions on the bucket. Does not read the bucket's metadata, for which a service account that
+ * may only use objects has no permission.
  * @throws Failure unavailable that says what to change
  * @see https://cloud.google.com/storage/docs/json_api/v1/buckets/testIamPermissions
  */

@@ -2,7 +2,7 @@
 import { Failure, messageOf } from '../../image/errors.ts'
 import { neededRole } from './settings.ts'
 
-/** Seconds after which a bucket that is out of reach may be back. */
+/** Seconds after which a bucket that was out of reach may answer again. */
 const retryAfter = 10
 /** Characters of the longest message. A proxy may answer with a whole page. */
 const longestMessage = 200
@@ -71,7 +71,7 @@ export function failureOf(bucket: string, error: unknown): Failure {
   return new Failure('unavailable', message, { retryAfter })
 }
 
-/** Turns an error of signing a URL, in which the bucket takes no part, into a Failure. */
+/** Turns an error of signing a URL into a Failure. The bucket is not involved in signing. */
 export function signingFailure(bucket: string, error: unknown): Failure {
   const message = `no URLs of the bucket ${bucket} can be signed: ${innermostMessage(error)}`
   return new Failure('unavailable', message, { retryAfter })

@@ -1,5 +1,5 @@
 /**
- * Google's client library, with the HTTP client of this service below it. The library's own client chooses
+ * Google's client library, on top of the HTTP client of this service. The library's own client chooses
  * proxies by other rules, and opens a new connection to the proxy for every request.
  */
 import { createPrivateKey, randomUUID } from 'node:crypto'
@@ -17,7 +17,7 @@ import type { GcsSettings } from './settings.ts'
 /** Milliseconds for a request and its response, unless the caller gives a signal of its own. */
 const timeout = 20_000
 
-/** Allows access to objects, and to nothing else of the project. */
+/** Scope that allows access to objects, and to nothing else of the project. */
 const objectScope = 'https://www.googleapis.com/auth/devstorage.read_write'
 /** The narrowest scope in which IAM signs URLs. */
 const signingScope = 'https://www.googleapis.com/auth/iam'
@@ -137,7 +137,7 @@ async function multipartBody(parts: NonNullable<LibraryRequest['multipart']>) {
   }
 }
 
-/** Returns whether a credentials file holds a private key. Other files only say whom to ask for tokens. */
+/** Returns whether a credentials file has a private key. Other files only name a service that issues tokens. */
 async function hasPrivateKey(path: string): Promise<boolean> {
   const unusable = (failure: string) => {
     const message = `GOOGLE_APPLICATION_CREDENTIALS="${path}" is not a file with Google credentials: ${failure}`

@@ -8,7 +8,7 @@ import { OutageLog } from '../../telemetry/outage-log.ts'
 import type { Log } from '../../telemetry/ports.ts'
 import { failureOf, isAnswer, isTransient } from './bucket-errors.ts'
 
-/** Requests at a time: enough to hide the latency for the layers of some images. */
+/** Most requests at a time: enough to hide the latency for the layers of some images. */
 const concurrency = 32
 const retries = 5
 /** Milliseconds before the first retry. The delay doubles with each further retry, and is spread at random. */
@@ -19,8 +19,8 @@ const longestDelay = 25
 const longestEffort = 60_000
 
 /**
- * Retries are paid from a budget: a failure takes one token, a success gives a part of one back. There are
- * no retries while half of the budget or less is left.
+ * Budget for retries: a failure takes one token from it, and a success returns a part of one. There are no
+ * retries while half of the budget or less is left.
  * @see
  * https://github.com/grpc/proposal/blob/master/A6-client-retries.md#throttling-retry-attempts-and-hedged-rpcs
  */
@@ -62,7 +62,7 @@ export class Requests {
 
   /**
    * Sends a request, and retries it after a transient failure.
-   * @param isUrgent sends it at once, even if the limit is reached
+   * @param isUrgent sends the request at once, even if the limit is reached
    * @throws the error of the request if it is an answer (404, 412, 416), else Failure unavailable
    */
   send<T>(request: () => Promise<T>, { isUrgent = false } = {}): Promise<T> {

@@ -1,7 +1,7 @@
 /**
- * A resumable upload: opening a session gives a URL, which takes the bytes and reports how many have
- * arrived. The file is sent straight from the disk. (The library's stream keeps chunks in memory to send
- * them again. For 200 MB it took half as long again, and three times the memory.)
+ * A resumable upload: opening a session gives a URL, which accepts the bytes and reports how many have
+ * arrived. The file is sent directly from the disk. (The library's stream keeps pieces in memory, to send
+ * them again. For 200 MB it took 50 % more time and three times the memory.)
  * @see https://cloud.google.com/storage/docs/performing-resumable-uploads
  */
 
@@ -57,7 +57,7 @@ export async function openSession(client: GcsClient, request: SessionRequest): P
 
 /**
  * Sends a file from a position to its end.
- * @throws ErrorResponse, or an error of the connection, after which `progressOf` tells where to continue
+ * @throws ErrorResponse, or an error of the connection, after which `progressOf` returns where to continue
  */
 export function sendFrom(
   client: GcsClient,
@@ -73,7 +73,7 @@ export function sendFrom(
 }
 
 /**
- * Asks how much of a file has arrived.
+ * Returns how much of a file has arrived.
  * @throws ErrorResponse with status 404 or 410 when the bucket has forgotten the session
  */
 export function progressOf(client: GcsClient, { size }: LocalFile, url: string): Promise<Progress> {
@@ -81,10 +81,10 @@ export function progressOf(client: GcsClient, { size }: LocalFile, url: string):
 }
 
 /**
- * Yields the pieces of a file in one buffer: a new buffer for each piece would leave the whole file behind
- * as garbage. undici asks for the next piece when the socket has drained, because a piece is larger than
- * the socket's high-water mark. (If a piece were overwritten, the bucket would refuse the object by its
- * checksum.)
+ * Yields the pieces of a file in one buffer: with a new buffer for each piece, the garbage would be as large as
+ * the file. A piece is larger than the socket's high-water mark, so undici requests the next piece only when
+ * the socket has drained. (If a piece were overwritten, its checksum would be wrong, and the bucket would not
+ * accept the object.)
  */
 async function* piecesOf(path: string, start: number): AsyncGenerator<Uint8Array> {
   await using file = await open(path)

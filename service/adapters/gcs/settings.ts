@@ -3,9 +3,9 @@ export interface GcsSettings {
   readonly bucket: string
   /** Value of GOOGLE_APPLICATION_CREDENTIALS. Without it, the credentials of the machine are used. */
   readonly credentialsPath?: string
-  /** Signs URLs through Google's IAM service. For credentials without a private key. */
+  /** True if Google's IAM service signs URLs. For credentials without a private key. */
   readonly signByIam: boolean
-  /** Redirects clients to the bucket for blobs. */
+  /** True if clients are redirected to the bucket for blobs. */
   readonly redirect: boolean
   /** Base URL of the API and of signed URLs. @default Google's */
   readonly endpoint?: URL

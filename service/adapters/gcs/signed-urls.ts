@@ -8,7 +8,7 @@ import type { GcsClient } from './client.ts'
 const lifetime = 5 * 60_000
 /** Milliseconds that a signed URL is reused. The client has the remaining minute to begin its download. */
 const reuse = 4 * 60_000
-/** URLs in the cache. Each has some 800 bytes. */
+/** Most URLs in the cache. Each has some 800 bytes. */
 const mostUrls = 10_000
 
 export class SignedUrls {

@@ -7,8 +7,8 @@
  *          │              wait a while
  *          └── session lost ─┘
  *
- * The checksum is sent with the first request, so that the bucket itself refuses corrupted bytes. They
- * never become visible under the object's name.
+ * The checksum is sent with the first request, so that the bucket does not accept corrupted bytes. They never
+ * become visible under the object's name.
  * @see https://cloud.google.com/storage/docs/performing-resumable-uploads
  */
 
@@ -24,11 +24,11 @@ import type { GcsClient } from './client.ts'
 import type { Requests } from './requests.ts'
 import { openSession, type Progress, progressOf, sendFrom } from './session.ts'
 
-/** Bytes up to which an object is one request: sending it again costs less than asking how much has arrived. */
+/** Bytes up to which an object is sent in one request: repeating it costs less than requesting the progress. */
 const small = 2 * 1024 * 1024
-/** Small files at a time. Each is completely in memory. */
+/** Most small files at a time. Each is completely in memory. */
 const smallFiles = 16
-/** Large uploads at a time. A few fill the network connection. */
+/** Most large uploads at a time. A few fill the network connection. */
 const largeUploads = 4
 /** Bytes read at once for a checksum. */
 const readSize = 1024 * 1024
@@ -47,7 +47,7 @@ export interface Upload {
   readonly cacheControl: string
   /** Generation that the object must have, 0 if it must not exist. Absent if any generation is replaced. */
   readonly ifGeneration?: number | string
-  /** Sends it at once, even if the limit of requests is reached. */
+  /** True to send the object at once, even if the limit of requests is reached. */
   readonly isUrgent?: boolean
 }
 
@@ -106,7 +106,7 @@ export class Uploads {
         if (progress.done) return progress.generation
         // Only attempts without any progress count as failures: a bad connection may break many times.
         if (progress.next > arrived) failures = 0
-        else if (next !== 'unknown') throw new Error('the bucket takes no further bytes')
+        else if (next !== 'unknown') throw new Error('the bucket accepts no further bytes')
         next = arrived = progress.next
       } catch (error) {
         const isSessionLost = [404, 410].includes(statusOf(error) ?? 0)

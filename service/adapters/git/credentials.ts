@@ -6,7 +6,7 @@
 import { percentDecoded } from '../../text/percent-decoding.ts'
 import { credentialsOf, namedParts } from '../../text/scrub.ts'
 
-/** How to start git so that it reaches the remote. */
+/** Arguments and variables with which git reaches the remote. */
 export interface GitRemote {
   /** Argument without secrets. */
   readonly url: string
@@ -19,7 +19,7 @@ export interface GitRemote {
 const nameVariable = 'SLIPWAY_GIT_USERNAME'
 const passwordVariable = 'SLIPWAY_GIT_PASSWORD'
 
-/** Git calls the helper with `get`, `store` or `erase`. It answers only `get`. */
+/** Git calls the helper with `get`, `store` or `erase`. The helper answers only `get`. */
 const helper = `!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" "$${nameVariable}" "$${passwordVariable}"; }; f`
 
 /** Returns an http(s) URL without its credentials, and any other URL unchanged. */
@@ -56,7 +56,7 @@ function split(url: string): { url: string; credentials: string } {
   return { url: scheme + url.slice(scheme.length + credentials.length + 1), credentials }
 }
 
-/** Returns the percent-decoded text; the text itself if a helper could not print the decoded one on one line. */
+/** Returns the percent-decoded text. If a helper could not print it on one line, returns the text unchanged. */
 function plain(text: string): string {
   const value = percentDecoded(text)
   return /[\0\r\n]/.test(value) ? text : value

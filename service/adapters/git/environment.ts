@@ -40,7 +40,7 @@ export function withDefaultSsh(
   return own ? environment : { ...environment, GIT_SSH_COMMAND: sshCommand }
 }
 
-/** Returns the environment for local reads, on which no configuration has an influence. */
+/** Returns the environment for local reads, which no configuration influences. */
 export function localGitEnvironment(own: NodeJS.ProcessEnv): Record<string, string> {
   return {
     PATH: own.PATH ?? '/usr/bin:/bin',

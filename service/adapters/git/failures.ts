@@ -1,6 +1,6 @@
 /**
- * Failures `unavailable` of git commands, with the last words of git, without secrets, and without a cause:
- * an error may quote arguments, and with them the URL.
+ * Failures `unavailable` of git commands. A message has the last lines that git printed, without secrets. There
+ * is no cause, because an error may quote arguments, and so the URL.
  */
 import { Failure } from '../../image/errors.ts'
 import { scrubberFor } from '../../text/scrub.ts'
@@ -23,20 +23,20 @@ export class GitFailures {
   /** @param end exit code, or the signal that ended the command */
   ofExit(command: string, end: number | string | undefined, stderr: string): Failure {
     const how = typeof end === 'number' ? `exit code ${end}` : end
-    const words = lastWords(stderr)
-    return this.create(`git ${command} failed (${how})${words && `: ${words}`}`)
+    const lines = lastLines(stderr)
+    return this.create(`git ${command} failed (${how})${lines && `: ${lines}`}`)
   }
 
   /** @param limit milliseconds */
   ofTimeout(command: string, which: 'timeout' | 'idle', limit = 0, stderr = ''): Failure {
     const what = which === 'idle' ? 'printed nothing for' : 'did not end within'
-    const words = lastWords(stderr)
-    return this.create(`git ${command} ${what} ${limit / 1000} s and was stopped. ${words}`)
+    const lines = lastLines(stderr)
+    return this.create(`git ${command} ${what} ${limit / 1000} s and was stopped. ${lines}`)
   }
 }
 
 /** Returns the end of stderr on one line, without progress, updated refs and control characters. */
-function lastWords(stderr: string): string {
+function lastLines(stderr: string): string {
   return stderr
     .split(/[\r\n]+/)
     .map((line) => line.replaceAll(/\p{Cc}+/gu, ' ').trimEnd())

@@ -1,6 +1,6 @@
 /**
- * Reads files at commits. A file at a commit never changes, so the answer is cached, also if the commit has
- * no such file. Reads that wait at the same time share a git process, and commits with the same file share
+ * Reads files at commits. A file at a commit never changes, so each result is cached, including that a commit
+ * has no such file. Reads that wait at the same time share a git process, and commits with the same file share
  * its text.
  */
 import { LRUCache } from 'lru-cache'
@@ -9,11 +9,11 @@ import { findObjects, readBlobs } from './objects.ts'
 
 /** Bytes of the largest file that is read into memory. */
 const largestFile = 1024 * 1024
-/** Files that one batch reads, so at most 64 MiB. */
+/** Most files that one batch reads, so at most 64 MiB. */
 const batchSize = 64
-/** Files whose blob is cached, some 200 bytes each. */
+/** Most files whose blob id is cached. An entry takes some 200 bytes. */
 const cachedFiles = 20_000
-/** Characters of all texts that are cached. */
+/** Most characters of all cached texts. */
 const cachedText = 8 * 1024 * 1024
 
 /** Id of the blob of a file. Empty if the commit has no such file, or the file is too large. */
@@ -36,7 +36,7 @@ export class FilesAtCommits {
   })
   /** The batch that has not started yet. */
   #next: Batch | undefined
-  /** Resolves when no batch runs: there is one at a time, so that other reads find a free process. */
+  /** Resolves when no batch runs. Only one runs at a time, so that other reads find a free process. */
   #idle: Promise<unknown> = Promise.resolve()
 
   constructor(git: GitCommands) {
@@ -50,7 +50,7 @@ export class FilesAtCommits {
    * @throws Failure unavailable, also if the commit is not in the repository
    */
   async read(commit: string, path: string): Promise<string | undefined> {
-    if (path.includes('\n')) throw new TypeError(`the path "${path}" contains a line end`)
+    if (path.includes('\n')) throw new TypeError(`the path "${path}" contains a line break`)
     const file = `${commit}:${path}`
     const blob = this.#blobs.get(file)
     if (blob === noFile) return undefined

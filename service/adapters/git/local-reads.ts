@@ -6,17 +6,17 @@ import { startFailure } from '../process/run.ts'
 import { localGitEnvironment } from './environment.ts'
 import type { GitFailures } from './failures.ts'
 
-/** Git processes at a time. Clients cause reads, for example by pulling commit ids that do not exist. */
+/** Most git processes at a time. Clients cause reads, for example by pulling commit ids that do not exist. */
 const mostProcesses = 4
 const defaultIdleTimeout = 30_000
 /** Milliseconds to wait for the rest of the output after git has ended. */
 const outputLimit = 10_000
 
-/** The fields of an error by which a read failed. */
+/** Fields of the error of a failed read. */
 interface ReadError {
   /** The option of simple-git that ended the command. */
   readonly plugin?: string
-  /** Null if a signal ended the command; negative, an error number, if git could not be started. */
+  /** Null if a signal ended the command. A negative number is the error number of a failed start. */
   readonly exitCode?: number | null
   readonly stderr?: string
 }
@@ -24,9 +24,9 @@ interface ReadError {
 export interface LocalReadsOptions {
   readonly failures: GitFailures
   readonly environment: NodeJS.ProcessEnv
-  /** Ends all reads: the service shuts down. */
+  /** Ends all reads when the service shuts down. */
   readonly signal: AbortSignal
-  /** Milliseconds without output after which a read is ended: the disk hangs. @default 30,000 */
+  /** Milliseconds without output after which a read is ended, because the disk hangs. @default 30,000 */
   readonly idleTimeout?: number
 }
 
@@ -34,7 +34,7 @@ export class LocalReads {
   readonly #options: LocalReadsOptions
   readonly #idleTimeout: number
   #git: Promise<SimpleGit> | undefined
-  /** Texts for stdin by a configuration variable: simple-git asks for the text by the arguments of git. */
+  /** Texts for stdin. The key is a configuration variable in git's arguments, by which simple-git requests them. */
   readonly #inputs = new Map<string, string>()
   #inputCount = 0
 

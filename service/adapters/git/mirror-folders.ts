@@ -7,10 +7,10 @@ import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { exists } from '../filesystem/file-access.ts'
 
-/** Attributes that leave exports as committed: all paths, no placeholders, line ends or filters. */
+/** Attributes for exports of exactly the committed files: no path, placeholder, line break or filter has an effect. */
 const asCommitted = '* -export-ignore -export-subst -text -ident -filter !working-tree-encoding\n'
 
-/** Milliseconds after which a lock file is left over from a killed git: writing refs takes less time. */
+/** Age in milliseconds of a lock file that a killed git has left behind: writing refs takes less time. */
 const staleLockAge = 60_000
 
 export class MirrorFolders {
@@ -43,7 +43,7 @@ export class MirrorFolders {
 
   /** Puts the clone in the place of the mirror. */
   async replaceByNext(): Promise<void> {
-    // The old mirror is renamed first: while it is removed, which takes seconds, there would be no mirror.
+    // The old mirror is renamed first. Removing it takes seconds, in which there would be no mirror.
     await rm(this.#old, { recursive: true, force: true })
     if (await this.exists()) await rename(this.current, this.#old)
     await rename(this.next, this.current)
@@ -63,7 +63,7 @@ export class MirrorFolders {
   }
 }
 
-/** Makes exports from a repository contain what was committed. */
+/** Configures a repository so that its exports contain exactly the committed files. */
 export async function writeAttributes(gitDir: string): Promise<void> {
   await mkdir(join(gitDir, 'info'), { recursive: true })
   await writeFile(join(gitDir, 'info', 'attributes'), asCommitted)

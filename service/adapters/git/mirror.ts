@@ -21,7 +21,7 @@ import { readDates, readRefs, setHead } from './refs.ts'
 /** Git requires that HEAD names a ref. This one never exists. */
 const noDefaultBranch = 'refs/slipway/no-default-branch'
 
-/** Only these: a hosting service also lists commits of forks, under refs/pull and similar names. */
+/** Only branches and tags: a hosting service also lists commits of forks, under refs/pull and similar names. */
 const refspecs = ['+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*']
 
 /** Ends a request over HTTP to which the server sends nothing. */
@@ -34,9 +34,9 @@ const fetchFlags = [
   '--no-recurse-submodules',
   // FETCH_HEAD would keep the URL on disk.
   '--no-write-fetch-head',
-  // Output for the idle time-out.
+  // Without output, the idle time-out would end a working fetch.
   '--progress',
-  // Maintenance prints nothing for a long time, so the idle time-out would end it. It runs on its own.
+  // Maintenance prints nothing for a long time, so the idle time-out would end it. `#maintain` runs it separately.
   '--no-auto-maintenance',
 ]
 
@@ -70,13 +70,13 @@ export class GitMirror implements GitRepository {
   readonly #folders: MirrorFolders
   readonly #log: Log
   readonly #idleTimeout: number
-  /** Git on the mirror, and on the clone that is to replace it. */
+  /** Runs git on the mirror. `#newGit` runs git on the clone that replaces the mirror. */
   readonly #git: GitCommands
   readonly #newGit: GitCommands
   readonly #files: FilesAtCommits
-  /** A read of the dates that is under way, if no fetch has ended since it began. */
+  /** The running read of the dates, unless a fetch has ended since the read began. */
   #dates: Promise<ReadonlyMap<string, number>> | undefined
-  /** The mirror was readable, and nothing has failed since. */
+  /** True if the mirror was readable, and nothing has failed since. */
   #isUsable = false
   #maintenance: Promise<void> | undefined
 
@@ -112,10 +112,10 @@ export class GitMirror implements GitRepository {
   }
 
   async fetch(): Promise<RepositoryRefs> {
-    // Both talk to the remote at the same time. If one fails, the other is awaited all the same.
-    const askingForHead = this.#askForHead()
-    const downloading = this.#download(askingForHead)
-    const [head, download] = await Promise.allSettled([askingForHead, downloading])
+    // Both talk to the remote at the same time. Even if one fails, the other is awaited.
+    const remoteHead = this.#readRemoteHead()
+    const downloading = this.#download(remoteHead)
+    const [head, download] = await Promise.allSettled([remoteHead, downloading])
     this.#isUsable = false
     this.#dates = undefined
     if (head.status === 'rejected') throw head.reason
@@ -158,7 +158,7 @@ export class GitMirror implements GitRepository {
     await this.#git.run('archive', { before, after }, { cwd: folder, timeout: exportTimeout })
   }
 
-  async #askForHead(): Promise<RemoteHead> {
+  async #readRemoteHead(): Promise<RemoteHead> {
     const lines = await this.#runRemote(this.#git, 'ls-remote', ['--symref'], ['HEAD'])
     return {
       // Refs whose names end in /HEAD are listed, too.
@@ -167,10 +167,10 @@ export class GitMirror implements GitRepository {
     }
   }
 
-  /** Fetches into the mirror, or into a clone that is to replace it. Returns git on the one it took. */
-  async #download(askingForHead: Promise<RemoteHead>): Promise<GitCommands> {
+  /** Fetches into the mirror, or into a clone that replaces it. Returns the commands of that repository. */
+  async #download(remoteHead: Promise<RemoteHead>): Promise<GitCommands> {
     if (!this.#isUsable && !(await this.#isReadable())) {
-      await this.#startClone(await askingForHead)
+      await this.#startClone(await remoteHead)
       await this.#fetchInto(this.#newGit)
       return this.#newGit
     }
@@ -222,7 +222,7 @@ export class GitMirror implements GitRepository {
     await writeAttributes(this.#folders.next)
   }
 
-  /** Returns whether there was one. */
+  /** Returns whether there was a stale lock. */
   async #removeStaleLocks(): Promise<boolean> {
     let hasRemoved = false
     for await (const path of this.#folders.removeStaleLocks()) {

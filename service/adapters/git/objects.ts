@@ -27,7 +27,7 @@ export async function findObjects(
   const format = '--batch-check=%(objecttype) %(objectname) %(objectsize)'
   const found = (await git.read(['cat-file', format], linesOf(names))).split('\n')
   return names.map((_, index) => {
-    // Without such an object the line is `NAME missing` or `NAME ambiguous`.
+    // The line of a name without an object is `NAME missing` or `NAME ambiguous`.
     const [, type, id, size] = /^([a-z]+) ([0-9a-f]+) (\d+)$/.exec(found[index] ?? '') ?? []
     return type && id ? { type, id, size: Number(size) } : undefined
   })

@@ -5,7 +5,7 @@ import { findObjects } from './objects.ts'
 
 const namespaces = ['refs/heads/', 'refs/tags/']
 
-/** Makes HEAD name a ref. */
+/** Sets the ref that HEAD names. */
 export async function setHead(git: GitCommands, ref: string): Promise<void> {
   if ((await readHead(git)) !== ref) await git.run('symbolic-ref', { after: ['HEAD', ref] })
 }

@@ -60,8 +60,8 @@ function withoutNix(tree: Directory): Directory {
 }
 
 /**
- * Ranks above the packages: the folders of the store, which every layer has (`storeParents`), and `/tmp`, which must
- * be a directory for many programs.
+ * Tree that ranks above the packages: the folders of the store, which every layer has (`storeParents`), and `/tmp`,
+ * which must be a directory for many programs.
  */
 const storeAndTmp: OwnedTree = {
   tree: imageDirectory('/', {
@@ -73,7 +73,7 @@ const storeAndTmp: OwnedTree = {
 const passwd = ['root:x:0:0:root:/:/bin/sh', 'nobody:x:65534:65534:nobody:/nonexistent:/bin/sh']
 const group = ['root:x:0:', 'nobody:x:65534:']
 
-/** Ranks below the packages: a file of a package replaces any of these. */
+/** Returns the tree that ranks below the packages: a file of a package replaces any of these files. */
 function defaultFiles(env: string | undefined): Directory {
   const etc = imageDirectory('/etc', { passwd: imageFile(passwd), group: imageFile(group) })
   if (env === undefined) return imageDirectory('/', { etc })

@@ -1,4 +1,4 @@
-/** Merges trees into one. Does no I/O itself: `children` and `directory` may read. */
+/** Merges trees into one. Only the methods `children` and `directory` of the trees may do I/O. */
 import { type ByteString, bytesOf } from '../tar/byte-string.ts'
 import type { TarEntry } from '../tar/entry.ts'
 import { visitsInPathOrder } from '../tar/path-order.ts'
@@ -23,7 +23,7 @@ export interface Symlink {
   readonly kind: 'symlink'
   /** Target in the image. */
   readonly target: ByteString
-  /** Defined only for a symlink of a package: returns the directory in the store that it leads to, if any. */
+  /** Returns the directory in the store to which the symlink leads, if any. Only symlinks of packages have it. */
   directory?(): Directory | undefined
 }
 

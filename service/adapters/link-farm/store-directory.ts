@@ -37,8 +37,8 @@ function nodeAt(store: ByteString, path: ByteString, kind: FileKind): Node {
 
 /**
  * Returns the directory that a path below the store leads to; undefined if the path leads to anything else, outside of
- * the store, or through a cycle of symlinks. `realpath` would not do: absolute targets begin with /nix/store, even if
- * another folder of this machine stands for it.
+ * the store, or through a cycle of symlinks. `realpath` would be wrong: absolute targets begin with /nix/store, even
+ * if the store paths are in another folder of this machine.
  */
 function directoryBehind(store: ByteString, path: ByteString): Directory | undefined {
   let resolved: ByteString[] = []

@@ -1,4 +1,4 @@
-/** Watches which images of a batch are complete, while one Nix process realises all of them. */
+/** Reports each image of a batch as soon as it is complete, while one Nix process realises all of them. */
 import type { BuilderLimit } from '../../build/ports.ts'
 import type { EvaluatedPackage } from '../../closure/package.ts'
 import { buildFailure } from './build-failure.ts'
@@ -26,7 +26,7 @@ export class BatchCompletion {
     this.check()
   }
 
-  /** Resolves the images that are complete by now. One check runs at a time; calls meanwhile share the next. */
+  /** Resolves the complete images. One check runs at a time, and calls during a check share the next one. */
   check(): void {
     this.#checkAgain = true
     this.#checking ??= this.#checkUntilCurrent().finally(() => {

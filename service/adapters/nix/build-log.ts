@@ -72,7 +72,7 @@ export class BuildLog {
   readonly #stopped = new LRUCache<StorePath, string[]>({ max: keptStopped })
   /**
    * Number of finished builds or substitutions, by the id of the counting activity. The activities of single
-   * builders do not suffice: that of a requested derivation stops only when Nix ends.
+   * builders are not enough: the activity of a requested derivation stops only when Nix ends.
    */
   readonly #done = new Map<number, number>()
   readonly #onBuilt: () => void

@@ -7,7 +7,7 @@ import { type Cause, reservedForPulls } from '../../concurrency/priority-limiter
 
 export class BuilderSlots {
   #free: number
-  /** Wake those that wait for a builder, in the order in which they came. */
+  /** Functions that wake the waiting callers, in order of arrival. */
   readonly #waiting: (() => void)[] = []
 
   /** @param builders most builders that prebuilds use at a time */
@@ -16,8 +16,8 @@ export class BuilderSlots {
   }
 
   /**
-   * Waits for free builders, and calls `use` with their number. It gets half of the free ones: a large build
-   * is fast on an idle machine, and the next one still finds builders.
+   * Waits for free builders, and calls `use` with half of their number. So a large build is fast on an idle
+   * machine, and the next build still finds builders.
    */
   async run<T>(cause: Cause, use: (builders: number) => Promise<T>): Promise<T> {
     const reserved = cause === 'prebuild' ? reservedForPulls : 0

@@ -6,7 +6,7 @@ const passedOn = [
   'PATH',
   'TMPDIR',
   'USER',
-  // Where Nix's configuration and caches are, if not at their default place.
+  // Folders of Nix's configuration and caches, if they are not at the default place.
   'XDG_CONFIG_HOME',
   'XDG_CACHE_HOME',
   // For package sets that fetch private repositories during evaluation.
@@ -36,7 +36,7 @@ export function nixEnvironment(from: NodeJS.ProcessEnv): Record<string, string> 
   )
   return {
     ...Object.fromEntries(names.map((name) => [name, from[name] ?? ''])),
-    // No terminal can ask for a password. Messages are parsed: one language, no colours.
+    // There is no terminal for a password prompt. Messages are parsed, so they have one language and no colours.
     GIT_TERMINAL_PROMPT: '0',
     NO_COLOR: '1',
     LC_ALL: 'C',

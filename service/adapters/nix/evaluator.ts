@@ -21,7 +21,7 @@ export interface NixEvaluatorOptions {
   readonly launcher?: Launcher
   /** Seconds that one evaluation may run. */
   readonly timeout: number
-  /** Evaluations at a time. Each may use a core, and hundreds of megabytes for a large set. */
+  /** Most evaluations at a time. Each may use a core, and hundreds of megabytes for a large set. */
   readonly concurrency: number
   readonly log: Log
 }
@@ -91,7 +91,7 @@ export class NixEvaluator implements Evaluator {
   }
 }
 
-/** Returns the failure of the package set as a whole: Nix failed before it came to any package. */
+/** Returns the failure of the whole package set: Nix failed before it evaluated any package. */
 function packageSetFailure(message: string): Failure {
   return new Failure('evaluation-failed', `the package set cannot be evaluated: ${message}`)
 }

@@ -1,4 +1,4 @@
-/** Reads what Nix prints, and makes it safe to show: clients may be anybody. */
+/** Reads messages of Nix, and removes everything that is not safe to show to any client. */
 import { scrub } from '../../text/scrub.ts'
 
 /**
@@ -21,7 +21,7 @@ export const quotedDerivation = String.raw`'(?<derivation>/[^'!^]+\.drv)`
 /** Most lines of an error that are shown. */
 const mostLines = 20
 
-/** Removes control characters, which could steer a terminal, and credentials from a text. */
+/** Removes credentials, and control characters, which could control a client's terminal. */
 export function safeText(text: string): string {
   // In this order: a colour in the middle of a URL would hide its credentials from `scrub`.
   return scrub(text.replace(controls, ''))

@@ -30,7 +30,7 @@ export function unmetRequirement(errors: string): Requirement | undefined {
   return undefined
 }
 
-/** Returns what the package requires, what there is, and which setting of Nix to change. */
+/** Returns a message: what the package requires, which builders there are, and which setting of Nix to change. */
 export async function describeMissingBuilder(
   name: string,
   { system, features }: Requirement,

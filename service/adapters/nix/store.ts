@@ -21,7 +21,7 @@ import { BuildLog } from './build-log.ts'
 import { BuilderSlots } from './builder-slots.ts'
 import { nixUnavailable, type RunNix, runNix } from './run-nix.ts'
 
-/** Seconds without output, beyond the limit of a builder, after which Nix hangs on a lock or a download. */
+/** Seconds without output, beyond the limit of a builder, after which Nix is stopped: a lock or download hangs. */
 const stalled = 300
 
 const pathInfo = z.object({ narSize: z.number(), references: z.array(z.string()) })
@@ -45,7 +45,7 @@ export interface LocalNixStoreOptions {
   readonly rootsFolder: string
   /** Folder for source trees that are copied into the store. */
   readonly temporaryFolder: string
-  /** Nix builders at a time, over all images. */
+  /** Most Nix builders at a time, over all images. */
   readonly builders: number
 }
 
@@ -91,10 +91,10 @@ export class LocalNixStore implements NixStore {
       const flags = ['--max-jobs', String(builders), '--add-root', join(rootsFolder, 'output')]
       return this.#realise(packages, limit, flags)
     }
-    // Most outputs are built already or can be substituted: that must not wait for a free builder.
+    // Most outputs are built already, or can be substituted. This needs no builder and must not wait for one.
     let log = await realise(0)
     if (log === undefined) return
-    // Without local builders, a remote builder may have failed already.
+    // Even without local builders, a remote builder may have failed.
     const isTried = log.failures.length > 0 || log.interruption !== undefined
     if (!isTried) log = await this.#slots.run(cause, realise)
     if (log !== undefined) throw await buildFailure(packages, log, limit, this.#runNix)

@@ -19,15 +19,15 @@ export interface Compressor {
 
 export interface SelectedCompressor {
   readonly compressor: Compressor
-  /** Faster libraries that were looked for and are not used. */
+  /** Faster libraries that are not used, because they are missing or do not work. */
   readonly unusedLibraries: readonly UnusedLibrary[]
 }
 
 const gzipLevel = 1
 
 /**
- * Level 2, but with one hash table instead of two. The table has the size that suits a chunk. This takes three
- * quarters of the time, and the result is at most 1 % larger.
+ * Level 2, but with one hash table instead of two, whose size is right for a chunk. This takes three quarters of the
+ * time, and the result is at most 1 % larger.
  */
 const zstdParameters = {
   [constants.ZSTD_c_compressionLevel]: 2,

@@ -2,9 +2,9 @@
  * Gzip by Intel's ISA-L, whose fastest level is five times as fast as zlib's. It is called as a library, because
  * starting its program `igzip` takes longer than compressing most layers, and so does piping the bytes to it.
  *
- * On x86-64 another worker may compress the same chunk differently: where ISA-L means to enter the third position of
- * a chunk into its hash table, it hashes bits 16 to 47 of the address of its struct instead (`.write_first_byte` in
- * igzip_icf_body_h1_gr_bt.asm), and so finds or misses a match in one of some thousand chunks. This is allowed: the
+ * On x86-64, two workers may compress the same chunk differently. ISA-L should enter the third position of a chunk
+ * into its hash table, but hashes bits 16 to 47 of the address of its struct instead (`.write_first_byte` in
+ * igzip_icf_body_h1_gr_bt.asm). This changes one match in one of several thousand chunks. It is allowed: the
  * uncompressed bytes are the same, and the digest of a packed layer is recorded once.
  * @see https://github.com/intel/isa-l/blob/master/include/igzip_lib.h
  */
@@ -36,8 +36,8 @@ export const structSize = 82_384
 const structRoom = 256 * 1024
 
 /**
- * Bytes of working memory for level 1: ISAL_DEF_LVL1_MEDIUM in igzip_lib.h. With more of it a chunk becomes one
- * block with one Huffman code, which takes as long and is larger by 0.4 %.
+ * Bytes of working memory for level 1: ISAL_DEF_LVL1_MEDIUM in igzip_lib.h. With more memory, a chunk becomes one
+ * deflate block with one Huffman code, which takes the same time and is larger by 0.4 %.
  */
 const workingMemorySize = 148 * 1024
 
@@ -77,15 +77,15 @@ export class IsaL {
 
   /**
    * Returns the chunk as a gzip member. Its bytes are valid until the next call.
-   * @throws Error if ISA-L refuses the chunk
+   * @throws Error if ISA-L cannot compress the chunk
    */
   gzip(chunk: Buffer): Buffer {
     return this.#gzip(chunk, this.#workingMemory)
   }
 
   /**
-   * Compresses a sample and checks the result and the size of the struct. ISA-L has no function that tells its
-   * version, and the name of its file promises nothing about the internal state, which this process allocates.
+   * Compresses a sample and checks the result and the size of the struct. ISA-L has no function that returns its
+   * version, and its file name does not determine the size of the internal state, which this process allocates.
    * @throws Error if the library differs from what this file expects
    */
   verify(): void {
@@ -100,9 +100,9 @@ export class IsaL {
     if (!gunzipSync(this.gzip(sample)).equals(sample)) {
       throw new Error('a compressed sample cannot be decompressed')
     }
-    const behind = this.#struct.subarray(structSize)
-    if (!behind.equals(Buffer.alloc(behind.length))) {
-      throw new Error(`it writes behind the ${structSize} bytes of struct isal_zstream`)
+    const rest = this.#struct.subarray(structSize)
+    if (!rest.equals(Buffer.alloc(rest.length))) {
+      throw new Error(`it writes beyond the ${structSize} bytes of struct isal_zstream`)
     }
   }
 
@@ -127,7 +127,7 @@ export class IsaL {
   }
 }
 
-/** Size of bytes that cannot be compressed: five bytes more for each stored block of 64 kB, header, trailer. */
+/** Returns the size of an incompressible chunk: it has 5 more bytes for each 64 kB, and a header and a trailer. */
 function maxCompressedSize(size: number): number {
   return size + Math.ceil(size / 65535) * 5 + 64
 }

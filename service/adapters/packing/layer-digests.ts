@@ -3,7 +3,7 @@ import { createHash, type Hash } from 'node:crypto'
 import type { Digest } from '../../image/descriptor.ts'
 
 export interface LayerDigestsOptions {
-  /** False if the file holds the bytes of the tar; they are then hashed once. */
+  /** False if the file is the tar itself, whose bytes are then hashed once. */
   readonly isCompressed: boolean
   /** True if the MD5 of the file is computed, for a storage that verifies uploads by it. */
   readonly md5: boolean

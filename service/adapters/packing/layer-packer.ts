@@ -16,7 +16,7 @@ import { WorkerPool } from './worker-pool.ts'
 /** Seconds after which a full disk may have space again. */
 const retryAfter = 30
 
-/** Error codes of a staging folder that takes no more bytes. */
+/** Error codes of a staging folder that cannot be written to. */
 const storageFull: Record<string, string> = {
   ENOSPC: 'no space is left on its file system',
   EDQUOT: 'its disk quota is used up',
@@ -60,14 +60,14 @@ export class LayerPacker implements Packer {
     })
   }
 
-  /** Starts a worker, so that the first layer need not wait for it, and logs the compressor. */
+  /** Starts a worker, so that the first layer does not wait for it, and logs the compressor. */
   prepare(): void {
     this.#workers.prepare()
   }
 
   /**
    * Packs the layer of store paths, whose order has no influence.
-   * @throws Failure unavailable, if the staging folder takes no more bytes; Error, if a path cannot be read
+   * @throws Failure unavailable, if the staging folder cannot be written to; Error, if a path cannot be read
    */
   async packStorePaths(paths: readonly StorePath[]): Promise<PackedLayer> {
     return this.#pack({ kind: 'store-paths', paths })
@@ -75,7 +75,7 @@ export class LayerPacker implements Packer {
 
   /**
    * Packs the layer of an image's root.
-   * @throws as packStorePaths
+   * @throws like packStorePaths
    */
   async packLinkFarm(linkFarm: LinkFarm): Promise<PackedLayer> {
     return this.#pack({ kind: 'link-farm', linkFarm })
@@ -86,7 +86,7 @@ export class LayerPacker implements Packer {
     await this.#workers.close()
   }
 
-  /** Logs once, and again if a later worker selects otherwise, because a library was installed or removed. */
+  /** Logs the compressor once, and again if a later worker selects another one: a library may be installed later. */
   #logCompressor({ compressor, unusedLibraries }: WorkerStarted): void {
     const found = JSON.stringify([compressor, unusedLibraries])
     if (found === this.#logged) return

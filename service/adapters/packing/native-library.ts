@@ -14,25 +14,25 @@ export interface UnusedLibrary {
   /** The file that was tried; absent if there is none. */
   readonly path?: string
   /** `not found`, `could not be loaded: …` or `does not work: …`. */
-  readonly cause: string
+  readonly failure: string
 }
 
 export interface LibrarySearch<T> {
   /** Result of `make`; undefined if no file of the library can be used. */
   readonly made?: T
-  /** The files that were tried before `made`; never empty if that is undefined. */
+  /** The files that were tried before `made`; never empty if `made` is undefined. */
   readonly unused: readonly UnusedLibrary[]
 }
 
-/** Message of koffi, which omits the name of the file, if the linker does not know the library. */
+/** Message of koffi for a library that the linker does not find. It contains no file name. */
 const unknownToLinker = /^Failed to load shared library: cannot open shared object file/
 
 /**
  * Loads a library and calls `make` with it.
  * @param library file name with the version of the ABI: `libisal.so.2`
  * @param make throws an error if the library does not work as expected; then the next file is tried
- * @param path folders of programs, as in the environment. Nix has a library in `lib` beside the `bin` of its
- *   programs, where the linker does not look; so that is tried before the linker
+ * @param path folders of programs, as in the environment. Nix installs a library in the folder `lib` beside the
+ *   folder `bin` of its programs. The linker does not look there, so these files are tried before the linker
  */
 export async function findLibrary<T>(
   library: string,
@@ -44,7 +44,7 @@ export async function findLibrary<T>(
     koffi = await import('koffi')
   } catch (error) {
     // koffi has no code for some kinds of machines.
-    return { unused: [{ library, cause: `could not be loaded: koffi: ${messageOf(error)}` }] }
+    return { unused: [{ library, failure: `could not be loaded: koffi: ${messageOf(error)}` }] }
   }
   const unused: UnusedLibrary[] = []
   for (const file of [...besidePrograms(library, path), library]) {
@@ -54,16 +54,16 @@ export async function findLibrary<T>(
     } catch (error) {
       const message = messageOf(error)
       if (file === library && unknownToLinker.test(message)) continue
-      unused.push({ library, path: file, cause: `could not be loaded: ${message}` })
+      unused.push({ library, path: file, failure: `could not be loaded: ${message}` })
       continue
     }
     try {
       return { made: make(loaded, koffi), unused }
     } catch (error) {
-      unused.push({ library, path: file, cause: `does not work: ${messageOf(error)}` })
+      unused.push({ library, path: file, failure: `does not work: ${messageOf(error)}` })
     }
   }
-  return { unused: unused.length > 0 ? unused : [{ library, cause: 'not found' }] }
+  return { unused: unused.length > 0 ? unused : [{ library, failure: 'not found' }] }
 }
 
 /** Returns the existing files of a library beside the folders of programs. */

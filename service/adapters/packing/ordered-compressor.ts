@@ -30,7 +30,7 @@ export class OrderedCompressor {
   nextBuffer(): Buffer {
     const shared = this.#shared
     if (!shared?.hasHelpers) {
-      // Alone, it is faster to compress each chunk at once, while the processor's cache holds it.
+      // Without helpers, it is faster to compress each chunk at once, while it is in the processor's cache.
       this.finish()
       return this.#ownBuffer
     }
@@ -51,7 +51,7 @@ export class OrderedCompressor {
     while (this.#shared?.size) this.#write(this.#shared.take(this.#compress))
   }
 
-  /** Makes the helpers leave, also after a failure. */
+  /** Dismisses all helpers. Called after a failure, too. */
   close(): void {
     this.#shared?.close()
   }

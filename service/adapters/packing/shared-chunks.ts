@@ -1,20 +1,20 @@
 /**
- * Chunks of one large layer that several workers compress. They lie in a ring of slots in shared memory:
+ * Chunks of one large layer that several workers compress. The chunks are in a ring of slots in shared memory:
  *
  *     owner    the worker that packs the layer: adds chunks,         ┌────────────┬────────────┬─────┬─────┐
  *              takes compressed ones in order                        │ compressed │ compressed │ raw │ raw │ …
- *     helper   compresses the oldest chunk that nobody has started   └────────────┴────────────┴─────┴─────┘
+ *     helper   compresses the oldest chunk that no worker has begun  └────────────┴────────────┴─────┴─────┘
  *
- * If no helper has started a chunk by the time the owner takes it, the owner compresses it. So helpers may come
- * late, leave early or never come, and the chunks and their order stay the same.
+ * If no helper has begun a chunk when the owner takes it, the owner compresses it. So the chunks and their order do
+ * not depend on when helpers join or leave.
  */
 import { chunkSize } from '../tar/write-tar.ts'
 
 type Compress = (chunk: Buffer) => Uint8Array
 
-/** Chunks that the owner may add before it must take one. */
+/** Most chunks that the owner may add before it must take one. */
 const slots = 8
-/** While the owner works on one slot, further helpers would have nothing to do. */
+/** Most helpers of one layer. The owner works on one slot, so more helpers would have nothing to do. */
 export const maxHelpers = slots - 1
 
 /** Milliseconds after which a waiting worker checks the state again, in case it missed a notification. */
@@ -31,7 +31,7 @@ const areaSize = chunkSize + 4096
 /** Indexes of the shared 32-bit words. */
 const layerNumberWord = 0
 const helpersWord = 1
-/** Helpers that should leave. */
+/** Number of helpers that should leave. */
 const dismissedWord = 2
 /** 1 after a helper has died. */
 const deadHelperWord = 3
@@ -122,20 +122,20 @@ export class SharedChunks {
     return Atomics.load(this.#words, layerNumberWord) === this.layerNumber
   }
 
-  /** Makes all helpers leave. For the owner, or for the pool if the owner has died. */
+  /** Dismisses all helpers. For the owner, or for the pool if the owner has died. */
   close(): void {
     Atomics.compareExchange(this.#words, layerNumberWord, this.layerNumber, this.layerNumber + 1)
     this.#wakeHelpers()
   }
 
-  /** Makes the owner fail: the chunk that a dead helper has started never becomes compressed. */
+  /** Ends the owner's `take` with an error, because a chunk that the dead helper has begun is never compressed. */
   reportDeadHelper(): void {
     if (!this.isOpen) return
     Atomics.store(this.#words, deadHelperWord, 1)
     for (let slot = 0; slot < slots; slot += 1) Atomics.notify(this.#words, wordOf(slot))
   }
 
-  /** Makes one helper leave, because there is another job for it. */
+  /** Dismisses one helper, because there is another job for it. */
   dismissHelper(): void {
     Atomics.add(this.#words, dismissedWord, 1)
     this.#wakeHelpers()
@@ -146,7 +146,7 @@ export class SharedChunks {
     Atomics.add(this.#words, helpersWord, 1)
     try {
       for (let slot = 0; ; ) {
-        // Read before the state, so that an event after that ends the wait at once.
+        // Read before the slots are checked: an event after the check then ends the wait at once.
         const events = Atomics.load(this.#words, eventsWord)
         if (this.#shouldLeave()) return
         const started = this.#start(slot)

@@ -1,4 +1,4 @@
-/** A packing worker, seen from the service. It does one thing at a time. */
+/** Handle of a packing worker. The worker does one job at a time. */
 import { Worker } from 'node:worker_threads'
 import { messageOf } from '../../image/errors.ts'
 import { SharedChunks } from './shared-chunks.ts'
@@ -17,10 +17,10 @@ import type {
  */
 const maxYoungGenerationSizeMb = 1
 
-/** How a request to the worker ended. */
+/** The worker's answer to a request, or its end. */
 type Answer =
   | Exclude<MessageFromWorker, { kind: 'started' | 'large' }>
-  | { readonly kind: 'exited'; readonly cause: string }
+  | { readonly kind: 'exited'; readonly failure: string }
 
 export interface WorkerHandleOptions {
   readonly settings: WorkerSettings
@@ -48,13 +48,13 @@ export class WorkerHandle {
         this.#onLarge(SharedChunks.open(message.memory, message.layerNumber))
       } else this.#answer?.(message)
     })
-    let cause = 'it was terminated'
+    let failure = 'it was terminated'
     this.#worker.on('error', (error) => {
-      cause = messageOf(error)
+      failure = messageOf(error)
     })
     this.#worker.on('exit', () => {
       onExit()
-      this.#answer?.({ kind: 'exited', cause })
+      this.#answer?.({ kind: 'exited', failure })
     })
   }
 
@@ -66,8 +66,8 @@ export class WorkerHandle {
     this.#onLarge = onLarge
     const answer = await this.#request({ kind: 'pack', job })
     if (answer.kind === 'packed') return answer.outcome
-    const cause = answer.kind === 'exited' ? answer.cause : `it answered "${answer.kind}"`
-    return { ok: false, message: `the packing worker ended: ${cause}`, code: undefined }
+    const failure = answer.kind === 'exited' ? answer.failure : `it answered "${answer.kind}"`
+    return { ok: false, message: `the packing worker ended: ${failure}`, code: undefined }
   }
 
   /**

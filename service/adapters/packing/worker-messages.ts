@@ -1,4 +1,4 @@
-/** Messages between the service and its packing workers. They are cloned, so errors travel as plain data. */
+/** Messages between the service and its packing workers. Messages are cloned, so an error is sent as plain data. */
 import type { StorePath } from '../../closure/closure.ts'
 import type { Compression } from '../../image/keys.ts'
 import type { LinkFarm } from '../../image/link-farm.ts'
@@ -13,7 +13,7 @@ export interface WorkerSettings {
 
 export type MessageToWorker =
   | { readonly kind: 'pack'; readonly job: PackJob }
-  /** Asks for help with a large layer that another worker packs. */
+  /** Requests help with a large layer that another worker packs. */
   | { readonly kind: 'help'; readonly memory: SharedArrayBuffer; readonly layerNumber: number }
 
 export type MessageFromWorker =

@@ -4,7 +4,7 @@ import { maxHelpers, type SharedChunks } from './shared-chunks.ts'
 import { WorkerHandle, type WorkerHandleOptions } from './worker-handle.ts'
 import type { PackJob, PackOutcome, WorkerSettings, WorkerStarted } from './worker-messages.ts'
 
-/** Milliseconds. The layers of an image follow one another closely; an idle worker takes some 20 MB. */
+/** Milliseconds that an idle worker is kept: the next layer often follows soon. An idle worker takes some 20 MB. */
 const defaultIdleTime = 30_000
 
 type PoolWorker = Pick<WorkerHandle, 'pack' | 'help' | 'terminate'>
@@ -25,7 +25,7 @@ export interface WorkerPoolOptions {
 interface LargeLayer {
   readonly chunks: SharedChunks
   helpers: number
-  /** Helpers that were told to leave, and have not left yet. */
+  /** Number of helpers that were dismissed and have not left yet. */
   dismissed: number
 }
 
@@ -80,7 +80,7 @@ export class WorkerPool {
       })
       if (large) {
         this.#largeLayers.delete(large)
-        // A worker that died has not closed them.
+        // A worker that died has not closed its chunks.
         large.chunks.close()
       }
       this.#release(worker)
@@ -122,7 +122,7 @@ export class WorkerPool {
     else if (this.#queue.size > 0 || !this.#help(worker)) this.#keep(worker)
   }
 
-  /** Makes a worker help with the large layer that has the fewest helpers. Returns false if there is none. */
+  /** Assigns a worker to the large layer that has the fewest helpers. Returns false if there is none. */
   #help(worker: PoolWorker): boolean {
     const [large] = [...this.#largeLayers]
       .filter(({ chunks, helpers }) => chunks.isOpen && helpers < maxHelpers)
@@ -142,7 +142,7 @@ export class WorkerPool {
   /** Keeps a worker for the next job, for a while. */
   #keep(worker: PoolWorker): void {
     const timer = setTimeout(() => {
-      // Before it has ended, so that no job is assigned to it.
+      // Removed before the worker has ended, so that no job is assigned to it.
       this.#idle.delete(worker)
       void worker.terminate()
     }, this.#idleTime).unref()

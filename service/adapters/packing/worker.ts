@@ -16,7 +16,7 @@ import type {
 } from './worker-messages.ts'
 import { writeLayerFile } from './write-layer-file.ts'
 
-/** Serving requests comes first. On Linux this sets the priority of the calling thread alone. */
+/** Serving requests is more important than packing. On Linux this sets the priority of the calling thread alone. */
 const niceness = 5
 if (process.platform === 'linux') setPriority(niceness)
 
@@ -53,7 +53,7 @@ function pack(job: PackJob): PackOutcome {
   try {
     return { ok: true, packed: writeLayer(job) }
   } catch (error) {
-    // A helper may still write to it.
+    // A helper may still write to the shared memory.
     sharedMemory = undefined
     const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
     return { ok: false, message: messageOf(error), code }

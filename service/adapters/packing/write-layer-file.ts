@@ -11,7 +11,7 @@ import type { LayerFile } from './worker-messages.ts'
 export interface WriteLayerOptions {
   /** True if the MD5 of the file is computed. @default false */
   readonly md5?: boolean
-  /** Called when the layer turns out to be large: asks idle workers for help. @default no help */
+  /** Called when the layer turns out to be large: requests the help of idle workers. @default no help */
   readonly requestHelp?: () => SharedChunks
 }
 

@@ -6,7 +6,7 @@ import { constants } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { exists } from '../filesystem/file-access.ts'
 
-/** The words before a Nix program on its command line; empty on a system without setpriv. */
+/** Program and arguments that stand before a Nix program on its command line; empty on a system without setpriv. */
 export type Launcher = readonly string[]
 
 /**

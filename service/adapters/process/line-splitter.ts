@@ -1,4 +1,4 @@
-/** Characters of the longest line: a longer one is cut, so that it does not fill the memory. */
+/** Most characters of a line: a longer line is cut, so that it does not fill the memory. */
 const longestLine = 1024 * 1024
 
 /** Splits text that arrives in pieces into lines, which end with LF or CRLF. */
@@ -6,7 +6,7 @@ export class LineSplitter {
   readonly #onLine: (line: string) => void
   #rest = ''
 
-  /** @param onLine called with each line, without its end, as soon as it is complete */
+  /** @param onLine called with each line, without its line break, as soon as it is complete */
   constructor(onLine: (line: string) => void) {
     this.#onLine = onLine
   }
@@ -21,7 +21,7 @@ export class LineSplitter {
     for (const line of lines) this.#onLine(line.replace(/\r$/, ''))
   }
 
-  /** Passes on the last line, if the text does not end with a line end. */
+  /** Passes the last line on, if the text does not end with a line break. */
   end(): void {
     if (this.#rest !== '') this.#onLine(this.#rest)
     this.#rest = ''

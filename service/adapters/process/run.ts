@@ -3,7 +3,7 @@
  * process is not enough: `git fetch` then leaves its `git remote-https` behind.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { endGroup } from './group-members.ts'
+import { endGroup } from './end-group.ts'
 import { LineSplitter } from './line-splitter.ts'
 
 /** Milliseconds between SIGTERM and SIGKILL. Git removes its lock files in that time. */
@@ -25,9 +25,9 @@ export interface RunOptions {
   /** Milliseconds without a byte on stdout or stderr. */
   readonly idleTimeout?: number
   readonly signal?: AbortSignal
-  /** Called with each line of stderr, without its end, as soon as the line is complete. */
+  /** Called with each line of stderr, without its line break, as soon as the line is complete. */
   readonly onStderrLine?: (line: string) => void
-  /** Bytes of stdout. A program that writes more is ended, and the run fails. @default 256 MiB */
+  /** Most bytes of stdout. A program that writes more is ended, and the run fails. @default 256 MiB */
   readonly maxStdout?: number
 }
 
@@ -73,12 +73,12 @@ export async function runInGroup(
   const timer = startTimer('timeout', options.timeout)
   const idleTimer = startTimer('idle', options.idleTimeout)
 
-  const chunks: Buffer[] = []
+  const pieces: Buffer[] = []
   let stdoutSize = 0
-  stdout.on('data', (chunk: Buffer) => {
+  stdout.on('data', (piece: Buffer) => {
     idleTimer?.refresh()
-    stdoutSize += chunk.length
-    if (stdoutSize <= maxStdout) chunks.push(chunk)
+    stdoutSize += piece.length
+    if (stdoutSize <= maxStdout) pieces.push(piece)
     else end()
   })
   let stderrEnd = ''
@@ -104,7 +104,7 @@ export async function runInGroup(
   return {
     exitCode,
     signal: endedBy,
-    stdout: Buffer.concat(chunks).toString('utf8'),
+    stdout: Buffer.concat(pieces).toString('utf8'),
     stderr: stderrEnd,
     timedOut,
   }
@@ -113,7 +113,7 @@ export async function runInGroup(
 /** Starts a program in a process group of its own. Returns it with the id of the group. */
 async function start(file: string, args: readonly string[], options: RunOptions) {
   const { env, cwd, input, signal } = options
-  // Loaded late: execa is large, and the first program starts while others are loaded.
+  // Imported with the first program, because execa is large. Other modules are loaded at the same time.
   const { execa } = await import('execa')
   signal?.throwIfAborted()
   try {

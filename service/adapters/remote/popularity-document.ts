@@ -23,9 +23,9 @@ const refreshInterval = 24 * 3600 * 1000
 const retryInterval = 3600 * 1000
 /** Milliseconds that a start without a copy waits. A plan that is made without the counts is kept for ever. */
 const defaultStartLimit = 5000
-/** Milliseconds without a byte. */
+/** Milliseconds without a byte after which a read fails. */
 const idleTimeout = 30_000
-/** Bytes. The 100,000 packages of nixpkgs take 3 MB. */
+/** Most bytes of the document. The 100,000 packages of nixpkgs take 3 MB. */
 const defaultLimit = 64 * 1024 * 1024
 
 const countsSchema = z.record(z.string(), z.number().nonnegative())
@@ -92,7 +92,8 @@ export class PopularityDocument implements PopularitySource {
     if (failure === undefined) {
       this.#outages.recovered('NIX_POPULARITY_URL can be read again')
     } else {
-      const used = this.#popularity === noPopularity ? 'none is used' : 'the last copy is used'
+      const used =
+        this.#popularity === noPopularity ? 'no popularity is used' : 'the last copy is used'
       this.#outages.failed({ failure }, `NIX_POPULARITY_URL cannot be read; ${used}`)
     }
     const wait = failure === undefined ? refreshInterval : retryInterval
@@ -135,7 +136,7 @@ export class PopularityDocument implements PopularitySource {
     }
   }
 
-  /** Logs a failure, and goes on: the copy is needed only at a start without a network. */
+  /** Never throws: the copy is needed only at a start without a network, so a failure is only logged. */
   async #writeCopy(copy: z.infer<typeof copySchema>): Promise<void> {
     const partial = `${this.#copy}.${randomUUID()}`
     try {
@@ -175,8 +176,8 @@ function etagOf({ headers }: RemoteResponse): string | undefined {
 
 async function readLimited(path: string, limit: number): Promise<Buffer> {
   // The size of the file is not used: a pipe has none, and a file may still be growing.
-  const chunks: Buffer[] = await Array.fromAsync(createReadStream(path, { end: limit }))
-  const document = Buffer.concat(chunks)
+  const pieces: Buffer[] = await Array.fromAsync(createReadStream(path, { end: limit }))
+  const document = Buffer.concat(pieces)
   if (document.length > limit) throw new Error(`it has more than ${limit} bytes`)
   return document
 }

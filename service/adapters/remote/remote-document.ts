@@ -42,9 +42,9 @@ export async function readRemote<T>(
   const { limit, idleTimeout, timeout, signal } = options
   const abort = new AbortController()
   const end = (failure: string) => abort.abort(new Error(failure))
-  const idle = setTimeout(() => end(`nothing came for ${idleTimeout / 1000} s`), idleTimeout)
+  const idle = setTimeout(() => end(`no byte arrived for ${idleTimeout / 1000} s`), idleTimeout)
   const whole =
-    timeout && setTimeout(() => end(`it was not done within ${timeout / 1000} s`), timeout)
+    timeout && setTimeout(() => end(`it was not complete within ${timeout / 1000} s`), timeout)
   try {
     const { fetch } = await httpClient()
     const { address, headers } = withoutCredentials(url)
@@ -79,7 +79,7 @@ export async function wholeBody(response: RemoteResponse): Promise<Buffer> {
   return Buffer.concat(await Array.fromAsync(response.body))
 }
 
-/** Moves credentials from the URL, where fetch refuses them, to a header. fetch drops it at another host. */
+/** Moves credentials from the URL, where fetch rejects them, to a header, which fetch never sends to another host. */
 function withoutCredentials(url: string): { address: string; headers: Record<string, string> } {
   const address = new URL(url)
   const { username, password } = address
@@ -100,11 +100,11 @@ function refuseDowngrade(requested: string, answered: string): void {
 
 async function* limited({ body }: Response, limit: number, onBytes: () => void) {
   let size = 0
-  for await (const chunk of body ?? []) {
+  for await (const piece of body ?? []) {
     onBytes()
-    size += chunk.length
+    size += piece.length
     if (size > limit) throw new Error(`it has more than ${limit} bytes`)
-    yield chunk
+    yield piece
   }
 }
 

@@ -20,7 +20,7 @@ export function isAscii(text: ByteString): boolean {
   return /^[\0-\x7f]*$/.test(text)
 }
 
-/** Converts bytes, or a text, which is encoded as UTF-8. */
+/** Converts bytes, or the UTF-8 bytes of a text. */
 export function byteString(source: Buffer | string): ByteString {
   const bytes = typeof source === 'string' ? Buffer.from(source) : source
   return bytes.toString('latin1')

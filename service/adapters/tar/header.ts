@@ -6,7 +6,8 @@
 import { type ByteString, bytesOf } from './byte-string.ts'
 import type { DirectoryEntry, SymlinkEntry } from './entry.ts'
 
-export const blockSize = 512
+/** Bytes of a block, the unit of a tar archive. */
+const blockSize = 512
 
 /** Two empty blocks end an archive. */
 export const endOfArchive = Buffer.alloc(2 * blockSize)

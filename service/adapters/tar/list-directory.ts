@@ -10,8 +10,8 @@ export interface DirectoryItem {
 }
 
 /**
- * Returns what a directory holds, in no order.
- * @throws Error if it cannot be read, or holds a file of a kind that an image cannot hold
+ * Returns the items of a directory, in no particular order.
+ * @throws Error if the directory cannot be read, or has a file of a kind that an image cannot contain
  */
 export function listDirectory(path: ByteString): DirectoryItem[] {
   return readDirectory(path).map((item) => {

@@ -1,5 +1,5 @@
 /**
- * Sorts what a directory holds, so that whole paths are in byte order. The content of `lib` does not follow `lib`
+ * Sorts the items of directories so that whole paths are in byte order. The content of `lib` does not follow `lib`
  * at once, because `.` sorts before `/`:
  *
  *     lib    lib.so    lib/a    lib/b    libexec

@@ -9,7 +9,7 @@ import { type Visit, visitsInPathOrder } from './path-order.ts'
 /** Folder of store paths in an image, and on most machines. */
 export const storeFolder = '/nix/store'
 
-/** Entries of every layer, so that a client that unpacks one layer alone does not create them with mode 0555. */
+/** Entries of every layer. Without them, a client that unpacks one layer alone may create these with mode 0555. */
 export const storeParents: readonly DirectoryEntry[] = ['nix', 'nix/store'].map((path) => ({
   kind: 'directory',
   path,
@@ -18,10 +18,10 @@ export const storeParents: readonly DirectoryEntry[] = ['nix', 'nix/store'].map(
 
 /**
  * Lists `nix`, `nix/store` and everything below the store paths, in byte order of the whole paths: a function of
- * the content of the paths, whatever the order in which the file system lists it.
+ * the content of the paths, which does not depend on the order in which the file system lists it.
  * @param paths below /nix/store, in any order
  * @param folder of this machine that stands for /nix/store
- * @throws Error for a path that is no store path or cannot be read, and for a kind of file that an image cannot hold
+ * @throws Error for a path that is no store path or cannot be read, and for a file of a kind that an image cannot have
  */
 export function* storeEntries(
   paths: readonly StorePath[],

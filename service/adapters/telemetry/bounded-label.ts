@@ -7,13 +7,13 @@
 /** Most values of a label; more than any label of the service needs. */
 const mostValues = 32
 
-/** Replaces all further values. */
+/** Value that stands for all further values. */
 const other = 'other'
 
 export class BoundedLabel {
   readonly #known = new Set<string>()
 
-  /** Returns the value itself if it is among the first ones, else `other`. */
+  /** Returns the value itself if it is among the first 32, else `other`. */
   bounded(value: string): string {
     if (this.#known.has(value)) return value
     if (this.#known.size >= mostValues) return other

@@ -9,9 +9,9 @@ export function sendLiveness(ctx: Context): void {
 }
 
 /**
- * `/readyz`: the process can resolve tags; the body says what is out of order. An instance whose storage is
- * out of reach stays ready: it still answers from memory, while a balancer without any instance answers
- * nothing.
+ * `/readyz`: the process can resolve tags. The body names each part that fails. An instance whose storage is
+ * out of reach stays ready, because it still answers from memory. If no instance were ready, a load balancer
+ * would answer nothing.
  */
 export function sendReadiness({ source, storage }: OpsServices): Act<object> {
   return (ctx) => {

@@ -1,5 +1,5 @@
 /**
- * `GET /v2/`, by which a client finds out that this is a registry.
+ * `GET /v2/`, with which a client checks that this is a registry.
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#determining-support
  */
 import type { Context, Middleware } from 'koa'

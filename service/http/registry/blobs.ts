@@ -14,10 +14,10 @@ import type { RegistryServices } from '../services.ts'
 import { requestedRange } from './byte-range.ts'
 import { sendExactly } from './send-exactly.ts'
 
-/** For an answer under a digest: its bytes never change. */
+/** Cache-Control of an answer to a request by digest: its bytes never change. */
 export const immutable = 'public, max-age=31536000, immutable'
 
-/** Bytes up to which the answer with a blob is cached: configs, and layers of links. */
+/** Bytes of the largest blob that the answer cache keeps: configs and the layers of link farms are smaller. */
 const smallBlob = 1024 * 1024
 
 interface BlobRequest {
@@ -62,7 +62,7 @@ export function sendBlob({ blobs, images, onBlobBytes }: RegistryServices): Act<
       if (bytes === undefined) throw lost(digest, images)
       ctx.body = bytes
       onBlobBytes(bytes.length)
-      // The digest of the bytes was verified, so the answer holds for ever.
+      // The digest of the bytes was verified, so the answer stays valid for ever.
       const onServed = (_address: string, count: number) => onBlobBytes(count)
       return cacheAnswer(ctx, { name, isFresh: () => true, onServed })
     }

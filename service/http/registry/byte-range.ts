@@ -5,8 +5,8 @@ import { Failure } from '../../image/errors.ts'
 import type { ByteRange } from '../../storage/ports.ts'
 
 /**
- * Returns the range of a blob that a request asks for; undefined for the whole blob. Several ranges, and
- * ranges in another unit, are ignored. A suffix longer than the blob means the whole.
+ * Returns the requested range of a blob; undefined for the whole blob. Several ranges, and ranges in another
+ * unit, are ignored. A suffix that is longer than the blob means the whole blob.
  * @param size bytes of the blob
  * @throws Failure range-invalid for a range that begins after the end, and sets `Content-Range`
  */
@@ -22,7 +22,7 @@ export function requestedRange(ctx: Context, digest: Digest, size: number): Byte
   const end = first === '' || last === '' ? size - 1 : Math.min(Number(last), size - 1)
   if (start <= end) return { start, end }
   ctx.set('Content-Range', `bytes */${size}`)
-  throw new Failure('range-invalid', `"${range}" asks for no byte of the ${size} there are`, {
+  throw new Failure('range-invalid', `"${range}" contains no byte of the blob, which has ${size}`, {
     detail: { range, size },
   })
 }

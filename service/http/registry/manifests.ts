@@ -31,14 +31,14 @@ export function sendManifest(services: RegistryServices): Act<ManifestRequest> {
       : sendByDigest(ctx, services, name, reference.digest)
 }
 
-/** A tag may move, so clients and proxies must ask again. */
+/** A tag may move, so clients and proxies must revalidate the answer. */
 async function sendByTag(
   ctx: Context,
   { pull, source, images, onPull }: RegistryServices,
   name: ImageName,
   tag: string,
 ): Promise<void> {
-  // Read first: if a ref moves while the image is built, the answer is not cached for the new refs.
+  // Read before the build: if a ref moves during the build, the answer is not cached for the new refs.
   const { version } = source
   const image = await pull.byTag(name, tag)
   onPull(name, ctx.ip)

@@ -10,8 +10,8 @@ const schema1 = /^application\/vnd\.docker\.distribution\.manifest\.v1\+/
 
 /**
  * Returns the OCI manifest if the client names it or sends no Accept, so that all such clients see one
- * digest for a tag. Returns the Docker manifest if the client names it alone. Then wildcards decide. A
- * type with q=0 is not sent.
+ * digest for a tag. Returns the Docker manifest if the client names only that one. Otherwise wildcards decide.
+ * A type with q=0 is not sent.
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-accept
  * @throws Failure not-acceptable
  */
@@ -22,12 +22,12 @@ export function chooseManifest(image: StoredImage, ctx: Context): Document {
   if (named.includes(mediaTypes.dockerManifest)) return image.docker
   if (ctx.accepts(mediaTypes.ociManifest)) return image.oci
   if (ctx.accepts(mediaTypes.dockerManifest)) return image.docker
-  const cause = named.some((type) => schema1.test(type))
+  const accepted = named.some((type) => schema1.test(type))
     ? 'the client accepts image manifests of schema 1 only, which are no longer sent'
     : `the client accepts "${ctx.get('Accept')}"`
   throw new Failure(
     'not-acceptable',
-    `${cause}; there is ${mediaTypes.ociManifest} and ${mediaTypes.dockerManifest}`,
+    `${accepted}; the image has ${mediaTypes.ociManifest} and ${mediaTypes.dockerManifest}`,
     { detail: { accepted: named } },
   )
 }

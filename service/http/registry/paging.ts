@@ -5,7 +5,7 @@
 import type { Context } from 'koa'
 import { parseCount, singleValue } from '../query.ts'
 
-/** Entries of a page when the client names no number: longer lists are rare. */
+/** Entries of a page if the client sends no `n`. Longer lists are rare. */
 const defaultPageSize = 10_000
 
 export interface Page {

@@ -6,9 +6,9 @@ import type { Context } from 'koa'
 export type Take = (piece: Uint8Array) => Promise<void>
 
 /**
- * Sends as many bytes as Content-Length promises, else cuts the connection: with too few bytes the client
- * would wait for the rest, and it would read surplus bytes as the next answer on the connection. An error
- * before the first byte is thrown, and can still be answered.
+ * Sends as many bytes as Content-Length announces, or cuts the connection. With too few bytes, the client would
+ * wait for the rest; with too many, it would read the surplus as its next answer. An error before the first byte
+ * is thrown, because it can still be answered.
  * @param send passes the pieces to `take`; returns false if there is nothing to send
  * @param onBytes called at the end with the number of bytes that were sent
  * @returns what `send` returned, if no byte was sent

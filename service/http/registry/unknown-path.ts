@@ -6,7 +6,7 @@ import { parseReference } from '../../image/reference.ts'
 import { percentDecoded } from '../../text/percent-decoding.ts'
 
 /**
- * Says which part of `<name>/manifests/<reference>` breaks its grammar, else that there is no such path.
+ * Reports the part of `<name>/manifests/<reference>` that breaks its grammar, or else that the path is unknown.
  * @throws Failure always: name-invalid, tag-invalid, digest-invalid, route-unknown
  */
 export function explainUnknownPath(ctx: Context): never {
@@ -15,5 +15,5 @@ export function explainUnknownPath(ctx: Context): never {
     parseImageName(percentDecoded(name))
     parseReference(percentDecoded(reference))
   }
-  throw new Failure('route-unknown', `a registry has no ${ctx.path}`)
+  throw new Failure('route-unknown', `there is no ${ctx.path} in the API of registries`)
 }

@@ -6,7 +6,7 @@ import type { Act } from '../route.ts'
 import { sendJson } from '../send-json.ts'
 import type { StatusServices } from '../services.ts'
 
-/** Entries of a list when the client names no number. */
+/** Entries of a list if the client sends no `n`. */
 const defaultLength = 100
 /** Most entries of a list: a repository may have 20,000 tags. */
 const maxLength = 10_000
@@ -27,7 +27,7 @@ export function sendRefs({ refs }: StatusServices): Act<ListRequest> {
   }
 }
 
-/** Leaves out the logs, which are long: each is sent with its own build. */
+/** Omits the logs, which are long: `sendBuild` sends the log of one build. */
 export function sendBuilds({ builds }: StatusServices): Act<ListRequest> {
   return (ctx, { length }) => {
     sendUncached(ctx, { builds: builds.recent(length).map(({ log: _, ...rest }) => rest) })
@@ -47,12 +47,12 @@ export function sendBuild({ builds }: StatusServices): Act<{ readonly id: string
 }
 
 /**
- * A browser tells which site a request comes from: a page of another site must not start work here.
+ * Denies requests that a page of another site makes a browser send: such a page must not start work here.
  * @throws Failure denied
  */
 export function denyOtherSites(ctx: Context): object {
   if (ctx.get('Sec-Fetch-Site') !== 'cross-site') return {}
-  throw new Failure('denied', 'a page of another site may not ask for this')
+  throw new Failure('denied', 'a page of another site may not request this')
 }
 
 export function requestRetry({ retry }: StatusServices): Act<object> {

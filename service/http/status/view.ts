@@ -21,11 +21,11 @@ export interface StatusFacts {
 
 const buildsShown = 20
 const failuresShown = 5
-/** Last lines of a failed build's log. The API has the rest. */
+/** Last lines that are shown of a failed build's log. The API has the rest. */
 const logLinesShown = 20
-/** Images of one ref. */
+/** Most images that are shown of one ref. */
 const imagesShown = 40
-/** Hex digits of a commit id. */
+/** Hex digits that are shown of a commit id. */
 const commitShown = 12
 /** Seconds between reloads while images are built: people then watch the page. */
 const refreshInterval = 10
@@ -134,7 +134,7 @@ function refsView(refs: RefStateList | 'unreadable'): Html {
   const shown = refs.refs.filter(({ inScope }) => inScope)
   const rest = total - shown.length
   return html`${shown.length === 0 ? undefined : html`<ul class="rows">${shown.map(refView)}</ul>`}
-${rest === 0 ? undefined : html`<p class="quiet">${rest}${shown.length === 0 ? '' : ' more'} ${rest === 1 ? 'ref' : 'refs'} can be pulled; images that are not stored are built then.</p>`}`
+${rest === 0 ? undefined : html`<p class="quiet">${rest}${shown.length === 0 ? '' : ' more'} ${rest === 1 ? 'ref' : 'refs'} can be pulled; a pull builds an image that is not stored.</p>`}`
 }
 
 function refView({ ref, tag, commit, images, failure }: RefState): Html {
@@ -180,7 +180,7 @@ const stateOf: Record<BuildEntry['outcome'], string> = {
   aborted: 'absent',
 }
 
-/** Returns the name and tag for a pull: the tag of the ref, else the commit. */
+/** Returns the name and tag for a pull. The tag is that of the ref, or else the commit. */
 function pullName({ image, ref, revision }: BuildEntry): string {
   const tag = ref === undefined ? revision.slice(0, commitShown) : slugOf(shortRefName(ref))
   return `${image}:${tag}`

@@ -9,12 +9,12 @@ const maxBody = 5 * 1024 * 1024
 /** Milliseconds after which the hosting services themselves give up a delivery. */
 export const defaultBodyTimeout = 10_000
 
-// A body over the limit is dropped, but read on for a while. Most senders read the answer only after they
-// have written everything, and would report a broken connection instead.
+// A body over the limit is dropped, but its rest is read for a while. Most senders read the answer only after
+// they have written the whole body, and would otherwise report a broken connection.
 
-/** Bytes that are read in all: the most that GitHub sends. */
+/** Most bytes that are read of a body: GitHub sends no more. */
 const maxRead = 25 * 1024 * 1024
-/** Milliseconds for which a body over the limit is read on. */
+/** Milliseconds for which the rest of a body over the limit is read. */
 const drainTime = 2000
 
 /**
@@ -24,7 +24,7 @@ const drainTime = 2000
  */
 export function readBody(request: IncomingMessage, timeout: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
+    const pieces: Buffer[] = []
     let size = 0
     let isKept = true
     const fail = (outcome: WebhookFailure['outcome'], message: string) =>
@@ -35,22 +35,22 @@ export function readBody(request: IncomingMessage, timeout: number): Promise<Buf
     let timer = setTimeout(failTimedOut, timeout)
     const drop = () => {
       isKept = false
-      chunks.length = 0
+      pieces.length = 0
       clearTimeout(timer)
       timer = setTimeout(failTooLarge, drainTime)
     }
     const declared = Number(request.headers['content-length'])
     if (declared > maxRead) failTooLarge()
     if (declared > maxBody) drop()
-    request.on('data', (chunk: Buffer) => {
-      size += chunk.length
+    request.on('data', (piece: Buffer) => {
+      size += piece.length
       if (isKept && size > maxBody) drop()
-      if (isKept) chunks.push(chunk)
+      if (isKept) pieces.push(piece)
       if (size <= maxRead) return
       request.pause()
       failTooLarge()
     })
-    request.on('end', () => (isKept ? resolve(Buffer.concat(chunks)) : failTooLarge()))
+    request.on('end', () => (isKept ? resolve(Buffer.concat(pieces)) : failTooLarge()))
     request.on('error', (error) => fail('broken-off', `the payload broke off: ${messageOf(error)}`))
     request.on('close', () => clearTimeout(timer))
   })

@@ -8,7 +8,7 @@
  *
  *     {"ref": "refs/tags/v1"}   or   {"refs": ["refs/tags/v1", "refs/heads/main"]}
  *
- * It names no repository: a sender that knows the secret means the tracked repository.
+ * The body names no repository: a sender that knows the secret means the tracked repository.
  * @see https://www.rfc-editor.org/rfc/rfc2104
  */
 import { z } from 'zod'

@@ -1,5 +1,5 @@
 /**
- * Webhooks of GitLab. It does not sign a delivery, but sends the secret in a header.
+ * Webhooks of GitLab. GitLab does not sign a delivery, but sends the secret in a header.
  * @see https://docs.gitlab.com/user/project/integrations/webhooks/
  * @see https://docs.gitlab.com/user/project/integrations/webhook_events/
  */

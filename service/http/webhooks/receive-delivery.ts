@@ -72,7 +72,7 @@ async function readDelivery(
   provider: Provider,
   { repository, bodyTimeout = defaultBodyTimeout }: WebhookServices,
 ): Promise<Notice> {
-  // A body of a wrong type is read as well: a sender that is cut off may not see the answer.
+  // A body of a wrong type is read, too: a sender whose connection is cut may not see the answer.
   const body = await readBody(ctx.req, bodyTimeout)
   requireJson(ctx, provider)
   await requireProof(ctx, provider, body)
@@ -87,14 +87,14 @@ function requireJson(ctx: Context, { jsonAdvice }: Provider): void {
   if (encoding !== '' && encoding.toLowerCase() !== 'identity') {
     throw new WebhookFailure(
       'unsupported-type',
-      `a payload must not be encoded, and this one is "${encoding}"`,
+      `a payload must not be encoded, but this one is "${encoding}"`,
     )
   }
   const { type } = ctx.request
   if (type === '' || jsonType.test(type)) return
   throw new WebhookFailure(
     'unsupported-type',
-    `a payload must be JSON, and this is ${type}: ${jsonAdvice}`,
+    `a payload must be JSON, but this one is ${type}: ${jsonAdvice}`,
   )
 }
 
@@ -109,7 +109,7 @@ async function requireProof(ctx: Context, provider: Provider, body: Buffer): Pro
   if (await provider.authenticate(body, ctx.headers)) return
   throw new WebhookFailure(
     'unauthorized',
-    `${names.join(' or ')} does not fit: the secret must be that of SLIPWAY_WEBHOOK_SECRET`,
+    `the header ${names.join(' or ')} is wrong: the webhook must have the secret of SLIPWAY_WEBHOOK_SECRET`,
   )
 }
 
@@ -151,8 +151,8 @@ function requireTracked(
   if (repositoryUrls.length === 0 || repositoryUrls.some(repository.isNamedBy)) return
   throw new WebhookFailure(
     'other-repository',
-    `the webhook is of ${repository.describe(repositoryUrls)}, and the tracked repository is ` +
-      `${repository.description}; if that is the same one, set SLIPWAY_WEBHOOK_REPOSITORY to the URL of the first`,
+    `the webhook is of ${repository.describe(repositoryUrls)}, but the tracked repository is ` +
+      `${repository.description}; if they are the same, set SLIPWAY_WEBHOOK_REPOSITORY to the URL of the first`,
   )
 }
 

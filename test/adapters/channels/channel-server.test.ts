@@ -300,7 +300,7 @@ describe('download', () => {
 
   test.each([
     ['breaks off', (response: { destroy(): void }) => response.destroy(), 'broke off'],
-    ['stops', () => {}, 'nothing came for 0.2 s'],
+    ['stops', () => {}, 'no byte arrived for 0.2 s'],
   ])('a download that %s fails, and the next one is complete', async (_, then, failure) => {
     const content = await tarball()
     web.serveHalf(tarballPath, content, then)

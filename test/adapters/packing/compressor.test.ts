@@ -8,7 +8,7 @@ import {
 } from '../../../service/adapters/packing/native-library.ts'
 import { decompress } from '../../support/packing-folder.ts'
 
-const notFound: UnusedLibrary = { library: 'libisal.so.2', cause: 'not found' }
+const notFound: UnusedLibrary = { library: 'libisal.so.2', failure: 'not found' }
 const findNothing: FindLibrary = async () => ({ unused: [notFound] })
 const { made: isaL } = await findIsaL(findLibrary)
 

@@ -77,8 +77,8 @@ describe.runIf(isaL)('ISA-L', () => {
         struct.writeUInt32LE(struct.readUInt32LE(levelBufSize) + 10, levelBufSize),
     ],
     [
-      'that writes behind its struct',
-      'writes behind the 82384 bytes',
+      'that writes beyond its struct',
+      'writes beyond the 82384 bytes',
       (struct: Buffer) => struct.writeUInt8(1, structSize + 1000),
     ],
     [
@@ -92,7 +92,7 @@ describe.runIf(isaL)('ISA-L', () => {
         {
           library: 'libisal.so.2',
           path: expect.stringContaining('libisal.so.2'),
-          cause: expect.stringMatching(new RegExp(`^does not work: .*${cause}`)),
+          failure: expect.stringMatching(new RegExp(`^does not work: .*${cause}`)),
         },
       ],
     })

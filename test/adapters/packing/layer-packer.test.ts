@@ -94,7 +94,7 @@ test('a library that cannot be loaded is logged with the cause, and layers are p
       {
         library: 'libisal.so.2',
         path: 'libisal.so.2',
-        cause: expect.stringMatching(`^could not be loaded: .*${library}: file too short`),
+        failure: expect.stringMatching(`^could not be loaded: .*${library}: file too short`),
       },
       'library is not used: layers are compressed several times slower',
     ],

@@ -28,7 +28,7 @@ function addLibrary(folder: string | undefined): void {
 
 test('a library that is not installed is reported as not found', async () => {
   expect(await findLibrary('libabsent.so.9', () => 'made')).toEqual({
-    unused: [{ library: 'libabsent.so.9', cause: 'not found' }],
+    unused: [{ library: 'libabsent.so.9', failure: 'not found' }],
   })
 })
 
@@ -39,7 +39,7 @@ test('a library without an expected function is reported as not working', async 
     {
       library: 'libm.so.6',
       path: 'libm.so.6',
-      cause: expect.stringMatching(/^does not work: .*absent/),
+      failure: expect.stringMatching(/^does not work: .*absent/),
     },
   ])
 })
@@ -57,7 +57,7 @@ test('a file that is no library is reported with its path, and the next one is u
     {
       library: 'libcopy.so.2',
       path: libraryIn(folders[0]),
-      cause: expect.stringMatching(/^could not be loaded: .*(ELF|too short)/),
+      failure: expect.stringMatching(/^could not be loaded: .*(ELF|too short)/),
     },
   ]
   expect(await findLibrary('libcopy.so.2', () => 'made', path())).toEqual({ unused })

@@ -125,7 +125,7 @@ describe('file URLs', () => {
     expect(document.current()).toEqual(noPopularity)
     expect(warnings()).toMatchObject([
       {
-        message: 'NIX_POPULARITY_URL cannot be read; none is used',
+        message: 'NIX_POPULARITY_URL cannot be read; no popularity is used',
         failure: expect.stringContaining('ENOENT'),
       },
     ])

@@ -24,7 +24,7 @@ test('POST /metrics answers 405 with Allow', async () => {
   await using server = await AppServer.start()
   const post = await server.send('POST', '/metrics')
   expect([post.status, post.headers.allow]).toEqual([405, 'GET, HEAD'])
-  expect(post.json()).toEqual({ error: '/metrics takes GET, HEAD, not POST' })
+  expect(post.json()).toEqual({ error: '/metrics accepts GET, HEAD, not POST' })
 })
 
 test('GET /metrics/x answers 404', async () => {

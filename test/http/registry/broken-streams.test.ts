@@ -210,7 +210,7 @@ describe('from a stream', () => {
     expect(server.log.at('warn', 'error')).toMatchObject([
       {
         level: 'error',
-        fields: { err: { message: 'the storage broke off: EIO: i/o error, read' } },
+        fields: { err: { message: 'the storage broke off the transfer: EIO: i/o error, read' } },
       },
     ])
   })

@@ -140,14 +140,14 @@ test('POST /api/retry answers 202 and retries what failed', async () => {
 test('POST /api/retry from a page of another site answers 403', async () => {
   const answer = await server.send('POST', '/api/retry', { 'Sec-Fetch-Site': 'cross-site' })
   expect(answer.status).toBe(403)
-  expect(answer.json()).toEqual({ error: 'a page of another site may not ask for this' })
+  expect(answer.json()).toEqual({ error: 'a page of another site may not request this' })
   expect(retries).toBe(0)
 })
 
 test('GET /api/retry answers 405 with Allow: POST', async () => {
   const answer = await server.get('/api/retry')
   expect([answer.status, answer.headers.allow]).toEqual([405, 'POST'])
-  expect(answer.json()).toEqual({ error: '/api/retry takes POST, not GET' })
+  expect(answer.json()).toEqual({ error: '/api/retry accepts POST, not GET' })
   expect(retries).toBe(0)
 })
 

@@ -285,8 +285,8 @@ describe('the repository of a delivery', () => {
     expect(answer.json()).toEqual({
       accepted: false,
       reason:
-        'the webhook is of github.com/Codertocat/Hello-World, and the tracked repository is ' +
-        'github.com/acme/packages or mirror.example.com/packages; if that is the same one, ' +
+        'the webhook is of github.com/Codertocat/Hello-World, but the tracked repository is ' +
+        'github.com/acme/packages or mirror.example.com/packages; if they are the same, ' +
         'set SLIPWAY_WEBHOOK_REPOSITORY to the URL of the first',
     })
     expect(other.reasons).toEqual([])

@@ -1,8 +1,8 @@
-/** The processes of a process group: looks for them and ends them. @see https://man7.org/linux/man-pages/man5/proc.5.html */
+/** Ends the processes of a process group. @see https://man7.org/linux/man-pages/man5/proc.5.html */
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** Milliseconds between two looks for living members. */
+/** Milliseconds between two checks for living members. */
 const pollInterval = 25
 
 /**
@@ -33,8 +33,8 @@ function hasMembers(group: number): boolean {
 }
 
 /**
- * A zombie stays until its parent reaps it. Process 1 reaps orphans, but takes its time; in a container
- * process 1 may be this service, which never does. Without /proc, zombies count as running.
+ * A zombie stays until its parent reaps it. Process 1 reaps orphans, but perhaps late; in a container, process 1
+ * may be this service, which never reaps. Without /proc, zombies count as running.
  */
 function hasOnlyZombies(group: number): boolean {
   try {

@@ -10,7 +10,7 @@ const namesSuggested = 3
  * @param message why the tag does not exist
  * @param detail further facts for the `detail` of a registry error
  */
-export function unknownTag(
+export function unknownTagFailure(
   tag: string,
   tags: readonly string[],
   message: string,
