@@ -46,15 +46,6 @@ export function sendBuild({ builds }: StatusServices): Act<{ readonly id: string
   }
 }
 
-/**
- * A browser tells which site a request comes from: a page of another site must not start work here.
- * @throws Failure denied
- */
-export function denyOtherSites(ctx: Context): object {
-  if (ctx.get('Sec-Fetch-Site') !== 'cross-site') return {}
-  throw new Failure('denied', 'a page of another site may not ask for this')
-}
-
 export function requestRetry({ retry }: StatusServices): Act<object> {
   return (ctx) => {
     retry()
