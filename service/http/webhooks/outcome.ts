@@ -1,28 +1,23 @@
 /** Outcomes of webhook deliveries. */
+import type { FailureKind } from '../../image/errors.ts'
+import type { Notice } from './provider.ts'
 
-export type WebhookOutcome =
-  | 'accepted'
-  /** A ping, by which the provider tests the webhook. */
-  | 'pong'
-  /** An event that changes no ref. */
-  | 'ignored'
-  | 'other-repository'
-  | 'malformed'
-  /** The proof that the sender knows the secret is missing or wrong. */
-  | 'unauthorized'
-  | 'broken-off'
-  | 'timed-out'
-  | 'too-large'
-  | 'unsupported-type'
+/**
+ * The result of a valid delivery. It is answered 202 even without effect: GitLab turns off webhooks that
+ * keep failing.
+ */
+export type DeliveryResult =
+  | { readonly outcome: 'accepted'; readonly notice: Notice }
+  | {
+      readonly outcome:
+        | 'other-repository'
+        /** An event that changes no ref. */
+        | 'ignored'
+        /** A ping, by which the provider tests the webhook. */
+        | 'pong'
+      /** For the sender. */
+      readonly reason: string
+    }
 
-/** A delivery that does not lead to a reconcile. */
-export class WebhookFailure extends Error {
-  override readonly name = 'WebhookFailure'
-  readonly outcome: Exclude<WebhookOutcome, 'accepted'>
-
-  /** @param message for the sender, who may be anybody: what was wrong and what would be right */
-  constructor(outcome: WebhookFailure['outcome'], message: string) {
-    super(message)
-    this.outcome = outcome
-  }
-}
+/** An invalid delivery fails with a `Failure`, whose kind is the outcome. */
+export type WebhookOutcome = DeliveryResult['outcome'] | FailureKind
