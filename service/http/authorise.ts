@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Context } from 'koa'
+import { Failure } from '../image/errors.ts'
 import type { ImageName } from '../image/image-name.ts'
 
 /** The parts of a request that access may depend on. */
@@ -36,6 +37,18 @@ export type AuthoriseStep = (ctx: Context, request: ParsedRequest) => Promise<vo
 
 export function authoriseStep(authorise: Authorise): AuthoriseStep {
   return (ctx, { name }) => authorise(accessRequestOf(ctx.req, name))
+}
+
+/**
+ * Denies requests from pages of other sites as well: such a page must not start work here. The browser
+ * tells which site a request comes from.
+ */
+export function sameSiteOnly(authorise: AuthoriseStep): AuthoriseStep {
+  return async (ctx, request) => {
+    await authorise(ctx, request)
+    if (ctx.get('Sec-Fetch-Site') !== 'cross-site') return
+    throw new Failure('denied', 'a page of another site may not ask for this')
+  }
 }
 
 export function accessRequestOf(

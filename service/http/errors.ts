@@ -26,6 +26,12 @@ const answers: Record<FailureKind, Answer> = {
   'route-unknown': { status: 404, code: 'UNSUPPORTED' },
   unsupported: { status: 405, code: 'UNSUPPORTED' },
   denied: { status: 403, code: 'DENIED' },
+  unauthorized: { status: 401, code: 'UNAUTHORIZED' },
+  malformed: { status: 400, code: 'UNKNOWN' },
+  'broken-off': { status: 400, code: 'UNKNOWN' },
+  'timed-out': { status: 408, code: 'UNKNOWN' },
+  'too-large': { status: 413, code: 'UNKNOWN' },
+  'unsupported-type': { status: 415, code: 'UNSUPPORTED' },
   'evaluation-failed': { status: 422, code: 'UNKNOWN' },
   'build-failed': { status: 422, code: 'UNKNOWN' },
   'build-timed-out': { status: 422, code: 'UNKNOWN' },
@@ -70,11 +76,19 @@ export function errorAnswer(thrown: unknown, path: string): ErrorAnswer {
   }
 }
 
-/** Returns the body of an error, in the form of the API to which the path belongs. */
+/**
+ * Returns the body of an error, in the form of the API to which the path belongs. Git hosting services show that
+ * of a webhook in their delivery logs.
+ */
 function inDialect(path: string, code: string, message: string, detail: unknown = null): object {
   if (isRegistryPath(path)) return { errors: [{ code, message, detail }] }
   if (path.startsWith('/webhooks/')) return { accepted: false, reason: message }
   return { error: message }
+}
+
+/** The part of `ctx.state` that a route sets for the log line of a failure. */
+export interface FailureState {
+  delivery?: { readonly provider: string; readonly delivery?: string }
 }
 
 /** Middleware that answers errors of the middleware after it, and logs each once. */
@@ -84,9 +98,18 @@ export function answerErrors(log: Log): Middleware {
       await next()
     } catch (thrown) {
       const { status, headers, body } = errorAnswer(thrown, ctx.path)
-      const fields = { method: ctx.method, path: ctx.path, status, failure: messageOf(thrown) }
-      if (!(thrown instanceof Failure)) log.error({ ...fields, err: thrown }, 'request failed')
-      else if (status >= 500) log.warn(fields, 'request failed')
+      const { delivery }: FailureState = ctx.state
+      const fields = {
+        ...delivery,
+        method: ctx.method,
+        path: ctx.path,
+        status,
+        ...(thrown instanceof Failure ? { kind: thrown.kind } : { err: thrown }),
+        failure: messageOf(thrown),
+      }
+      if (!(thrown instanceof Failure)) log.error(fields, 'request failed')
+      // A push does not show that its webhook failed, so the operator must see it in the log.
+      else if (status >= 500 || delivery) log.warn(fields, 'request failed')
       else log.info(fields, 'request failed')
       for (const header of contentHeaders) ctx.remove(header)
       if (status !== 416) ctx.remove('Content-Range')

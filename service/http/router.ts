@@ -30,6 +30,10 @@ function pathPattern(path: string): RegExp {
   return new RegExp(`^${pattern}$`)
 }
 
+/**
+ * Computes `Allow` from the matches: `router.allowedMethods()` would answer OPTIONS 200 and unknown methods
+ * 501, and here both are 405.
+ */
 function answerUnrouted(table: readonly Route[]): Middleware {
   return (ctx) => {
     const { method, path } = ctx

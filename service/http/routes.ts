@@ -1,5 +1,5 @@
 /** The route table: all requests that the service answers. */
-import { authoriseStep } from './authorise.ts'
+import { authoriseStep, sameSiteOnly } from './authorise.ts'
 import { sendLiveness, sendReadiness } from './ops/health.ts'
 import { sendMetrics } from './ops/metrics.ts'
 import { sendBase } from './registry/base.ts'
@@ -13,7 +13,6 @@ import { explainUnknownPath } from './registry/unknown-path.ts'
 import { any, get, post, type Route } from './route.ts'
 import type { HttpServices } from './services.ts'
 import {
-  denyOtherSites,
   parseBuildId,
   parseListLength,
   requestRetry,
@@ -58,7 +57,7 @@ export function routes(services: HttpServices): Route[] {
     get('/api/refs', parseListLength, authorise, sendRefs(status)),
     get('/api/builds', parseListLength, authorise, sendBuilds(status)),
     get('/api/builds/<id>', parseBuildId, authorise, sendBuild(status)),
-    post('/api/retry', denyOtherSites, authorise, requestRetry(status)),
+    post('/api/retry', sameSiteOnly(authorise), requestRetry(status)),
 
     // For the operator's monitoring. Some health checks send OPTIONS or POST.
     any('/healthz', authorise, sendLiveness),

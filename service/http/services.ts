@@ -7,7 +7,7 @@ import type { BlobReader, ImageCatalog, ObjectStore, ServedImages } from '../sto
 import type { Log } from '../telemetry/ports.ts'
 import type { Authorise } from './authorise.ts'
 import type { MetricsText } from './ports.ts'
-import type { WebhookOutcome } from './webhooks/failure.ts'
+import type { WebhookOutcome } from './webhooks/outcome.ts'
 import type { ProviderName } from './webhooks/provider.ts'
 
 export interface HttpServices {
@@ -36,19 +36,10 @@ export interface WebhookServices {
   readonly secret?: string | undefined
   readonly repository: TrackedRepository
   /** Requests a reconcile, and returns at once. */
-  readonly request: (cause: ReconcileCause) => void
+  readonly request: () => void
   readonly onOutcome: (provider: ProviderName, outcome: WebhookOutcome) => void
   /** Milliseconds that a payload may take to arrive. @default 10000 */
   readonly bodyTimeout?: number
-}
-
-/** The delivery that requests a reconcile, for the log. */
-export interface ReconcileCause {
-  readonly provider: ProviderName
-  /** Full names of the refs that changed; empty if the payload names none. */
-  readonly refs: readonly string[]
-  /** The provider's id of the delivery. */
-  readonly delivery?: string
 }
 
 export interface StatusServices {

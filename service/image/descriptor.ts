@@ -25,6 +25,9 @@ export const mediaTypes = {
   dockerLayer: 'application/vnd.docker.image.rootfs.diff.tar',
 } as const
 
+/** `Cache-Control` of content that is named by its digest, and so never changes. */
+export const immutableCacheControl = 'public, max-age=31536000, immutable'
+
 export function sha256Digest(bytes: Uint8Array | string): Digest {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 }

@@ -27,6 +27,18 @@ export type FailureKind =
   | 'unsupported'
   /** The client may not do this. */
   | 'denied'
+  /** The proof that the sender of a webhook knows the secret is missing or wrong. */
+  | 'unauthorized'
+  /** The body of the request cannot be parsed, or a field is missing or wrong. */
+  | 'malformed'
+  /** The connection broke off before the body of the request was complete. */
+  | 'broken-off'
+  /** The body of the request did not arrive in time. */
+  | 'timed-out'
+  /** The body of the request is larger than the limit. */
+  | 'too-large'
+  /** The body of the request has a media type or an encoding that is not read. */
+  | 'unsupported-type'
   /** The package set, or one of its packages, cannot be evaluated. */
   | 'evaluation-failed'
   /** A builder failed. */

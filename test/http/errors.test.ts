@@ -1,6 +1,7 @@
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes
 import { createHmac } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { errorAnswer } from '../../service/http/errors.ts'
 import { Failure, type FailureKind, type FailureOptions } from '../../service/image/errors.ts'
 import { AppServer, contentHeaders } from '../support/app-server.ts'
 import { RegistryServer, registryError } from '../support/registry-server.ts'
@@ -41,6 +42,12 @@ const table: Record<FailureKind, [status: number, code: string]> = {
   'not-acceptable': [404, 'MANIFEST_UNKNOWN'],
   unsupported: [405, 'UNSUPPORTED'],
   denied: [403, 'DENIED'],
+  unauthorized: [401, 'UNAUTHORIZED'],
+  malformed: [400, 'UNKNOWN'],
+  'broken-off': [400, 'UNKNOWN'],
+  'timed-out': [408, 'UNKNOWN'],
+  'too-large': [413, 'UNKNOWN'],
+  'unsupported-type': [415, 'UNSUPPORTED'],
   'evaluation-failed': [422, 'UNKNOWN'],
   'build-failed': [422, 'UNKNOWN'],
   'build-timed-out': [422, 'UNKNOWN'],
@@ -74,13 +81,27 @@ describe.each(Object.entries(table))('%s', (kind, [status, code]) => {
     expect(server.log.at('info', 'warn', 'error')).toMatchObject([
       {
         level: status < 500 ? 'info' : 'warn',
-        fields: { path, status, failure: 'what was wrong, and what would be right' },
+        fields: { path, status, kind, failure: 'what was wrong, and what would be right' },
       },
     ])
   })
 
   test(`${kind} is not cacheable`, async () => {
     expect((await fail(kind as FailureKind)).headers['cache-control']).toBe('no-store')
+  })
+})
+
+describe.each(Object.keys(table) as FailureKind[])('%s', (kind) => {
+  test.each([
+    ['/v2/hello/manifests/v1', { errors: [{ code: table[kind][1], message: 'no', detail: null }] }],
+    ['/webhooks/github', { accepted: false, reason: 'no' }],
+    ['/api/refs', { error: 'no' }],
+    ['/', { error: 'no' }],
+    ['/readyz', { error: 'no' }],
+  ])(`${kind} under %s answers in the dialect of that API`, (path, body) => {
+    const answer = errorAnswer(new Failure(kind, 'no'), path)
+    expect(answer.status).toBe(table[kind][0])
+    expect(JSON.parse(answer.body.toString())).toEqual(body)
   })
 })
 

@@ -64,7 +64,9 @@ describe('post-receive hook', () => {
     expect(await push({}, 'release-v2')).toEqual([
       `slipway: webhook for refs/tags/release-v2 accepted by ${server.url}`,
     ])
-    expect(server.reasons).toEqual([{ provider: 'generic', refs: ['refs/tags/release-v2'] }])
+    expect(server.reconciles).toMatchObject([
+      { provider: 'generic', refs: ['refs/tags/release-v2'] },
+    ])
   })
 
   test('pushing several refs sends one webhook', async () => {
@@ -76,8 +78,8 @@ describe('post-receive hook', () => {
     expect(await push({}, 'main', '--tags')).toEqual([
       `slipway: webhook for 5 refs accepted by ${server.url}`,
     ])
-    expect(server.reasons).toHaveLength(1)
-    expect([...(server.reasons[0]?.refs ?? [])].sort()).toEqual([
+    expect(server.reconciles).toHaveLength(1)
+    expect([...(server.reconciles[0]?.refs ?? [])].sort()).toEqual([
       'refs/heads/main',
       'refs/tags/"quoted"',
       'refs/tags/a',
@@ -93,7 +95,7 @@ describe('post-receive hook', () => {
     expect(await push(env, ...tags)).toEqual([
       `slipway: webhook for 120 refs accepted by ${server.url}`,
     ])
-    expect(server.reasons[0]?.refs).toHaveLength(100)
+    expect(server.reconciles[0]?.refCount).toBe(100)
   })
 
   test('deleting a branch sends a webhook, pushing refs other than branches and tags does not', async () => {
@@ -101,9 +103,12 @@ describe('post-receive hook', () => {
     const env = { SLIPWAY_WEBHOOK_URL: server.url, SLIPWAY_WEBHOOK_SECRET: secret }
     await push(env, 'main:refs/heads/old')
     await push(env, ':refs/heads/old')
-    expect(server.reasons.map(({ refs }) => refs)).toEqual([['refs/heads/old'], ['refs/heads/old']])
+    expect(server.reconciles.map(({ refs }) => refs)).toEqual([
+      ['refs/heads/old'],
+      ['refs/heads/old'],
+    ])
     expect(await push(env, 'main:refs/notes/x')).toEqual([])
-    expect(server.reasons).toHaveLength(2)
+    expect(server.reconciles).toHaveLength(2)
   })
 
   test('with the wrong secret the push succeeds, and the hook prints why the webhook failed', async () => {
@@ -193,7 +198,7 @@ describe('signature of the hook', () => {
       expect(await text(child.stderr)).toBe(
         `slipway: webhook for refs/tags/v1 accepted by ${server.url}\n`,
       )
-      expect(server.reasons).toHaveLength(1)
+      expect(server.reconciles).toHaveLength(1)
     })
   })
 })
@@ -229,7 +234,7 @@ test('neither the secret nor the password is an argument of any program that the
   expect(await text(child.stderr)).toBe(
     `slipway: webhook for refs/tags/v1 accepted by ${server.url}\n`,
   )
-  expect(server.reasons).toHaveLength(1)
+  expect(server.reconciles).toHaveLength(1)
   const calls = await readFile(log, 'utf8')
   for (const name of ['git config', 'openssl dgst', 'curl --silent']) expect(calls).toContain(name)
   expect(calls).not.toContain('hunter2')

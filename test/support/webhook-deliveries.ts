@@ -4,9 +4,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import examples from '@octokit/webhooks-examples'
 import { expect } from 'vitest'
-import type { ReconcileCause } from '../../service/http/services.ts'
 import type { RequestHeaders } from './app-server.ts'
-import type { WebhookServer } from './webhook-server.ts'
+import type { AcceptedDelivery, WebhookServer } from './webhook-server.ts'
 
 /** The secret that these deliveries are signed with. */
 export const secret = 's3cret of the hook'
@@ -82,19 +81,19 @@ export async function expectFailure(
   const { accepted, reason } = answer.json() as { accepted: boolean; reason: string }
   expect(accepted).toBe(false)
   expect(reason).not.toContain(secret)
-  expect(server.reasons).toEqual([])
+  expect(server.reconciles).toEqual([])
   return reason
 }
 
-/** Sends a delivery, and expects that it requests a reconcile. @returns the cause of the request */
+/** Sends a delivery, and expects that it requests a reconcile. @returns its log fields */
 export async function expectAccepted(
   server: WebhookServer,
   path: string,
   body: string | Uint8Array,
   headers: RequestHeaders,
-): Promise<ReconcileCause | undefined> {
+): Promise<AcceptedDelivery | undefined> {
   const answer = await server.post(path, body, headers)
   expect(answer.status, answer.body.toString()).toBe(202)
   expect(answer.json()).toEqual({ accepted: true })
-  return server.reasons.at(-1)
+  return server.reconciles.at(-1)
 }

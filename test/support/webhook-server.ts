@@ -1,6 +1,6 @@
 /** Slipway's HTTP application on a free port, with webhooks. */
 import { type ClientRequest, request } from 'node:http'
-import type { ReconcileCause, WebhookServices } from '../../service/http/services.ts'
+import type { WebhookServices } from '../../service/http/services.ts'
 import { trackedRepository } from '../../service/source/tracked-repository.ts'
 import { type Answer, AppServer, answerTo, type RequestHeaders } from './app-server.ts'
 import { RecordingLog } from './recording-log.ts'
@@ -12,10 +12,20 @@ export interface WebhookServerOptions extends Partial<Omit<WebhookServices, 'rep
   readonly others?: readonly string[]
 }
 
+/** Log fields of a delivery that requested a reconcile. */
+export interface AcceptedDelivery {
+  readonly provider: string
+  readonly event: string
+  /** Full names of the first refs that changed. */
+  readonly refs: readonly string[]
+  readonly refCount: number
+  readonly delivery?: string
+}
+
 export class WebhookServer implements AsyncDisposable {
   readonly log = new RecordingLog()
-  /** Why each reconcile was requested, in order. */
-  readonly reasons: ReconcileCause[] = []
+  /** The delivery that requested each reconcile, in order. */
+  readonly reconciles: AcceptedDelivery[] = []
   /** `provider outcome` of each delivery. */
   readonly outcomes: string[] = []
   #app: AppServer | undefined
@@ -28,12 +38,15 @@ export class WebhookServer implements AsyncDisposable {
     ...options
   }: WebhookServerOptions = {}): Promise<WebhookServer> {
     const server = new WebhookServer()
-    const { log, reasons, outcomes } = server
+    const { log, reconciles, outcomes } = server
     server.#app = await AppServer.start({
       webhooks: {
         secret: 's3cret of the hook',
         repository: trackedRepository(repository, others),
-        request: (cause) => reasons.push(cause),
+        request: () => {
+          const accepted = log.lines.findLast(({ message }) => message === 'webhook accepted')
+          reconciles.push(accepted?.fields as AcceptedDelivery)
+        },
         onOutcome: (provider, outcome) => outcomes.push(`${provider} ${outcome}`),
         ...options,
       },

@@ -3,6 +3,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import type { Bucket, File } from '@google-cloud/storage'
+import { immutableCacheControl } from '../../image/descriptor.ts'
 import type {
   ByteRange,
   LocalFile,
@@ -21,7 +22,7 @@ import { download } from './download.ts'
 import { Requests } from './requests.ts'
 import type { GcsSettings } from './settings.ts'
 import { SignedUrls } from './signed-urls.ts'
-import { immutable, Uploads } from './upload.ts'
+import { Uploads } from './upload.ts'
 import { GcsVersionedObjects } from './versioned-objects.ts'
 
 /** Prefix of the keys whose objects never change. */
@@ -109,7 +110,7 @@ export class GcsStore implements ObjectStore, StagingFolder {
         file: this.#file(key),
         content,
         contentType: options.contentType ?? 'application/octet-stream',
-        cacheControl: key.startsWith(blobs) ? immutable : 'no-store',
+        cacheControl: key.startsWith(blobs) ? immutableCacheControl : 'no-store',
         ...(options.ifAbsent ? { ifGeneration: 0 } : {}),
       })
       return 'stored'

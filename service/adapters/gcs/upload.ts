@@ -37,9 +37,6 @@ const mostFailures = 6
 /** The longest delay between attempts, as a multiple of the first one. */
 const longestDelay = 40
 
-/** Cache-Control of blobs. A blob never changes, because its name is its digest. */
-export const immutable = 'public, max-age=31536000, immutable'
-
 export interface Upload {
   readonly file: File
   readonly content: Uint8Array | LocalFile

@@ -3,7 +3,7 @@
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-blobs
  */
 import type { Context } from 'koa'
-import type { Digest } from '../../image/descriptor.ts'
+import { type Digest, immutableCacheControl } from '../../image/descriptor.ts'
 import { Failure } from '../../image/errors.ts'
 import { type ImageName, parseImageName } from '../../image/image-name.ts'
 import { parseDigest } from '../../image/reference.ts'
@@ -13,9 +13,6 @@ import type { Act } from '../route.ts'
 import type { RegistryServices } from '../services.ts'
 import { requestedRange } from './byte-range.ts'
 import { sendExactly } from './send-exactly.ts'
-
-/** Cache-Control of an answer to a request by digest: its bytes never change. */
-export const immutable = 'public, max-age=31536000, immutable'
 
 /** Bytes of the largest blob that the answer cache keeps: configs and the layers of link farms are smaller. */
 const smallBlob = 1024 * 1024
@@ -41,7 +38,7 @@ export function sendBlob({ blobs, images, onBlobBytes }: RegistryServices): Act<
     ctx.set({
       'Docker-Content-Digest': digest,
       ETag: `"${digest}"`,
-      'Cache-Control': immutable,
+      'Cache-Control': immutableCacheControl,
       'Accept-Ranges': 'bytes',
       'Content-Type': 'application/octet-stream',
     })

@@ -3,7 +3,7 @@
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests
  */
 import type { Context } from 'koa'
-import type { Digest } from '../../image/descriptor.ts'
+import { type Digest, immutableCacheControl } from '../../image/descriptor.ts'
 import { Failure } from '../../image/errors.ts'
 import { type ImageName, parseImageName } from '../../image/image-name.ts'
 import type { Document } from '../../image/manifest.ts'
@@ -11,7 +11,6 @@ import { parseReference, type Reference } from '../../image/reference.ts'
 import { cacheAnswer } from '../answer-cache.ts'
 import type { Act } from '../route.ts'
 import type { RegistryServices } from '../services.ts'
-import { immutable } from './blobs.ts'
 import { chooseManifest } from './negotiate.ts'
 
 interface ManifestRequest {
@@ -68,7 +67,7 @@ async function sendByDigest(
     throw new Failure('manifest-unknown', `no manifest ${digest} is stored`, { detail: { digest } })
   }
   cacheAnswer(ctx, { name, isFresh: () => images.holdsDocument(document), onServed: () => {} })
-  sendDocument(ctx, document, immutable)
+  sendDocument(ctx, document, immutableCacheControl)
 }
 
 function sendDocument(ctx: Context, { descriptor, bytes }: Document, caching: string): void {

@@ -46,15 +46,6 @@ export function sendBuild({ builds }: StatusServices): Act<{ readonly id: string
   }
 }
 
-/**
- * Denies requests that a page of another site makes a browser send: such a page must not start work here.
- * @throws Failure denied
- */
-export function denyOtherSites(ctx: Context): object {
-  if (ctx.get('Sec-Fetch-Site') !== 'cross-site') return {}
-  throw new Failure('denied', 'a page of another site may not request this')
-}
-
 export function requestRetry({ retry }: StatusServices): Act<object> {
   return (ctx) => {
     retry()

@@ -61,7 +61,7 @@ ${sourceLine(facts)}
 <p>An image is a list of packages, such as <code>shell/git/jq</code>. A tag is a tag, a branch or a
 commit of the package set; none, or <code>latest</code>, is the default branch.</p>
 </section>
-${failures.length === 0 ? undefined : html`<section><h2>Recent errors</h2>${failures.map((failure) => failedBuildView(failure, now))}</section>`}
+${failures.length === 0 ? undefined : html`<section><h2>Recent failures</h2>${failures.map((failure) => failedBuildView(failure, now))}</section>`}
 ${refs === undefined ? undefined : html`<section><h2>Refs</h2>${refsView(refs)}</section>`}
 <section>
 <h2>Recent builds</h2>

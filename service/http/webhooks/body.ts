@@ -1,7 +1,6 @@
 /** Reads the body of a delivery. */
 import type { IncomingMessage } from 'node:http'
-import { messageOf } from '../../image/errors.ts'
-import { WebhookFailure } from './failure.ts'
+import { Failure, type FailureKind, messageOf } from '../../image/errors.ts'
 
 /** Bytes. The largest payloads list the commits of a push: at most 2,048, some hundred bytes each. */
 const maxBody = 5 * 1024 * 1024
@@ -20,15 +19,14 @@ const drainTime = 2000
 /**
  * Returns the whole body, as bytes.
  * @param timeout in milliseconds
- * @throws WebhookFailure too-large, timed-out (the request may then be incomplete), broken-off
+ * @throws Failure too-large, timed-out (the request may then be incomplete), broken-off
  */
 export function readBody(request: IncomingMessage, timeout: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const pieces: Buffer[] = []
     let size = 0
     let isKept = true
-    const fail = (outcome: WebhookFailure['outcome'], message: string) =>
-      reject(new WebhookFailure(outcome, message))
+    const fail = (kind: FailureKind, message: string) => reject(new Failure(kind, message))
     const failTimedOut = () =>
       fail('timed-out', `the payload did not arrive within ${timeout / 1000} seconds`)
     const failTooLarge = () => fail('too-large', `the payload is larger than ${maxBody} bytes`)

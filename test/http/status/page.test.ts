@@ -153,7 +153,7 @@ test('the page shows a failed build with the end of its log', async () => {
   const failure = 'package git: the builder failed with exit code 1'
   const failed = buildEntryOf({ outcome: 'failed', failure, log: lines.join('\n') })
   const page = await pageOf(withBuilds(failed))
-  expect(textOf(page)).toContain(`Recent errors custom-service:release-v2`)
+  expect(textOf(page)).toContain(`Recent failures custom-service:release-v2`)
   expect(page).toContain(failure)
   expect(page).toMatch(/<pre[^>]*>line 80\n.*line 99<\/pre>/s)
   expect(page).not.toContain('line 79')
@@ -161,11 +161,11 @@ test('the page shows a failed build with the end of its log', async () => {
 
 test('the page does not show a failure whose image was built since', async () => {
   const failed = buildEntryOf({ outcome: 'failed', failure: 'it broke' })
-  expect(await pageOf(withBuilds(buildEntryOf(), failed))).not.toContain('Recent errors')
+  expect(await pageOf(withBuilds(buildEntryOf(), failed))).not.toContain('Recent failures')
   const other = buildEntryOf({ revision: 'f'.repeat(40) })
-  expect(await pageOf(withBuilds(other, failed))).toContain('Recent errors')
+  expect(await pageOf(withBuilds(other, failed))).toContain('Recent failures')
   const aborted = buildEntryOf({ outcome: 'aborted' })
-  expect(await pageOf(withBuilds(aborted, failed))).toContain('Recent errors')
+  expect(await pageOf(withBuilds(aborted, failed))).toContain('Recent failures')
 })
 
 test('the page shows repeated failures of an image once', async () => {

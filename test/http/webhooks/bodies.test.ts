@@ -98,7 +98,7 @@ test('a body in chunks of one byte is read', async () => {
   }
   outgoing.end()
   expect((await answerTo(outgoing)).json()).toEqual({ accepted: true })
-  expect(server.reasons[0]?.refs).toEqual(['refs/tags/größe-鍵'])
+  expect(server.reconciles[0]?.refs).toEqual(['refs/tags/größe-鍵'])
 })
 
 test('a body of 5 MiB is read', async () => {
@@ -210,5 +210,5 @@ test('a body that breaks off requests nothing', async () => {
   await sleep(50)
   outgoing.destroy()
   await expect.poll(() => server.outcomes).toEqual(['generic broken-off'])
-  expect(server.reasons).toEqual([])
+  expect(server.reconciles).toEqual([])
 })

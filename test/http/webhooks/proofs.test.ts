@@ -37,7 +37,12 @@ describe('a proof', () => {
       const reason = await expectFailure(server, 401, path, body, json)
       expect(reason).toMatch(/^the header x-.* is missing: .*SLIPWAY_WEBHOOK_SECRET/)
       expect(server.outcomes).toEqual([`${provider} unauthorized`])
-      expect(server.log.at('warn')).toHaveLength(1)
+      expect(server.log.at('info', 'warn', 'error')).toMatchObject([
+        {
+          level: 'warn',
+          fields: { provider, path, status: 401, kind: 'unauthorized', failure: reason },
+        },
+      ])
     })
 
     test(`a delivery to ${provider} with two proofs answers 401`, async () => {

@@ -61,7 +61,7 @@ test.each([undefined, ''])(
       expect(answer.status).toBe(404)
       expect(answer.body.toString()).toContain('SLIPWAY_WEBHOOK_SECRET')
     }
-    expect(off.reasons).toEqual([])
+    expect(off.reconciles).toEqual([])
   },
 )
 
