@@ -1,5 +1,5 @@
 /**
- * Gives a revision of a live folder an id. The folder may change at any time and has no commit, so the id is a
+ * Assigns ids to revisions of a live folder. The folder may change at any time and has no commit, so the id is a
  * hash of the packages to which the image evaluates now.
  */
 

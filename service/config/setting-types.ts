@@ -2,11 +2,11 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
-import { isAddressTemplate } from '../source/channel-name.ts'
+import { isUrlTemplate } from '../source/channel-name.ts'
 import { isGlobList, parseGlobList } from '../text/globs.ts'
 
 /** A whole number from `least` to `most`. */
-export const whole = (message: string, least: number, most: number) =>
+export const wholeNumber = (message: string, least: number, most: number) =>
   z
     .string()
     .regex(/^\d+$/, message)
@@ -15,7 +15,11 @@ export const whole = (message: string, least: number, most: number) =>
 
 /** At most a week: 604,800 seconds. */
 export const seconds = (least = 1) =>
-  whole(`a whole number of seconds, ${least} or more (at most a week: 604800)`, least, 604_800)
+  wholeNumber(
+    `a whole number of seconds, ${least} or more (at most a week: 604800)`,
+    least,
+    604_800,
+  )
 
 export const oneOf = <const T extends string>(...values: readonly T[]) =>
   z.enum(values, { error: `one of: ${values.join(', ')}` })
@@ -35,7 +39,7 @@ export const urlTemplate = (...placeholders: string[]) =>
   z
     .string()
     .refine(
-      (text) => isAddressTemplate(text, ...placeholders),
+      (text) => isUrlTemplate(text, ...placeholders),
       `an http(s) URL that contains ${placeholders.map((name) => `{${name}}`).join(' and ')}`,
     )
 

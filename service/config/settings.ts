@@ -6,16 +6,18 @@ import { isPopularityUrl } from '../layering/popularity.ts'
 import { normaliseRepositoryUrl } from '../source/repository-url.ts'
 import { parseGlobList } from '../text/globs.ts'
 import { logLevels } from './config.ts'
-import { absolutePath, globList, httpUrl, oneOf, seconds, whole } from './setting-types.ts'
+import { absolutePath, globList, httpUrl, oneOf, seconds, wholeNumber } from './setting-types.ts'
 import { sourceSettings } from './source-config.ts'
 import { storageSettings } from './storage-config.ts'
 import { tlsSettings } from './tls-config.ts'
 
-/** Every known client and runtime can mount 127 layers: overlayfs allows 128, and some clients use one of them. */
+/** Most layers that every known client and runtime mounts. overlayfs allows 128, but some clients allow fewer. */
 const maxLayers = 127
 
 export const settings = z.object({
-  PORT: whole('a port number from 0 to 65535 (0 takes a free one)', 0, 65_535).default(8080),
+  PORT: wholeNumber('a port number from 0 to 65535 (0 chooses a free one)', 0, 65_535).default(
+    8080,
+  ),
   SLIPWAY_HOST: z.string().default('127.0.0.1'),
   ...tlsSettings,
   SLIPWAY_PUBLIC_URL: httpUrl.optional(),
@@ -44,12 +46,12 @@ export const settings = z.object({
 
   NIX_TIMEOUT: seconds().default(60),
   SLIPWAY_EVAL_TIMEOUT: seconds().default(120),
-  SLIPWAY_BUILD_CONCURRENCY: whole('a whole number from 1 to 1024', 1, 1024).default(() =>
+  SLIPWAY_BUILD_CONCURRENCY: wholeNumber('a whole number from 1 to 1024', 1, 1024).default(() =>
     availableParallelism(),
   ),
   SLIPWAY_PULL_WAIT: seconds().default(300),
 
-  SLIPWAY_LAYER_BUDGET: whole(
+  SLIPWAY_LAYER_BUDGET: wholeNumber(
     `a whole number from 2 to ${maxLayers}: one layer for the root and at least one for packages`,
     2,
     maxLayers,
@@ -67,8 +69,12 @@ export const settings = z.object({
     'globs of branch names with commas or spaces between them, such as main release/*, or none',
   ).optional(),
   /** Days. */
-  SLIPWAY_PREBUILD_MAX_AGE: whole('a whole number of days from 0 to 36500', 0, 36_500).default(30),
-  SLIPWAY_PREBUILD_POPULAR: whole('a whole number from 0 to 1000', 0, 1000).default(20),
+  SLIPWAY_PREBUILD_MAX_AGE: wholeNumber(
+    'a whole number of days from 0 to 36500',
+    0,
+    36_500,
+  ).default(30),
+  SLIPWAY_PREBUILD_POPULAR: wholeNumber('a whole number from 0 to 1000', 0, 1000).default(20),
   SLIPWAY_PREBUILD_TIMEOUT: seconds().default(3600),
 })
 export type Settings = z.infer<typeof settings>

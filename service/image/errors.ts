@@ -80,7 +80,7 @@ export function messageOf(error: unknown): string {
 }
 
 /** Replaces the message of an error that is not a Failure, because that message may hold secrets. */
-const internalError = 'internal error: the log of the service tells more'
+const internalError = 'internal error: see the log of the service'
 
 /** Returns the part of an error that may be shown to anybody. */
 export function publicMessageOf(error: unknown): string {

@@ -98,7 +98,7 @@ export function unionOf(sets: readonly DependencySet[]): DependencySet {
   return union
 }
 
-/** Each sum is that of the value without its lowest bit, plus the exponent of that bit. */
+/** Returns the look-up table. The sum for a value is the sum without its lowest bit, plus the exponent of that bit. */
 function sumsByByte(exponents: Float64Array): Float64Array {
   const sums = new Float64Array((exponents.length / 8) * 256)
   for (let byte = 0; byte < exponents.length / 8; byte++) {

@@ -10,7 +10,7 @@ export class KnownImages {
   readonly isEmpty: boolean
   readonly #statistics: ReadonlyMap<string, PathStatistics>
   readonly #layers: readonly Layer[]
-  /** Every plan of every image, as numbers of layers. */
+  /** Every plan of every image: the numbers of its layers. */
   readonly #plans: readonly (readonly number[])[]
   /** Numbers of the layers that have a path. */
   readonly #layersOf = new Map<StorePath, number[]>()

@@ -51,7 +51,7 @@ export function refsInScope(options: ScopeOptions): readonly RefInScope[] {
   return found.sort(
     (a, b) =>
       Number(isTagRef(b.ref)) - Number(isTagRef(a.ref)) ||
-      // For two refs without a date this is NaN, which falls through to the names like 0.
+      // For two refs without a date this is NaN. Like 0, it lets `||` continue with the names.
       dateOf(b.ref) - dateOf(a.ref) ||
       compareCodeUnits(a.ref, b.ref),
   )

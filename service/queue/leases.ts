@@ -3,7 +3,7 @@
  *
  *     instance A                 leases/<image key>                instance B
  *     writes the lease ────────► version 1
- *                                     ◄────────────────────────── write refused, remembers version 1
+ *                                     ◄────────────────────────── write fails, remembers version 1
  *     renews it ───────────────► version 2                         sees version 2: A is alive
  *     is killed                                                    sees version 2 for too long
  *                                version 3 ◄────────────────────── replaces version 2, and builds
@@ -178,7 +178,7 @@ export class Leases implements WorkLeases {
     if (version !== undefined) return version
     const current = await objects.version(path)
     if (current === undefined) return undefined
-    // If the response to this write was lost, its retry was refused, and the lease has this content.
+    // If the response to this write was lost, its retry has failed, and the lease has this content.
     const stream = await this.#options.store.get(path)
     if (stream !== undefined && (await readObject(stream)).equals(content)) return current
     if (this.#watched.get(path)?.version !== current) {

@@ -1,6 +1,6 @@
-/** Names of nixpkgs channels, and templates of the addresses that serve them. */
+/** Names of nixpkgs channels, and templates of the URLs that serve them. */
 
-/** Such names need no escaping in addresses and storage keys. */
+/** Names in this grammar need no escaping in URLs and storage keys. */
 const channelGrammar = /^[a-zA-Z0-9][a-zA-Z0-9._-]*$/
 /** Longest possible tag, and so the longest channel name that a client can request. */
 const maxLength = 128
@@ -15,7 +15,7 @@ export function isChannelName(text: string): boolean {
  * in.
  * @param placeholders names that stand in braces: `channel` for `https://example.com/{channel}`
  */
-export function isAddressTemplate(text: string, ...placeholders: readonly string[]): boolean {
+export function isUrlTemplate(text: string, ...placeholders: readonly string[]): boolean {
   return (
     placeholders.every((name) => text.includes(`{${name}}`)) &&
     /^https?:\/\/[^/]/i.test(text) &&

@@ -9,7 +9,7 @@
 
 import { Failure } from '../image/errors.ts'
 
-/** Milliseconds between the starts of fetches for unknown tags, so that such pulls cannot load the remote. */
+/** Milliseconds between the starts of fetches for unknown tags, so that clients cannot load the remote with pulls. */
 const defaultUnknownTagInterval = 2000
 /** Milliseconds before the first fetch of a service that has refs already, so that requests are answered first. */
 const startDelay = 200

@@ -14,7 +14,7 @@ import type {
 } from './ports.ts'
 import { brokenStream, readObject, readObjectUpTo } from './read-object.ts'
 
-/** Bytes of the largest document. Clients refuse manifests of more than 4 MiB. */
+/** Most bytes of a document. Clients reject manifests of more than 4 MiB. */
 export const largestDocument = 4 * 1024 * 1024
 
 export interface BlobsOptions {
@@ -76,7 +76,7 @@ export class Blobs implements BlobStorage {
     return this.#redirects?.url(keyOf(digest))
   }
 
-  async whole(digest: Digest): Promise<Buffer | undefined> {
+  async readWhole(digest: Digest): Promise<Buffer | undefined> {
     const stream = await this.#get(digest)
     const bytes = stream && (await readObject(stream))
     if (bytes === undefined) return undefined

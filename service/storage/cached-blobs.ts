@@ -68,8 +68,8 @@ export class CachedBlobs implements BlobStorage {
     return this.#blobs.url(digest)
   }
 
-  async whole(digest: Digest): Promise<Buffer | undefined> {
-    const bytes = await this.#blobs.whole(digest)
+  async readWhole(digest: Digest): Promise<Buffer | undefined> {
+    const bytes = await this.#blobs.readWhole(digest)
     if (bytes === undefined) this.#sizes.setAbsent(digest)
     return bytes
   }
@@ -79,7 +79,7 @@ export class CachedBlobs implements BlobStorage {
     if ((this.#knownSize(digest) ?? 0) > largestDocument) return undefined
     const bytes = await this.#blobs.readDocument(digest)
     if (bytes !== undefined) this.#remember(digest, bytes.length)
-    // Forgotten, so that putDocument replaces a damaged document.
+    // Forgets the size, so that putDocument replaces a damaged document.
     else this.#sizes.forget(digest)
     return bytes
   }

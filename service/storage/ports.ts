@@ -162,7 +162,7 @@ export interface BlobReader {
     take: (piece: Uint8Array) => Promise<void>,
   ): Promise<boolean>
   /** Reads and verifies a small blob. Returns undefined when it is missing or damaged. */
-  whole(digest: Digest): Promise<Buffer | undefined>
+  readWhole(digest: Digest): Promise<Buffer | undefined>
   /** Returns a URL from which clients may fetch the blob, if the back end offers redirects. */
   url(digest: Digest): Promise<URL | undefined>
 }

@@ -24,7 +24,7 @@ export interface StagingSpaceOptions {
 interface Waiting {
   readonly size: number
   readonly admit: () => void
-  readonly refuse: (error: unknown) => void
+  readonly reject: (error: unknown) => void
 }
 
 export class StagingSpace implements DiskSpace {
@@ -41,8 +41,8 @@ export class StagingSpace implements DiskSpace {
   }
 
   async hold<T>(size: number, work: () => Promise<T>): Promise<T> {
-    await new Promise<void>((admit, refuse) => {
-      this.#waiting.push({ size, admit, refuse })
+    await new Promise<void>((admit, reject) => {
+      this.#waiting.push({ size, admit, reject })
       void this.#admit()
     })
     try {
@@ -72,7 +72,7 @@ export class StagingSpace implements DiskSpace {
           if (this.#reservations > 0) return
           // A reservation ended during the measurement, so measure again.
           if (wasReserved) continue
-          next.refuse(this.#full(free, next.size))
+          next.reject(this.#full(free, next.size))
         } else {
           this.#reserved += next.size
           this.#reservations += 1

@@ -43,7 +43,7 @@ export function scrubberFor(url: string): (text: string) => string {
 /** Returns the secrets, the longest first: replacing a shorter secret inside it would leave the rest visible. */
 function secretsOf(url: string): string[] {
   const credentials = credentialsOf(url)
-  const [name = '', password] = namedParts(credentials)
+  const [name = '', password] = splitCredentials(credentials)
   // The user name is a token if there is no password, or only a placeholder.
   const token = password === '' || password === 'x-oauth-basic' ? name : ''
   const parameters = [...url.matchAll(secretParameter)].map((match) => match[2] ?? '')
@@ -63,7 +63,7 @@ export function credentialsOf(url: string): string {
 }
 
 /** Splits credentials into the user name and, if there is a colon, the password. */
-export function namedParts(credentials: string): [name: string, password?: string] {
+export function splitCredentials(credentials: string): [name: string, password?: string] {
   const colon = credentials.indexOf(':')
   if (colon < 0) return [credentials]
   return [credentials.slice(0, colon), credentials.slice(colon + 1)]

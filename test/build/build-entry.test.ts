@@ -69,7 +69,7 @@ describe('failureAndLogOf', () => {
 
   test('the message of an internal error is not shown', () => {
     expect(failureAndLogOf(new TypeError('https://user:password@git'))).toEqual({
-      failure: 'internal error: the log of the service tells more',
+      failure: 'internal error: see the log of the service',
     })
   })
 })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isAddressTemplate, isChannelName } from '../../service/source/channel-name.ts'
+import { isChannelName, isUrlTemplate } from '../../service/source/channel-name.ts'
 import { isNixpkgsCommit } from '../../service/source/nixpkgs-commit-id.ts'
 
 test.each([
@@ -39,6 +39,6 @@ test.each([
   ['https:///{channel}', false],
   ['https://example.com:port/{channel}', false],
   ['{channel}', false],
-])('isAddressTemplate("%s", "channel") is %s', (text, allowed) => {
-  expect(isAddressTemplate(text, 'channel')).toBe(allowed)
+])('isUrlTemplate("%s", "channel") is %s', (text, allowed) => {
+  expect(isUrlTemplate(text, 'channel')).toBe(allowed)
 })

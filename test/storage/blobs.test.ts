@@ -76,7 +76,7 @@ test('a blob with a digest of another algorithm is undefined without a call to t
   const sha512: Digest = `sha512:${'a'.repeat(128)}` as Digest
   expect(await blobs.stat(sha512)).toBeUndefined()
   expect(await blobs.send(sha512, undefined, async () => {})).toBe(false)
-  expect(await blobs.whole(sha512)).toBeUndefined()
+  expect(await blobs.readWhole(sha512)).toBeUndefined()
   expect(await blobs.document(sha512)).toBeUndefined()
   expect(store.calls).toEqual([])
 })

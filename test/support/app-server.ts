@@ -130,7 +130,7 @@ export function emptyServices(log: Log): HttpServices {
       blobs: {
         stat: async () => undefined,
         send: async () => false,
-        whole: async () => undefined,
+        readWhole: async () => undefined,
         url: async () => undefined,
       },
       catalog: { names: async () => [] },

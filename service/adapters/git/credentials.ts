@@ -4,7 +4,7 @@
  * @see https://git-scm.com/docs/gitcredentials
  */
 import { percentDecoded } from '../../text/percent-decoding.ts'
-import { credentialsOf, namedParts } from '../../text/scrub.ts'
+import { credentialsOf, splitCredentials } from '../../text/scrub.ts'
 
 /** Arguments and variables with which git reaches the remote. */
 export interface GitRemote {
@@ -31,7 +31,7 @@ export function withoutCredentials(url: string): string {
 export function gitRemote(withCredentials: string): GitRemote {
   const { url, credentials } = split(withCredentials)
   if (credentials === '') return { url, options: [], environment: {} }
-  const [name, password] = namedParts(credentials)
+  const [name, password] = splitCredentials(credentials)
   const environment = {
     [nameVariable]: plain(name),
     [passwordVariable]: plain(password ?? ''),
@@ -41,7 +41,7 @@ export function gitRemote(withCredentials: string): GitRemote {
   const helperOption = ['-c', `credential.${server}.helper=${helper}`]
   const before =
     password === undefined
-      ? // A token, or a user name whose password the user's own helpers know. Git asks those first.
+      ? // A token, or a user name whose password the user's own helpers know. Git tries these first.
         [`--config-env=credential.${server}.username=${nameVariable}`]
       : // The empty value removes the user's own helpers. With proactiveAuth (git 2.46) the first request
         // carries the credentials, so that a .netrc entry of another user is not tried.

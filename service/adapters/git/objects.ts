@@ -16,7 +16,7 @@ export interface GitObject {
 
 /**
  * Looks objects up.
- * @param names as git understands them, without line ends: `ID^{commit}`, `COMMIT:PATH`
+ * @param names as git understands them, without line breaks: `ID^{commit}`, `COMMIT:PATH`
  * @returns for each name its object; undefined if there is none
  */
 export async function findObjects(

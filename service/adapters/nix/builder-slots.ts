@@ -1,6 +1,6 @@
 /**
- * Divides Nix's builders among the Nix processes that run at the same time. `PriorityLimiter` limits how many
- * such processes run; each of them starts several builders, which only `--max-jobs` limits.
+ * Divides Nix's builders among the Nix processes that run at the same time. `PriorityLimiter` limits the number of
+ * these processes. Each of them starts several builders, whose number only `--max-jobs` limits.
  */
 
 import { type Cause, reservedForPulls } from '../../concurrency/priority-limiter.ts'

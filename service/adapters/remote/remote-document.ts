@@ -53,7 +53,7 @@ export async function readRemote<T>(
       signal: signal ? AbortSignal.any([signal, abort.signal]) : abort.signal,
     })
     try {
-      refuseDowngrade(address, response.url)
+      rejectDowngrade(address, response.url)
       const body = limited(response, limit, () => idle.refresh())
       return await read({ status: response.status, headers: response.headers, body })
     } finally {
@@ -92,7 +92,7 @@ function withoutCredentials(url: string): { address: string; headers: Record<str
 }
 
 /** @throws Error for a redirect from https to http */
-function refuseDowngrade(requested: string, answered: string): void {
+function rejectDowngrade(requested: string, answered: string): void {
   if (requested.startsWith('https:') && !answered.startsWith('https:')) {
     throw new Error('it redirects to an address without https')
   }

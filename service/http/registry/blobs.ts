@@ -55,7 +55,7 @@ export function sendBlob({ blobs, images, onBlobBytes }: RegistryServices): Act<
 
     const range = requestedRange(ctx, digest, size)
     if (range === undefined && size <= smallBlob) {
-      const bytes = await blobs.whole(digest)
+      const bytes = await blobs.readWhole(digest)
       if (bytes === undefined) throw lost(digest, images)
       ctx.body = bytes
       onBlobBytes(bytes.length)

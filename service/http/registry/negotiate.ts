@@ -9,7 +9,7 @@ import type { StoredImage } from '../../storage/ports.ts'
 const schema1 = /^application\/vnd\.docker\.distribution\.manifest\.v1\+/
 
 /**
- * Returns the OCI manifest if the client names it or sends no Accept, so that all such clients see one
+ * Returns the OCI manifest if the client names it or sends no Accept, so that all these clients see one
  * digest for a tag. Returns the Docker manifest if the client names only that one. Otherwise wildcards decide.
  * A type with q=0 is not sent.
  * @see https://www.rfc-editor.org/rfc/rfc9110#name-accept

@@ -88,7 +88,7 @@ test('GET /api/refs answers 500 without the message of a bug', async () => {
   }
   const answer = await server.get('/api/refs')
   expect(answer.status).toBe(500)
-  expect(answer.json()).toEqual({ error: 'internal error: the log of the service tells more' })
+  expect(answer.json()).toEqual({ error: 'internal error: see the log of the service' })
   expect(log.at('info', 'warn', 'error').map(({ level }) => level)).toEqual(['error'])
 })
 

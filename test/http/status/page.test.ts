@@ -143,6 +143,11 @@ test('the page shows a build without a ref by its commit', async () => {
   expect(await pageOf(withBuilds(build))).toContain('custom-service:0123456789ab<')
 })
 
+test('the page shows a build of a channel by the name of the channel', async () => {
+  const build = buildEntryOf({ image: 'git', ref: 'nixos-24.11' })
+  expect(await pageOf(withBuilds(build))).toContain('git:nixos-24.11<')
+})
+
 test('the page shows at most 20 builds', async () => {
   const builds = Array.from({ length: 50 }, () => buildEntryOf())
   expect((await pageOf(withBuilds(...builds))).match(/<p class="build">/g)).toHaveLength(20)
