@@ -47,7 +47,7 @@ export function sameSiteOnly(authorise: AuthoriseStep): AuthoriseStep {
   return async (ctx, request) => {
     await authorise(ctx, request)
     if (ctx.get('Sec-Fetch-Site') !== 'cross-site') return
-    throw new Failure('denied', 'a page of another site may not ask for this')
+    throw new Failure('denied', 'a page of another site may not request this')
   }
 }
 

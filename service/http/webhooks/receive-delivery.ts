@@ -136,7 +136,7 @@ function isTracked({ repositoryUrls }: Notice, repository: TrackedRepository): b
 
 function explainOtherRepository({ repositoryUrls }: Notice, repository: TrackedRepository): string {
   return (
-    `the webhook is of ${repository.describe(repositoryUrls)}, and the tracked repository is ` +
-    `${repository.description}; if that is the same one, set SLIPWAY_WEBHOOK_REPOSITORY to the URL of the first`
+    `the webhook is of ${repository.describe(repositoryUrls)}, but the tracked repository is ` +
+    `${repository.description}; if they are the same, set SLIPWAY_WEBHOOK_REPOSITORY to the URL of the first`
   )
 }
