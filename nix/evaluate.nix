@@ -1,13 +1,13 @@
-# Looks packages up in a package set and describes each one as JSON. Assumes nothing about the set but its
-# attributes: it need not have a `lib`.
+# Looks packages up in a package set and describes each one as JSON. Assumes nothing about the set except its
+# attributes: for example, it may have no `lib`.
 #
 # `request` is JSON, so that text from clients is data and never code:
-#   folder    store path with the set's default.nix
+#   folder    folder with the set's default.nix: a store path, or a live folder
 #   system    Nix system to evaluate for
 #   packages  names; dots reach into sets
-#   marker    a secret word. "MARKER INDEX" is traced before each package is forced, so the last marker on
-#             stderr tells which package an error belongs to. (tryEval catches only some errors and loses
-#             their message.) The marker alone is traced before the set itself is forced.
+#   marker    a random word. "MARKER INDEX" is traced before each package is forced, so the last marker on
+#             stderr names the package that failed. (tryEval catches only some errors and loses their
+#             message.) The marker alone is traced before the set itself is forced.
 { request }:
 
 let
@@ -33,8 +33,8 @@ let
     if isAttrs called then called
     else throw "default.nix gives a ${typeOf called}, not an attribute set of packages";
 
-  # Returns the attribute that a name means, or null. Ignores case only if no attribute has this exact name,
-  # because that look-up takes time linear in the size of the set.
+  # Returns the name of the attribute for a name, or null. Ignores case only if no attribute has this exact name,
+  # because a look-up without case takes time linear in the size of the set.
   spelling = members: name:
     let
       ignoringCase = requested:

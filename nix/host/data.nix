@@ -4,7 +4,7 @@
   cacert = data {
     name = "cacert";
     debian = [ "ca-certificates" ];
-    # The first name is the one of nixpkgs; Debian's programs and libraries look for the second.
+    # nixpkgs uses the first name; Debian's programs and libraries look for the second.
     script = ''
       mkdir -p $out/etc/ssl/certs
       cat /usr/share/ca-certificates/mozilla/*.crt >$out/etc/ssl/certs/ca-bundle.crt

@@ -1,5 +1,5 @@
 # Shared libraries, one store path for each of Debian's library packages.
-# A line is: attribute = library name, Debian package, libraries that it needs besides glibc.
+# Each line has: attribute = library name, Debian package, libraries that it needs in addition to glibc.
 { library, ... }:
 let
   # The dynamic linker must not be changed, and libc needs only the dynamic linker.

@@ -2,7 +2,7 @@
 import { cp, mkdir } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
-import type { NixTraces } from './nix-traces.ts'
+import type { NixCleanup } from './nix-cleanup.ts'
 import { run } from './processes.ts'
 
 const here = import.meta.dirname
@@ -23,22 +23,22 @@ export interface Realised {
 export class BenchPackages {
   readonly folder: string
   readonly #roots: string
-  readonly #traces: NixTraces
+  readonly #cleanup: NixCleanup
   readonly #signal: AbortSignal
 
-  private constructor(scratch: string, traces: NixTraces, signal: AbortSignal) {
+  private constructor(scratch: string, cleanup: NixCleanup, signal: AbortSignal) {
     this.folder = join(scratch, 'packages')
     this.#roots = join(scratch, 'roots')
-    this.#traces = traces
+    this.#cleanup = cleanup
     this.#signal = signal
   }
 
   static async create(
     scratch: string,
-    traces: NixTraces,
+    cleanup: NixCleanup,
     signal: AbortSignal,
   ): Promise<BenchPackages> {
-    const packages = new BenchPackages(scratch, traces, signal)
+    const packages = new BenchPackages(scratch, cleanup, signal)
     const { folder } = packages
     await mkdir(packages.#roots, { recursive: true })
     await cp(join(here, 'package-set'), folder, { recursive: true })
@@ -54,7 +54,7 @@ export class BenchPackages {
 
   /** Builds packages that are not in the store yet. @param names attributes */
   async realise<Name extends string>(names: readonly Name[]): Promise<Record<Name, Realised>> {
-    await this.#traces.instantiate(this.folder, names, this.#signal)
+    await this.#cleanup.instantiate(this.folder, names, this.#signal)
     const link = join(this.#roots, names[0] ?? '')
     const settings = ['--max-jobs', String(availableParallelism()), '--out-link', link]
     const attributes = names.flatMap((name) => ['-A', name])

@@ -3,7 +3,7 @@ import { mkdir, readdir, rm, truncate } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { BenchPackages } from './bench-packages.ts'
 import { DockerRegistry } from './docker-registry.ts'
-import { NixTraces } from './nix-traces.ts'
+import { NixCleanup } from './nix-cleanup.ts'
 
 /** Folder of results and of the scratch folder, on the same disk as the folders of a service. */
 export const benchFolder = resolve(import.meta.dirname, '../../var/bench')
@@ -19,18 +19,18 @@ export class Bench implements AsyncDisposable {
   readonly signal: AbortSignal
   /** Folder that is deleted at the end. */
   readonly scratch: string
-  readonly traces: NixTraces
+  readonly cleanup: NixCleanup
   readonly #resources = new AsyncDisposableStack()
   /** Folders to delete after the running benchmark. */
   readonly #discarded: string[] = []
   #packages: Promise<BenchPackages> | undefined
   #registry: Promise<DockerRegistry> | undefined
 
-  private constructor({ runs, signal }: BenchOptions, scratch: string, traces: NixTraces) {
+  private constructor({ runs, signal }: BenchOptions, scratch: string, cleanup: NixCleanup) {
     this.runs = runs
     this.signal = signal
     this.scratch = scratch
-    this.traces = traces
+    this.cleanup = cleanup
   }
 
   static async create(options: BenchOptions): Promise<Bench> {
@@ -39,12 +39,12 @@ export class Bench implements AsyncDisposable {
     await mkdir(scratch, { recursive: true })
     // All temporary folders from here on, also those of Nix and of test/support, are in the scratch folder.
     process.env.TMPDIR = scratch
-    return new Bench(options, scratch, await NixTraces.begin())
+    return new Bench(options, scratch, await NixCleanup.begin())
   }
 
   /** Returns the package set that all benchmarks share. */
   packages(): Promise<BenchPackages> {
-    this.#packages ??= BenchPackages.create(this.scratch, this.traces, this.signal)
+    this.#packages ??= BenchPackages.create(this.scratch, this.cleanup, this.signal)
     return this.#packages
   }
 
@@ -85,7 +85,7 @@ export class Bench implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#resources.disposeAsync()
-    await this.traces.remove(this.scratch)
+    await this.cleanup.remove(this.scratch)
     await rm(this.scratch, { recursive: true, force: true })
   }
 }
@@ -100,7 +100,7 @@ async function removeAbandoned(): Promise<void> {
     const [, pid] = /^scratch-(\d+)$/.exec(name) ?? []
     if (pid === undefined || isRunning(Number(pid))) continue
     const folder = join(benchFolder, name)
-    await (await NixTraces.begin()).remove(folder)
+    await (await NixCleanup.begin()).remove(folder)
     await rm(folder, { recursive: true, force: true })
   }
 }

@@ -13,7 +13,7 @@ import { run } from './processes.ts'
 const hashers = ['openssl dgst -sha256', 'sha256sum']
 const probe = 'head -c 100000000 /dev/zero'
 
-/** Makes tar write 64 kB at a time, the capacity of a pipe: with its default of 10 kB, all takes 10 % longer. */
+/** Makes tar write 64 kB at a time, the capacity of a pipe: with its default of 10 kB, everything takes 10 % longer. */
 const tar = 'tar --create --blocking-factor=128 --absolute-names'
 
 export interface Compressed {

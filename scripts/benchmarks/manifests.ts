@@ -76,14 +76,14 @@ export async function measureManifests(bench: Bench): Promise<Row[]> {
       goal: atLeastTimes(10),
     }),
     rowOf({
-      what: 'p50 of the same over one connection',
+      what: 'p50 of the warm manifest over one connection',
       unit: 'ms',
       runs: one.medians,
       peer: { what: 'docker-registry', runs: onePeer.medians },
       goal: under(1, 'ms'),
     }),
     rowOf({
-      what: `HEAD of the same, ${connections} connections`,
+      what: `HEAD of the warm manifest, ${connections} connections`,
       unit: 'requests/s',
       runs: heads,
       peer: { what: 'GET by the same client', runs: gets },

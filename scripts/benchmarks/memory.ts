@@ -52,7 +52,7 @@ async function whileReading(bench: Bench): Promise<Row> {
     peaks.push(await peakMegabytes(service))
   })
   return rowOf({
-    what: `the same while ${readers} clients read a blob of ${bytesText(blob.size)} slowly`,
+    what: `peak resident memory while ${readers} clients read a blob of ${bytesText(blob.size)} slowly`,
     unit: 'MB',
     runs: peaks,
     goal: limit,
@@ -65,7 +65,7 @@ async function peakMegabytes({ slipway }: BenchService): Promise<number> {
 }
 
 /**
- * Resets the peak to the present memory.
+ * Resets the peak to the current memory.
  * @see https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html
  */
 async function resetPeak({ slipway }: BenchService): Promise<void> {

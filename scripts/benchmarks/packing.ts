@@ -46,7 +46,7 @@ class PullSeries {
     const medianOf = (part: 'total' | 'nix') =>
       median(this.pulls.map((pull) => pull[part])).toFixed(0)
     const size = `${this.#compressor}: ${bytesText(this.size)}`
-    const times = `in all ${medianOf('total')} ms, Nix ${medianOf('nix')}`
+    const times = `${medianOf('total')} ms in total, Nix ${medianOf('nix')}`
     return `cold pull of ${this.#content}, ${size}; ${times}`
   }
 }
@@ -86,7 +86,7 @@ export async function measurePacking(bench: Bench): Promise<Row[]> {
   }
   const besideCompressor = (name: string, results: readonly Compressed[], goal?: Goal): Row => {
     return rowOf({
-      what: 'the same gzip layers, beside a compressor as one process',
+      what: 'these gzip layers, compared with a compressor as one process',
       unit: 'ms',
       runs: gzip.ownTimes,
       peer: {

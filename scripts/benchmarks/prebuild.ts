@@ -30,11 +30,11 @@ interface Readiness {
 }
 
 export async function measurePrebuild(bench: Bench): Promise<Row[]> {
-  const { signal, traces } = bench
+  const { signal, cleanup } = bench
   await using packages = await PackageSet.create()
   await using workspace = await Workspace.create()
   const before = await packages.commit('slipway.json', JSON.stringify({ images }))
-  await traces.instantiate(packages.folder, images, signal)
+  await cleanup.instantiate(packages.folder, images, signal)
   await nixBuild(packages, signal)
   await using slipway = await Slipway.start({
     ...workspace.settings(packages.folder),
@@ -67,13 +67,13 @@ export async function measurePrebuild(bench: Bench): Promise<Row[]> {
     const changed = images.filter((image) => digests.get(image) !== known.get(image))
     if (changed.join() !== changing) throw new Error(`changed: ${changed.join(', ')}`)
     known = digests
-    await traces.instantiate(packages.folder, [changing], signal)
+    await cleanup.instantiate(packages.folder, [changing], signal)
 
     await change()
     bare.push(await nixBuild(packages, signal))
-    await traces.instantiate(packages.folder, [changing], signal)
+    await cleanup.instantiate(packages.folder, [changing], signal)
   })
-  await traces.noteRoots(workspace.folder)
+  await cleanup.noteRoots(workspace.folder)
   const row = (what: string, runs: readonly number[]) =>
     rowOf({
       what,

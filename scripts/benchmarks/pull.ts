@@ -30,7 +30,7 @@ export async function measurePull(bench: Bench, images: readonly string[]): Prom
   const rows: Row[] = []
   for (const image of images.length > 0 ? images : defaultImages) {
     const attributes = [...parseImageName(image).packages, ...addedPackages]
-    await bench.traces.instantiate(packages.folder, attributes, bench.signal)
+    await bench.cleanup.instantiate(packages.folder, attributes, bench.signal)
     await using workspace = await Workspace.create()
     const settings = workspace.settings(packages.folder)
     // Warm up: Nix builds the packages, and the first start compiles the code.
@@ -40,7 +40,7 @@ export async function measurePull(bench: Bench, images: readonly string[]): Prom
       const empty = { ...settings, STORAGE_PATH: `${workspace.storage}-${run}` }
       pulls.push(await pullOnce(empty, image, bench.signal))
     })
-    await bench.traces.noteRoots(workspace.folder)
+    await bench.cleanup.noteRoots(workspace.folder)
     rows.push(...rowsOf(image, pulls))
   }
   return rows

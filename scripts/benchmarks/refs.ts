@@ -49,7 +49,7 @@ export async function measureRefs(
     throw new RangeError(`COUNT="${count}" must be a number of tags, 1 or more`)
   {
     await using packages = await PackageSet.create()
-    await bench.traces.instantiate(packages.folder, [image, ...addedPackages], bench.signal)
+    await bench.cleanup.instantiate(packages.folder, [image, ...addedPackages], bench.signal)
   }
   const one = await measureRepository(bench, 1)
   const many = count === '1' ? undefined : await measureRepository(bench, Number(count))
@@ -109,7 +109,7 @@ async function measureRepository(bench: Bench, count: number): Promise<Figures> 
     const warm = await client.repeat(manifest, warmRequests)
     found[`p50 of ${warmRequests} requests for a warm manifest by tag`].push(median(warm))
   })
-  await bench.traces.noteRoots(workspace.folder)
+  await bench.cleanup.noteRoots(workspace.folder)
   return found
 }
 

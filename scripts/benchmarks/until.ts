@@ -21,5 +21,5 @@ export async function until<T>(
     if (answer !== undefined) return answer
     await sleep(interval, undefined, { signal })
   }
-  throw new Error(`${what}: not within ${limit / 1000} s`)
+  throw new Error(`${what}: not reached within ${limit / 1000} s`)
 }

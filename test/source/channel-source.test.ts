@@ -311,7 +311,7 @@ test('a channel that no longer exists is still served, with a failure in the sta
   server.channels.clear()
   vi.advanceTimersByTime(60_000)
   expect(await commitOf(source)).toBe(A)
-  expect(source.status().failure).toContain('is no channel of nixpkgs')
+  expect(source.status().failure).toContain('is no longer a channel of nixpkgs')
 })
 
 test('while the storage fails, the last known commit is served with a failure in the status', async () => {

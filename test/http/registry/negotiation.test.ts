@@ -82,7 +82,7 @@ describe('neither manifest', () => {
       code: 'MANIFEST_UNKNOWN',
       message: expect.stringMatching(message),
     })
-    expect(registryError(answer).message).toContain(`there is ${oci} and ${docker}`)
+    expect(registryError(answer).message).toContain(`the image has ${oci} and ${docker}`)
     expect(answer.headers.vary).toBe('Accept')
   })
 })

@@ -8,7 +8,7 @@ const store = '/nix/store'
 /** Nix's folder of links to GC roots. */
 const indirectRoots = '/nix/var/nix/gcroots/auto'
 
-export class NixTraces {
+export class NixCleanup {
   readonly #before: ReadonlySet<string>
   /** Store paths that were used; each one stands for its whole closure. */
   readonly #used = new Set<string>()
@@ -18,9 +18,9 @@ export class NixTraces {
   }
 
   /** Remembers the current store paths, which `remove` keeps. */
-  static async begin(): Promise<NixTraces> {
+  static async begin(): Promise<NixCleanup> {
     const names = await readdir(store).catch(() => [])
-    return new NixTraces(new Set(names.map((name) => join(store, name))))
+    return new NixCleanup(new Set(names.map((name) => join(store, name))))
   }
 
   /**
@@ -45,8 +45,8 @@ export class NixTraces {
   }
 
   /**
-   * Removes the GC roots that are or were in the folder, and from the store the closures of their targets and
-   * of noted packages, except what was there before. Nix keeps paths that others have started to use.
+   * Removes the GC roots that are or were in the folder. Also removes the closures of their targets and of noted
+   * packages from the store, except paths that were there before. Nix keeps paths that others have started to use.
    */
   async remove(folder: string): Promise<void> {
     for (const { link, storePath } of await rootsIn(folder)) {
@@ -56,7 +56,7 @@ export class NixTraces {
     try {
       await this.#deleteAdded()
     } catch (error) {
-      process.stderr.write(`left in the Nix store: ${messageOf(error)}\n`)
+      process.stderr.write(`cannot clean up the Nix store: ${messageOf(error)}\n`)
     }
   }
 
@@ -66,7 +66,7 @@ export class NixTraces {
 
   async #deleteAdded(): Promise<void> {
     if (this.#used.size === 0) return
-    // The clean-up runs also after an interrupt.
+    // Not the signal of the benchmarks, because the clean-up also runs after an interrupt.
     const options = { signal: new AbortController().signal }
     const query = ['--query', '--requisites', '--include-outputs', ...this.#used]
     const needed = (await run('nix-store', query, options)).trim().split('\n')
