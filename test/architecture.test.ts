@@ -6,7 +6,7 @@
  *                 └──────► adapters ──► ports, pure rooms
  *
  * A room is a folder of `service/`. A pure room computes: it does no I/O and knows no other kind of room. A
- * feature room sees of other features their `ports.ts` alone.
+ * feature room imports only the `ports.ts` of other features.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
@@ -41,9 +41,9 @@ const pureFiles = [
   'storage/read-object.ts',
 ]
 
-/** Of the platform, what a pure file may import: hashing, and types of streams. */
+/** Modules of Node that a pure file may import: hashing, and types of streams. */
 const purePlatform = /^node:(crypto|stream)$/
-/** Of the platform, what a feature room may import: it does no I/O of its own. */
+/** Modules of Node that a feature room may import: it does no I/O of its own. */
 const featurePlatform = /^node:(crypto|stream|timers\/promises)$/
 
 const files = readdirSync(service, { recursive: true, encoding: 'utf8' }).filter((file) =>

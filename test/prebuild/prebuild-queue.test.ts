@@ -108,7 +108,7 @@ describe('the state of an image', () => {
   })
 })
 
-describe('images that are not wanted any more', () => {
+describe('images that are no longer wanted', () => {
   test('a waiting image that is dropped is not built', async () => {
     await occupy()
     bench.queue.add([prebuildOf('a', 2), prebuildOf('b', 3)])

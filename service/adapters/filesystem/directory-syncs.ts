@@ -11,7 +11,7 @@ export class DirectorySyncs {
 
   /**
    * Resolves when all current names in the directory are on disk. If another program replaces the directory,
-   * calls sync the old one for up to a second, until it is closed.
+   * this syncs the old one until it is closed, at most a second later.
    */
   sync(path: string): Promise<void> {
     return this.#directory(path).sync()

@@ -1,5 +1,5 @@
 /**
- * Gzip by Intel's ISA-L, whose fastest level is five times as fast as zlib's. It is called as a library, because
+ * Gzip by Intel's ISA-L, whose fastest level is about four times as fast as zlib's. It is called as a library, because
  * starting its program `igzip` takes longer than compressing most layers, and so does piping the bytes to it.
  *
  * On x86-64, two workers may compress the same chunk differently. ISA-L should enter the third position of a chunk

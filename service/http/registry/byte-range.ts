@@ -22,7 +22,11 @@ export function requestedRange(ctx: Context, digest: Digest, size: number): Byte
   const end = first === '' || last === '' ? size - 1 : Math.min(Number(last), size - 1)
   if (start <= end) return { start, end }
   ctx.set('Content-Range', `bytes */${size}`)
-  throw new Failure('range-invalid', `"${range}" contains no byte of the blob, which has ${size}`, {
-    detail: { range, size },
-  })
+  throw new Failure(
+    'range-invalid',
+    `"${range}" contains no byte of the blob, which has ${size} bytes`,
+    {
+      detail: { range, size },
+    },
+  )
 }
