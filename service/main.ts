@@ -44,10 +44,11 @@ async function serve(config: Config): Promise<void> {
   // Not `once`: a second signal without a listener would kill the process in the middle of stopping.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop)
 
-  const service = await compose(config, log, nix)
+  const service = await compose(config, log)
   stopService = () => service.stop()
   answer = service.app
   log.info({}, 'ready')
+  await service.checkNix()
   flushCompileCache()
 }
 
@@ -73,8 +74,6 @@ process.on('unhandledRejection', (error) => {
 // Loading the settings takes long, too, so the compile cache of an earlier start is used before that.
 const likelyState = resolve(process.env.SLIPWAY_STATE_PATH || 'var/state')
 if (existsSync(join(likelyState, 'compiled'))) keepCompiled(likelyState)
-const { findNix } = await import('./compose/nix.ts')
-const nix = findNix()
 const { readConfig } = await import('./config/read-config.ts')
 const { unknownSettings } = await import('./config/settings.ts')
 const { ConfigError } = await import('./config/config-error.ts')

@@ -3,48 +3,39 @@
 import type { StateFolder } from '../adapters/filesystem/state-folder.ts'
 import { evaluationEnvironment, nixEnvironment } from '../adapters/nix/environment.ts'
 import { NixEvaluator } from '../adapters/nix/evaluator.ts'
-import { runNix } from '../adapters/nix/run-nix.ts'
+import { nixUnavailable, runNix } from '../adapters/nix/run-nix.ts'
 import { LocalNixStore } from '../adapters/nix/store.ts'
-import { findLauncher, type Launcher } from '../adapters/process/launcher.ts'
+import { findLauncher, findProgram } from '../adapters/process/launcher.ts'
 import { ProcessGroups } from '../adapters/process/process-groups.ts'
 import type { Evaluator, NixStore } from '../build/ports.ts'
 import { reservedForPulls } from '../concurrency/priority-limiter.ts'
 import type { Config } from '../config/config.ts'
 import type { Log } from '../telemetry/ports.ts'
 
-export interface FoundNix {
-  readonly groups: ProcessGroups
-  /** The variables that Nix processes get from the service's environment. */
-  readonly env: Record<string, string>
-  readonly launcher: Promise<Launcher>
-  /** The output of `nix-store --version`. Rejects if Nix is missing or does not work. */
-  readonly version: Promise<string>
-}
-
-/** Starts to look for Nix. This takes as long as loading the service, so main.ts does both at the same time. */
-export function findNix(): FoundNix {
-  const groups = new ProcessGroups()
-  const env = nixEnvironment(process.env)
-  const version = runNix({ groups, env }, 'nix-store', ['--version']).then((out) => out.trim())
-  // compose() handles a rejection later. Until then it must not count as unhandled.
-  version.catch(() => {})
-  return { groups, env, launcher: findLauncher(env.PATH ?? ''), version }
-}
-
 export interface Nix {
   readonly store: NixStore
   readonly evaluator: Evaluator
+  /** All programs that the service runs: those of Nix, and git and tar. */
+  readonly groups: ProcessGroups
+  /** Runs Nix for the first time, and logs its version. @throws Failure unavailable, if Nix does not work */
+  check(): Promise<void>
 }
 
-export async function composeNix(
-  config: Config,
-  found: FoundNix,
-  state: StateFolder,
-  log: Log,
-): Promise<Nix> {
-  const { groups, env } = found
-  const launcher = await found.launcher
+/** @throws Failure unavailable, if there is no Nix on the PATH */
+export async function composeNix(config: Config, state: StateFolder, log: Log): Promise<Nix> {
+  const groups = new ProcessGroups()
+  const env = nixEnvironment(process.env)
+  const path = env.PATH ?? ''
+  const [launcher, nixStore] = await Promise.all([
+    findLauncher(path),
+    findProgram('nix-store', path),
+  ])
+  if (nixStore === undefined)
+    throw nixUnavailable(
+      'there is no nix-store on the PATH: install Nix, or add its programs to PATH',
+    )
   return {
+    groups,
     store: new LocalNixStore({
       groups,
       env,
@@ -61,5 +52,9 @@ export async function composeNix(
       concurrency: config.buildConcurrency + reservedForPulls,
       log,
     }),
+    async check() {
+      const version = await runNix({ groups, env }, 'nix-store', ['--version'])
+      log.info({ nix: version.trim() }, 'Nix found')
+    },
   }
 }

@@ -8,7 +8,7 @@ import { composeBuild, composePull } from './build.ts'
 import { ServiceEvents } from './events.ts'
 import { composeHttp } from './http.ts'
 import { composeLayering } from './layering.ts'
-import { composeNix, type FoundNix } from './nix.ts'
+import { composeNix } from './nix.ts'
 import { composePrebuild } from './prebuild.ts'
 import { composeQueue } from './queue.ts'
 import { composeSource } from './source.ts'
@@ -17,38 +17,41 @@ import { composeMetrics } from './telemetry.ts'
 
 /** Most milliseconds that `stop` waits until pull counts, the journal and the layer knowledge are saved. */
 const flushLimit = 2000
+/** Milliseconds before the first program runs: loading execa takes 60 ms, in which no request is answered. */
+const nixDelay = 100
 /** Milliseconds before the packer starts its threads, so that they do not delay the first requests. */
 const packerDelay = 1000
 
 export interface Service {
   readonly app: RequestListener
+  /**
+   * Runs Nix for the first time. A stored image is answered without Nix, so the service answers before that.
+   * @throws Failure unavailable, if Nix does not work
+   */
+  checkNix(): Promise<void>
   /** Stops all timers, ends all processes that the service started, and saves counts, builds and knowledge. */
   stop(): Promise<void>
 }
 
 /**
  * Composes everything but the listening socket, and waits until the service can answer requests.
- * @param found result of `findNix`
  * @throws Failure unavailable, if the storage, the git source or Nix cannot be used
  */
-export async function compose(config: Config, log: Log, found: FoundNix): Promise<Service> {
+export async function compose(config: Config, log: Log): Promise<Service> {
   const events = new ServiceEvents()
   const metrics = composeMetrics()
   const state = await StateFolder.open(config.statePath)
   const { instance } = state
   const recipe = { compression: config.compression, layerBudget: config.layerBudget }
 
-  const nix = await composeNix(config, found, state, log)
-  // Awaited below, together with the start of the source.
-  const nixFound = found.version.then((version) => log.info({ nix: version }, 'Nix found'))
-  nixFound.catch(() => {})
+  const nix = await composeNix(config, state, log)
   const storage = await composeStorage(config.storage, state, events, log)
   const running = composeSource(config, {
-    ...{ state, groups: found.groups, storage, events, metrics, log },
+    ...{ state, groups: nix.groups, storage, events, metrics, log },
   })
   const { source } = running
   const { popularity, planning } = composeLayering(config, recipe, storage, log)
-  await Promise.all([nixFound, running.start(), popularity.start()])
+  await Promise.all([running.start(), popularity.start()])
 
   const leases = composeQueue(storage, instance, log)
   const build = composeBuild(config, {
@@ -65,6 +68,10 @@ export async function compose(config: Config, log: Log, found: FoundNix): Promis
 
   return {
     app: composeHttp(config, { storage, source, build, pull, prebuild, metrics, log }),
+    async checkNix() {
+      await sleep(nixDelay)
+      await nix.check()
+    },
     async stop() {
       clearTimeout(preparing)
       running.stop()
@@ -73,7 +80,7 @@ export async function compose(config: Config, log: Log, found: FoundNix): Promis
       prebuild.queue.stop()
       const flushed = [prebuild.pulls, build.journal, planning].map((unsaved) => unsaved.flush())
       await Promise.all([
-        found.groups.killAll(),
+        nix.groups.killAll(),
         build.packer.close(),
         Promise.race([Promise.all([...flushed, leases.close()]), sleep(flushLimit)]),
       ])

@@ -69,9 +69,21 @@ describe('builds', () => {
     const digest = await imageDigest(before, 'hello')
     await before.stop()
     await using slipway = await Slipway.start(settings)
+    await slipway.untilLogged('Nix found')
     await nix.break()
     expect(await imageDigest(slipway, 'hello')).toBe(digest)
     expect((await slipway.fetch('/v2/jq/manifests/latest')).status).toBe(503)
+  })
+
+  test('a service whose Nix does not work ends after its start', async () => {
+    await using workspace = await Workspace.create()
+    const nix = await ObservedNix.create(join(workspace.folder, 'nix'))
+    await nix.break()
+    const settings = { ...workspace.settings(packages.folder), PATH: nix.path }
+    expect(await Slipway.fail(settings)).toEqual({
+      code: 1,
+      stderr: expect.stringContaining('the Nix store cannot be used: Nix is broken'),
+    })
   })
 
   test('a lost layer is packed again at the next pull', async () => {

@@ -17,10 +17,16 @@ const setpriv = ['setpriv', '--pdeathsig', 'TERM', '--']
 
 /** @param path the PATH in which Nix programs are found */
 export async function findLauncher(path: string): Promise<Launcher> {
+  return (await findProgram('setpriv', path)) === undefined ? [] : setpriv
+}
+
+/** Returns the absolute path of a program in a PATH; undefined if it is missing. */
+export async function findProgram(name: string, path: string): Promise<string | undefined> {
   for (const folder of path.split(delimiter)) {
-    if (await exists(join(folder, 'setpriv'), constants.X_OK)) return setpriv
+    const program = join(folder, name)
+    if (await exists(program, constants.X_OK)) return program
   }
-  return []
+  return undefined
 }
 
 /** Returns the program and the arguments that start a Nix program. */
