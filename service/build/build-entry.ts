@@ -1,6 +1,8 @@
 /** Entries of the journal of builds: their schema, their ids, and the text of a failure. */
+
 import { z } from 'zod'
 import { publicMessageOf } from '../image/errors.ts'
+import { truncate } from '../text/truncate.ts'
 import type { BuildEntry } from './ports.ts'
 
 /** Begins with the time (UTC), so that sorted ids are in order of time: `20261123T154500Z-1f0c9a7e`. */
@@ -57,7 +59,7 @@ export function failureAndLogOf(error: unknown): { failure: string; log?: string
 }
 
 function beginningOf(text: string): string {
-  return text.length <= longestFailure ? text : `${text.slice(0, longestFailure)}…`
+  return truncate(text, longestFailure)
 }
 
 function endOf(lines: readonly string[]): string {

@@ -3,6 +3,7 @@
 import { type Closure, type Plan, type StorePath, storePathName } from '../closure/closure.ts'
 import { layerKey, linkFarmKey, type Recipe } from '../image/keys.ts'
 import type { LinkFarm } from '../image/link-farm.ts'
+import { truncate } from '../text/truncate.ts'
 import type { LayerRequest } from './layer-cache.ts'
 import type { LayerPacker } from './ports.ts'
 
@@ -51,5 +52,5 @@ function namesOf(paths: readonly StorePath[]): string {
 }
 
 function shortened(text: string): string {
-  return text.length <= longestDescription ? text : `${text.slice(0, longestDescription)}…`
+  return truncate(text, longestDescription)
 }

@@ -3,7 +3,7 @@ import type { BuildHistory, ManifestPull } from '../build/ports.ts'
 import type { ImageName } from '../image/image-name.ts'
 import type { RefStates } from '../prebuild/ports.ts'
 import type { Source, TrackedRepository } from '../source/ports.ts'
-import type { BlobReader, ImageCatalog, ObjectStore, ServedImages } from '../storage/ports.ts'
+import type { BlobReader, ImageCatalog, ImageFreshness, ObjectStore } from '../storage/ports.ts'
 import type { Log } from '../telemetry/ports.ts'
 import type { Authorise } from './authorise.ts'
 import type { MetricsText } from './ports.ts'
@@ -21,7 +21,7 @@ export interface HttpServices {
 
 export interface RegistryServices {
   readonly pull: ManifestPull
-  readonly images: ServedImages
+  readonly images: ImageFreshness
   readonly blobs: BlobReader
   readonly catalog: ImageCatalog
   readonly source: Pick<Source, 'version' | 'tags'>

@@ -3,6 +3,7 @@
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pulling-manifests
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md#digests
  */
+import { truncate } from '../text/truncate.ts'
 import type { Digest } from './descriptor.ts'
 import { Failure } from './errors.ts'
 
@@ -74,7 +75,7 @@ function tagFailure(text: string): string {
     'a tag holds letters, digits, "_", "." and "-", begins with a letter, a digit or "_", ' +
     `and has at most ${maxTagLength} characters`
   return text.length > maxTagLength
-    ? `the tag "${text.slice(0, 40)}…" has ${text.length} characters: ${rule}`
+    ? `the tag "${truncate(text, 40)}" has ${text.length} characters: ${rule}`
     : `"${text}" is not a tag: ${rule}`
 }
 

@@ -1,8 +1,10 @@
 /** `slipway.json`: the images of a package set that are built before a client pulls them. */
+
 import { z } from 'zod'
 import { Failure, messageOf } from '../image/errors.ts'
 import { type ImageName, maxNameLength, parseImageName } from '../image/image-name.ts'
 import { Globs, globFailure, maxGlobLength } from '../text/globs.ts'
+import { truncate } from '../text/truncate.ts'
 
 /** Path of the file in the package set. */
 export const prebuildConfigPath = 'slipway.json'
@@ -141,5 +143,5 @@ function invalid(failures: readonly PrebuildConfigFailure[]): Failure {
 
 function quoted(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value)
-  return text.length > longestQuote ? `${text.slice(0, longestQuote)}…` : text
+  return truncate(text, longestQuote)
 }

@@ -220,8 +220,8 @@ export interface ImageStore {
   document(digest: Digest): Promise<Document | undefined>
 }
 
-/** The operations on finished images that decide whether a prepared HTTP answer is still valid. */
-export interface ServedImages {
+/** The operations on finished images that decide whether a cached HTTP answer is still valid. */
+export interface ImageFreshness {
   /** Returns whether this image object is still the one in memory. */
   holds(image: StoredImage): boolean
   /** Returns whether this document object is still the one in memory. */

@@ -6,10 +6,10 @@ import { type Descriptor, type Digest, mediaTypes } from '../image/descriptor.ts
 import type { Document } from '../image/manifest.ts'
 import type {
   BlobStorage,
+  ImageFreshness,
   ImageRecord,
   ImageStore,
   RecordStore,
-  ServedImages,
   StoredImage,
 } from './ports.ts'
 
@@ -27,7 +27,7 @@ const manifest = z.object({
   layers: z.array(blobReference),
 })
 
-export class StoredImages implements ImageStore, ServedImages {
+export class StoredImages implements ImageStore, ImageFreshness {
   readonly #records: RecordStore<ImageRecord>
   readonly #blobs: Pick<BlobStorage, 'document' | 'statRecorded'>
   readonly #images = new LRUCache<string, StoredImage>({

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { Failure } from '../../image/errors.ts'
 import { isNixpkgsCommit } from '../../source/nixpkgs-commit-id.ts'
 import type { ChannelServer } from '../../source/ports.ts'
+import { truncate } from '../../text/truncate.ts'
 import type { ProcessGroups } from '../process/process-groups.ts'
 import { originOf, type RemoteResponse, readRemote, wholeBody } from '../remote/remote-document.ts'
 import { Tarballs } from './tarballs.ts'
@@ -160,6 +161,5 @@ function parsedJson(body: Buffer): unknown {
 
 /** Returns the beginning of a text without control characters, for a message. */
 function excerpt(text: string): string {
-  const line = text.slice(0, 60).replaceAll(/\p{Cc}+/gu, ' ')
-  return text.length > 60 ? `${line}…` : line
+  return truncate(text, 60).replaceAll(/\p{Cc}+/gu, ' ')
 }

@@ -1,5 +1,7 @@
 /** Errors of requests to the bucket: which can be retried, which are answers, and how each is reported. */
+
 import { Failure, messageOf } from '../../image/errors.ts'
+import { truncate } from '../../text/truncate.ts'
 import { neededRole } from './settings.ts'
 
 /** Seconds after which a bucket that was out of reach may answer again. */
@@ -85,7 +87,7 @@ function innermostMessage(error: unknown): string {
   const { code } = cause as { code?: unknown }
   const message = messageOf(cause).trim()
   const line = (message || String(code ?? 'no message')).split('\n')[0] ?? ''
-  return line.length > longestMessage ? `${line.slice(0, longestMessage)}…` : line
+  return truncate(line, longestMessage)
 }
 
 /** Returns the message of an error in Google's JSON format, or else the text itself. */

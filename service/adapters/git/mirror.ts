@@ -4,7 +4,9 @@
  * HEAD of the mirror names the remote's default branch, or a ref that never exists if the remote has none. So
  * the folder alone is enough after a restart. A mirror that is missing or damaged is replaced by a clone.
  */
+
 import { messageOf } from '../../image/errors.ts'
+import { branchPrefix, tagPrefix } from '../../image/ref-name.ts'
 import { isFullCommitId } from '../../image/reference.ts'
 import type { GitRepository, RepositoryRefs } from '../../source/ports.ts'
 import type { Log } from '../../telemetry/ports.ts'
@@ -22,7 +24,7 @@ import { readDates, readRefs, setHead } from './refs.ts'
 const noDefaultBranch = 'refs/slipway/no-default-branch'
 
 /** Only branches and tags: a hosting service also lists commits of forks, under refs/pull and similar names. */
-const refspecs = ['+refs/heads/*:refs/heads/*', '+refs/tags/*:refs/tags/*']
+const refspecs = [branchPrefix, tagPrefix].map((prefix) => `+${prefix}*:${prefix}*`)
 
 /** Ends a request over HTTP to which the server sends nothing. */
 const lowSpeedLimit = ['-c', 'http.lowSpeedLimit=1', '-c', 'http.lowSpeedTime=30']

@@ -1,9 +1,10 @@
 /** Reads the refs of a bare repository. */
+import { branchPrefix, tagPrefix } from '../../image/ref-name.ts'
 import type { RepositoryRefs } from '../../source/ports.ts'
 import type { GitCommands } from './commands.ts'
 import { findObjects } from './objects.ts'
 
-const namespaces = ['refs/heads/', 'refs/tags/']
+const namespaces = [branchPrefix, tagPrefix]
 
 /** Sets the ref that HEAD names. */
 export async function setHead(git: GitCommands, ref: string): Promise<void> {

@@ -1,5 +1,6 @@
 /**
- * The HTTP client for every request that the service sends. Requests go through the proxies that
+ * The HTTP client for every request that the service's own code sends. (With the credentials of a Google machine,
+ * google-auth-library asks the metadata server by a client of its own.) Requests go through the proxies that
  * `http_proxy`, `https_proxy` and `no_proxy` name, in lower or upper case. Without `https_proxy`,
  * `http_proxy` also serves https.
  * @see https://undici.nodejs.org/#/docs/api/EnvHttpProxyAgent

@@ -7,7 +7,7 @@ import { type Digest, immutableCacheControl } from '../../image/descriptor.ts'
 import { Failure } from '../../image/errors.ts'
 import { type ImageName, parseImageName } from '../../image/image-name.ts'
 import { parseDigest } from '../../image/reference.ts'
-import type { ServedImages } from '../../storage/ports.ts'
+import type { ImageFreshness } from '../../storage/ports.ts'
 import { cacheAnswer } from '../answer-cache.ts'
 import type { Act } from '../route.ts'
 import type { RegistryServices } from '../services.ts'
@@ -86,7 +86,7 @@ function redirect(ctx: Context, url: URL): void {
   ctx.status = 307
 }
 
-function lost(digest: Digest, images: ServedImages): Failure {
+function lost(digest: Digest, images: ImageFreshness): Failure {
   images.forgetBlob(digest)
   return new Failure('blob-unknown', `no blob ${digest} is stored`, { detail: { digest } })
 }

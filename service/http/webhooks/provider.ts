@@ -1,5 +1,7 @@
 /** Webhooks of one kind of git hosting service. */
+
 import type { IncomingHttpHeaders } from 'node:http'
+import { branchPrefix, tagPrefix } from '../../image/ref-name.ts'
 
 export type ProviderName = 'github' | 'gitlab' | 'gitea' | 'generic'
 
@@ -49,5 +51,5 @@ export function headerOf(headers: IncomingHttpHeaders, names: readonly string[])
 
 /** Returns the full name of a ref from its short name and its type. */
 export function fullRef(type: string, name: string): string {
-  return `refs/${type === 'tag' ? 'tags' : 'heads'}/${name}`
+  return (type === 'tag' ? tagPrefix : branchPrefix) + name
 }
