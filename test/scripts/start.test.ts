@@ -114,6 +114,15 @@ describe('the lock of the state folder', () => {
     await serving
   })
 
+  test.each(['SIGTERM', 'SIGINT'] as const)('%s ends the wait for the lock', async (signal) => {
+    await once((await start(serve)).stdout, 'data')
+    const second = await start(serve)
+    await untilItWaits(second.pid)
+    second.kill(signal)
+    // `close` follows when no process of the second service is left that holds its output.
+    expect(await once(second, 'close')).toEqual([0, null])
+  })
+
   test('a second service gives up with a message', async () => {
     await once((await start(serve)).stdout, 'data')
     await impatientFlock()
