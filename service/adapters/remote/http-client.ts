@@ -60,7 +60,7 @@ function settingIn(environment: NodeJS.ProcessEnv, name: string) {
 
 function isProxyUrl(value: string): boolean {
   const url = URL.parse(value)
-  if (url === null || !/^https?:$/.test(url.protocol)) return false
+  if (url === null || !/^(?:https?|socks5?):$/.test(url.protocol)) return false
   try {
     // The proxy's user name and password are sent decoded.
     decodeURIComponent(url.username + url.password)

@@ -1,5 +1,7 @@
 /** Requests of a process go through the proxies that its environment names. */
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
@@ -69,6 +71,21 @@ test('an empty variable does not hide the one in the other case', async () => {
   const settings = { http_proxy: '', HTTP_PROXY: proxy.url }
   expect(await read(`${web.url}/document`, settings)).toBe('the document')
   expect(proxy.requests).toHaveLength(1)
+})
+
+test('a request goes through a SOCKS5 proxy', async () => {
+  const greeting = Promise.withResolvers<Buffer>()
+  const socks = createServer((client) => {
+    client.once('data', greeting.resolve)
+    // Offers no method of authentication.
+    client.end(Buffer.from([5, 0xff]))
+  })
+  await once(socks.listen(0, '127.0.0.1'), 'listening')
+  const { port } = socks.address() as AddressInfo
+  const output = await read(`${web.url}/document`, { http_proxy: `socks5://127.0.0.1:${port}` })
+  expect(output).toBe(`${web.url}: No acceptable authentication method`)
+  expect((await greeting.promise)[0]).toBe(5)
+  socks.close()
 })
 
 test('a proxy setting that is not a URL is named and not quoted', async () => {
