@@ -52,6 +52,11 @@ export class ImageBuilds implements ImageBuildsPort {
     return this.#running.has(imageKey)
   }
 
+  /** Resolves when the builds that run now have ended, and have reported how. Never rejects. */
+  ended(): Promise<void> {
+    return this.#running.ended()
+  }
+
   async #loadOrBuild(request: BuildRequest): Promise<FoundImage> {
     const { failures } = this.#options
     const { imageKey, cause } = request

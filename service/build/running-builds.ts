@@ -23,6 +23,11 @@ export class RunningBuilds<T> {
     return this.#builds.run(imageKey, build)
   }
 
+  /** Resolves when the builds that run now have ended. Never rejects. */
+  ended(): Promise<void> {
+    return this.#builds.ended()
+  }
+
   has(imageKey: string): boolean {
     return this.#builds.has(imageKey)
   }

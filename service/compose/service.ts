@@ -15,7 +15,10 @@ import { composeSource } from './source.ts'
 import { composeStorage } from './storage.ts'
 import { composeMetrics } from './telemetry.ts'
 
-/** Most milliseconds that `stop` waits until pull counts, the journal and the layer knowledge are saved. */
+/**
+ * Most milliseconds that `stop` waits until pull counts, the journal and the layer knowledge are saved, and then until
+ * the running builds have ended.
+ */
 const flushLimit = 2000
 /** Milliseconds before the first program runs: loading execa takes 60 ms, in which no request is answered. */
 const nixDelay = 100
@@ -84,6 +87,8 @@ export async function compose(config: Config, log: Log): Promise<Service> {
         build.packer.close(),
         Promise.race([Promise.all([...flushed, leases.close()]), sleep(flushLimit)]),
       ])
+      // Without their programs, running builds fail now, and log that.
+      await Promise.race([build.builds.ended(), sleep(flushLimit)])
       storage.stop()
     },
   }

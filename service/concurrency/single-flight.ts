@@ -11,6 +11,11 @@ export class SingleFlight<T> {
     return started
   }
 
+  /** Resolves when the work that runs now has ended. Never rejects. */
+  async ended(): Promise<void> {
+    await Promise.allSettled(this.#running.values())
+  }
+
   /** Returns whether work of this key is running. */
   has(key: string): boolean {
     return this.#running.has(key)

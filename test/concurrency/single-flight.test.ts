@@ -13,6 +13,21 @@ test('a key is free again when its work has succeeded or failed', async () => {
   expect(await flights.run('a', async () => 2)).toBe(2)
 })
 
+test('`ended` waits for all running work, also for work that fails', async () => {
+  const flights = new SingleFlight<number>()
+  const [good, bad] = [Promise.withResolvers<number>(), Promise.withResolvers<number>()]
+  const runs = [flights.run('a', () => good.promise), flights.run('b', () => bad.promise)]
+  const order: string[] = []
+  for (const run of runs) run.then(() => order.push('done')).catch(() => order.push('failed'))
+  const ended = flights.ended().then(() => order.push('ended'))
+  good.resolve(1)
+  await runs[0]
+  bad.reject(new Error('no'))
+  await ended
+  expect(order).toEqual(['done', 'failed', 'ended'])
+  await flights.ended()
+})
+
 test('a caller that joins running work gets its result and starts nothing', async () => {
   const flights = new SingleFlight<number>()
   const work = Promise.withResolvers<number>()

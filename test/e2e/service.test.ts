@@ -1,9 +1,10 @@
 /** The service as a process: shared builds, constant digests, failures, signals. */
 import { execFile } from 'node:child_process'
-import { appendFile, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { BuilderGate } from '../support/builder-gate.ts'
 import { ObservedNix } from '../support/observed-nix.ts'
 import { PackageSet } from '../support/package-set.ts'
 import { imageDigest, pullBlob, pullManifest } from '../support/pull.ts'
@@ -84,6 +85,23 @@ describe('builds', () => {
       code: 1,
       stderr: expect.stringContaining('the Nix store cannot be used: Nix is broken'),
     })
+  })
+
+  test('SIGTERM while Nix is checked ends the service with exit code 0', async () => {
+    await using workspace = await Workspace.create()
+    await using gate = await BuilderGate.create()
+    const bin = join(workspace.folder, 'bin')
+    await mkdir(bin)
+    await writeFile(join(bin, 'nix-store'), `#!/bin/sh\nexec sh -c '${gate.wait}'\n`, {
+      mode: 0o755,
+    })
+    const PATH = `${bin}:${process.env.PATH}`
+    await using slipway = await Slipway.start({ ...workspace.settings(packages.folder), PATH })
+    await gate.reached()
+    // From now on there is a packing worker, whose end takes longer than the end of Nix.
+    await slipway.untilLogged('compressor of layers selected')
+    expect(await slipway.stop()).toBe(0)
+    expect(slipway.logged('stopped')).toHaveLength(1)
   })
 
   test('a lost layer is packed again at the next pull', async () => {
@@ -274,6 +292,22 @@ describe('start and stop', () => {
     expect(await blocked).toBe('cut')
     const { stdout } = await run('ps', ['-eo', 'args'])
     expect(stdout).not.toContain(`${workspace.folder}/state/run/gcroots`)
+  })
+
+  test('a build that SIGTERM ends is logged', async () => {
+    await using workspace = await Workspace.create()
+    await using slipway = await Slipway.start(workspace.settings(packages.folder))
+    const client = new AbortController()
+    const pull = slipway.fetch('/v2/sleeper/manifests/latest', client).catch(() => 'left')
+    await slipway.untilLogged('building image')
+    await expect.poll(() => nixProcesses(slipway.pid), { timeout: 20_000 }).toBeGreaterThan(0)
+    // Otherwise SIGTERM lets the request finish.
+    client.abort()
+    expect(await pull).toBe('left')
+    expect(await slipway.stop('SIGTERM')).toBe(0)
+    expect(slipway.logged('image not built')).toMatchObject([
+      { image: 'sleeper', failure: 'the service is shutting down' },
+    ])
   })
 })
 
