@@ -48,7 +48,12 @@ async function serve(config: Config): Promise<void> {
   stopService = () => service.stop()
   answer = service.app
   log.info({}, 'ready')
-  await service.checkNix()
+  try {
+    await service.checkNix()
+  } catch (error) {
+    // Stopping the service ends the check. `stop` then ends the process.
+    if (!stopping) throw error
+  }
   flushCompileCache()
 }
 
