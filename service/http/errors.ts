@@ -110,6 +110,9 @@ export function answerErrors(log: Log): Middleware {
       if (!(thrown instanceof Failure)) log.error(fields, 'request failed')
       // A push does not show that its webhook failed, so the operator must see it in the log.
       else if (status >= 500 || delivery) log.warn(fields, 'request failed')
+      // Scanners request many paths that do not exist.
+      else if (thrown.kind === 'route-unknown' && !isRegistryPath(ctx.path))
+        log.debug(fields, 'request failed')
       else log.info(fields, 'request failed')
       for (const header of contentHeaders) ctx.remove(header)
       if (status !== 416) ctx.remove('Content-Range')

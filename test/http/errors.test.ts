@@ -189,3 +189,12 @@ test('GET blob from a storage out of reach answers 503, not cacheable and withou
     expect(answer.headers[header]).toBeUndefined()
   }
 })
+
+test.each([
+  ['/no-such-page', 'debug'],
+  ['/v2/no/such/path', 'info'],
+] as const)('GET %s, which has no route, is logged at %s', async (unknown, level) => {
+  expect((await server.get(unknown)).status).toBe(404)
+  const failed = server.log.lines.filter(({ message }) => message === 'request failed')
+  expect(failed).toMatchObject([{ level, fields: { path: unknown, kind: 'route-unknown' } }])
+})
