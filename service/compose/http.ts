@@ -29,7 +29,11 @@ export function composeHttp(config: Config, tools: Tools): RequestListener {
   const { pulls, reconciler, refs } = prebuild
   return createApp({
     registry: {
-      ...{ pull, images, blobs, catalog, source },
+      pull,
+      images,
+      blobs,
+      catalog,
+      source,
       onPull: (name, address) => pulls.count(name, address),
       onBlobBytes: (count) => metrics.blobBytesServed(count),
     },
@@ -44,7 +48,10 @@ export function composeHttp(config: Config, tools: Tools): RequestListener {
       onOutcome: (provider, outcome) => metrics.webhookAnswered(provider, outcome),
     },
     status: {
-      ...{ builds: journal, refs, source, publicUrl: config.publicUrl },
+      builds: journal,
+      refs,
+      source,
+      publicUrl: config.publicUrl,
       retry: () => (reconciler ? reconciler.retry() : failures.clear()),
     },
     ops: { source, storage: store, metrics },

@@ -12,6 +12,9 @@ import { reservedForPulls } from '../concurrency/priority-limiter.ts'
 import type { Config } from '../config/config.ts'
 import type { Log } from '../telemetry/ports.ts'
 
+/** Where programs are found if the environment has no PATH. */
+const defaultPath = '/usr/bin:/bin'
+
 export interface Nix {
   readonly store: NixStore
   readonly evaluator: Evaluator
@@ -25,7 +28,7 @@ export interface Nix {
 export async function composeNix(config: Config, state: StateFolder, log: Log): Promise<Nix> {
   const groups = new ProcessGroups()
   const env = nixEnvironment(process.env)
-  const path = env.PATH ?? ''
+  const path = env.PATH ?? defaultPath
   const [launcher, nixStore] = await Promise.all([
     findLauncher(path),
     findProgram('nix-store', path),

@@ -47,7 +47,11 @@ export function composePrebuild(config: Config, tools: Tools): Prebuild {
   const { prebuild: scope, buildConcurrency: concurrency } = config
   const pulls = new PullCounter({ records: storage.records('pulls', pullRecord), instance, log })
   const batches = new BuildBatch({
-    ...{ evaluation: build.evaluation, nix: nix.store, builds: build.builds, failures, planning },
+    evaluation: build.evaluation,
+    nix: nix.store,
+    builds: build.builds,
+    failures,
+    planning,
     nixLimiter,
     limit: { seconds: scope.builderTimeout, setting: 'SLIPWAY_PREBUILD_TIMEOUT' },
     log,

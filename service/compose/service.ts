@@ -16,8 +16,8 @@ import { composeStorage } from './storage.ts'
 import { composeMetrics } from './telemetry.ts'
 
 /**
- * Most milliseconds that `stop` waits until pull counts, the journal and the layer knowledge are saved, and then until
- * the running builds have ended.
+ * Most milliseconds that `stop` waits until the running builds have ended, and then until pull counts, the journal and
+ * the layer knowledge are saved.
  */
 const flushLimit = 2000
 /** Milliseconds before the first program runs: loading execa takes 60 ms, in which no request is answered. */
@@ -50,7 +50,12 @@ export async function compose(config: Config, log: Log): Promise<Service> {
   const nix = await composeNix(config, state, log)
   const storage = await composeStorage(config.storage, state, events, log)
   const running = composeSource(config, {
-    ...{ state, groups: nix.groups, storage, events, metrics, log },
+    state,
+    groups: nix.groups,
+    storage,
+    events,
+    metrics,
+    log,
   })
   const { source } = running
   const { popularity, planning } = composeLayering(config, recipe, storage, log)
@@ -58,10 +63,26 @@ export async function compose(config: Config, log: Log): Promise<Service> {
 
   const leases = composeQueue(storage, instance, log)
   const build = composeBuild(config, {
-    ...{ nix, storage, source, planning, leases, recipe, metrics, log },
+    nix,
+    storage,
+    source,
+    planning,
+    leases,
+    recipe,
+    metrics,
+    log,
   })
   const prebuild = composePrebuild(config, {
-    ...{ nix, storage, source: running, planning, build, instance, recipe, events, metrics, log },
+    nix,
+    storage,
+    source: running,
+    planning,
+    build,
+    instance,
+    recipe,
+    events,
+    metrics,
+    log,
   })
   const onBuild = prebuild.queue.take.bind(prebuild.queue)
   const pull = composePull(config, { storage, source, build, recipe, onBuild, metrics })
@@ -81,14 +102,11 @@ export async function compose(config: Config, log: Log): Promise<Service> {
       popularity.stop()
       prebuild.reconciler?.stop()
       prebuild.queue.stop()
-      const flushed = [prebuild.pulls, build.journal, planning].map((unsaved) => unsaved.flush())
-      await Promise.all([
-        nix.groups.killAll(),
-        build.packer.close(),
-        Promise.race([Promise.all([...flushed, leases.close()]), sleep(flushLimit)]),
-      ])
-      // Without their programs, running builds fail now, and log that.
+      await Promise.all([nix.groups.killAll(), build.packer.close()])
+      // Without their programs, running builds fail now. The journal is saved after they have noted that.
       await Promise.race([build.builds.ended(), sleep(flushLimit)])
+      const saved = [prebuild.pulls, build.journal, planning].map((unsaved) => unsaved.flush())
+      await Promise.race([Promise.all([...saved, leases.close()]), sleep(flushLimit)])
       storage.stop()
     },
   }

@@ -41,7 +41,10 @@ export class GitRefStates implements RefStates {
     const states = await this.#statesOf(listed.flatMap(({ images }) => images))
     const refs = listed.map(({ ref: { ref, commit }, images, failure }): RefState => {
       return {
-        ...{ ref, tag: table.tagOf(ref) ?? commit, commit, inScope: true },
+        ref,
+        tag: table.tagOf(ref) ?? commit,
+        commit,
+        inScope: true,
         images: images.map(({ imageKey, name }) => {
           return { name: name.text, ...(states.get(imageKey) ?? absent) }
         }),

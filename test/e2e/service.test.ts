@@ -1,6 +1,15 @@
 /** The service as a process: shared builds, constant digests, failures, signals. */
 import { execFile } from 'node:child_process'
-import { appendFile, mkdir, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import {
+  appendFile,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -294,7 +303,7 @@ describe('start and stop', () => {
     expect(stdout).not.toContain(`${workspace.folder}/state/run/gcroots`)
   })
 
-  test('a build that SIGTERM ends is logged', async () => {
+  test('a build that SIGTERM ends is logged, and recorded in the journal', async () => {
     await using workspace = await Workspace.create()
     await using slipway = await Slipway.start(workspace.settings(packages.folder))
     const client = new AbortController()
@@ -308,6 +317,13 @@ describe('start and stop', () => {
     expect(slipway.logged('image not built')).toMatchObject([
       { image: 'sleeper', failure: 'the service is shutting down' },
     ])
+    const journal = join(workspace.storage, 'builds')
+    const entries = await Promise.all(
+      (await readdir(journal)).map(async (id) =>
+        JSON.parse(await readFile(join(journal, id), 'utf8')),
+      ),
+    )
+    expect(entries).toMatchObject([{ image: 'sleeper', outcome: 'failed' }])
   })
 })
 

@@ -128,7 +128,10 @@ export class Uploads {
     const metadata = metadataOf(upload, md5Hash)
     return this.#requests.send(() =>
       openSession(this.#client, {
-        ...{ bucket: bucket.name, key, size, metadata },
+        bucket: bucket.name,
+        key,
+        size,
+        metadata,
         ...preconditionOf(upload),
       }),
     )
